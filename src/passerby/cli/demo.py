@@ -1,0 +1,39 @@
+"""`passerby demo`: the whole path on drawn pedestrians, offline."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from passerby.cli.console import say
+from passerby.cli.extras import require
+
+
+def demo(
+    target: Annotated[Path, typer.Option("--out", help="The folder to write.")] = Path("demo"),
+) -> None:
+    """Draw pedestrians, train, evaluate and predict, offline, in about two minutes."""
+    require("train", "torch")
+    from passerby.cli.data import toy
+    from passerby.cli.evaluate import evaluate
+    from passerby.cli.predict import predict
+    from passerby.cli.train import train
+    from passerby.errors import InputError
+
+    if target.exists():
+        raise InputError(
+            f"{target} exists already: remove it, or choose another folder with --out."
+        )
+    data, run = target / "toy", target / "run"
+    say(f"$ passerby data toy {data} --persons 60")
+    toy(data, persons=60, seed=0, crops_per_person=16)
+    say(f"\n$ passerby train smoke --data {data} --out {run}")
+    train("smoke", data, run)
+    say(f"\n$ passerby evaluate {run} --data {data}")
+    evaluate(str(run), data)
+    answers = target / "classification_test.csv"
+    say(f"\n$ passerby predict {data} --model {run} --out {answers}")
+    predict(data, str(run), answers)
+    first = min((data / "test").iterdir())
+    say(f"\n$ passerby predict {first} --model {run}")
+    predict(first, str(run))

@@ -1,0 +1,56 @@
+"""`passerby train`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from passerby.cli.console import progress_bar, say
+from passerby.cli.extras import require
+
+if TYPE_CHECKING:
+    from passerby.training.log import EpochRow
+    from passerby.training.recipe import Recipe
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a YAML file.")],
+    data: Annotated[Path, typer.Option(help="An annotated dataset.")],
+    run: Annotated[Path, typer.Option("--out", help="The run's folder.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+) -> None:
+    """Train a model as a recipe says."""
+    require("train", "torch")
+    from passerby.training import load_recipe
+
+    train_with_progress(load_recipe(recipe, overrides), data, run, resume)
+    say(f"Model written to {run / 'model'}. Next: passerby evaluate {run} --data {data}")
+
+
+def train_with_progress(recipe: "Recipe", data: Path, run: Path, resume: bool) -> None:
+    """Train, and show how far it is, the loss and the time left."""
+    from passerby.training import Listener
+    from passerby.training import train as train_model
+
+    title = recipe.name
+
+    with progress_bar(title, "steps") as bar:
+
+        def on_epoch(row: "EpochRow") -> None:
+            say(
+                f"epoch {row.epoch}/{recipe.epochs}  loss {row.loss:.4f}  "
+                f"{row.crops_per_second:.0f} crops/s  {row.seconds:.0f} s"
+            )
+
+        def on_step(done: int, total: int, loss: float) -> None:
+            bar(done, total, f"{title}  loss {loss:.4f}")
+
+        def on_decode(done: int, total: int) -> None:
+            bar(done, total, "Decoding crops")
+
+        listener = Listener(on_decode, on_step, on_epoch)
+        train_model(recipe, data, run, resume=resume, listener=listener)

@@ -1,0 +1,158 @@
+"""Image files to pixels: one decoder and one resize filter, in training and in use."""
+
+import io
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from passerby.errors import InputError
+
+Pixels = NDArray[np.uint8]
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+MAX_PIXELS = 50_000_000
+"""A file that claims more pixels is refused before they are decoded."""
+
+MIN_SIDE = 8
+"""Pixels; a smaller image shows no pedestrian."""
+
+_JPEG_MAGIC = b"\xff\xd8\xff"
+
+
+def is_image_name(path: Path) -> bool:
+    """Tell by its name whether a file is an image; macOS's `._*` and hidden files are not."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def decode(path: Path) -> Pixels:
+    """Read an image file as RGB.
+
+    Grey, CMYK, palette, 16-bit and transparent images are converted, EXIF rotation is applied.
+
+    Returns:
+        Pixels, uint8, shape (height, width, 3).
+
+    Raises:
+        InputError: the file is missing, empty, cut off, not an image, smaller than 8 pixels on
+            a side, or larger than 50 million pixels.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+    if not content:
+        raise InputError(f"{path} is empty: replace or remove it.")
+    pixels = _decode_plain_jpeg(content)
+    return pixels if pixels is not None else _decode_with_pillow(content, path)
+
+
+def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Resize with Pillow's bilinear filter (antialiased when it shrinks).
+
+    Args:
+        pixels: uint8, shape (height, width, 3).
+        size: the new (height, width).
+
+    Returns:
+        uint8, shape (*size, 3); the same array if the size is already right.
+    """
+    if pixels.shape[:2] == size:
+        return pixels
+    height, width = size
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def decode_all(paths: Sequence[Path], size: tuple[int, int], threads: int = 2) -> Iterator[Pixels]:
+    """Decode and resize files in order, a few ahead of the consumer, in threads.
+
+    Raises:
+        InputError: as `decode`, when the broken file's turn comes.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = (pool.submit(_decode_resized, path, size) for path in paths)
+        pending = deque(islice(waiting, 64 * threads))
+        try:
+            while pending:
+                image = pending.popleft().result()
+                pending.extend(islice(waiting, 1))
+                yield image
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def batches(images: Iterable[Pixels], size: int) -> Iterator[Pixels]:
+    """Stack images of one shape into arrays of at most `size`."""
+    remaining = iter(images)
+    while batch := list(islice(remaining, size)):
+        yield np.stack(batch)
+
+
+def _decode_resized(path: Path, size: tuple[int, int]) -> Pixels:
+    return resize(decode(path), size)
+
+
+def _decode_plain_jpeg(content: bytes) -> Pixels | None:
+    """Decode the ordinary case at simplejpeg's speed; None leaves the file to Pillow."""
+    if not content.startswith(_JPEG_MAGIC) or b"Exif" in content[:64]:
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        if colours == "CMYK" or min(height, width) < MIN_SIDE or height * width > MAX_PIXELS:
+            return None
+        pixels: Pixels = simplejpeg.decode_jpeg(content, colorspace="RGB")
+    except ValueError:
+        return None
+    return pixels
+
+
+def _decode_with_pillow(content: bytes, path: Path) -> Pixels:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            _check_size(image, path)
+            return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+    except InputError:
+        raise
+    except UnidentifiedImageError:
+        raise InputError(f"{path} is not an image: replace or remove it.") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path} is too large for a crop: cut out the pedestrian first.") from None
+    except Exception as error:
+        # Pillow's plugins raise OSError, SyntaxError, struct.error, … on broken bytes.
+        raise InputError(
+            f"{path} is damaged or cut off ({error}): replace or remove it."
+        ) from error
+
+
+def _check_size(image: Image.Image, path: Path) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path} has {width}×{height} pixels, too many for a crop: "
+            "cut out the pedestrian first."
+        )
+    if min(width, height) < MIN_SIDE:
+        raise InputError(
+            f"{path} has {width}×{height} pixels, too few to show a pedestrian: "
+            f"at least {MIN_SIDE} a side are needed."
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return _scaled_to_8_bit(image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _scaled_to_8_bit(image: Image.Image) -> Image.Image:
+    """Map 16-bit (or wider) grey to 0–255; Pillow's own conversion clips it to white."""
+    values = np.asarray(image).astype(np.float64)
+    top = 65535.0 if values.max() > 255 else 255.0
+    return Image.fromarray((values.clip(0, top) * (255 / top)).astype(np.uint8))

@@ -1,0 +1,50 @@
+"""Joining crops whose names tell the person with the labels of that person."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from passerby.data.annotations import Labels
+from passerby.data.crops import DISTRACTOR, Crops
+from passerby.data.problems import Problems, listed
+from passerby.data.schema import Schema
+
+
+def annotated_crops(
+    paths: Sequence[Path],
+    persons: Sequence[int],
+    cameras: Sequence[int],
+    labels: Labels,
+    schema: Schema,
+    problems: Problems,
+    where: str,
+) -> Crops:
+    """Return the crops with their persons' labels.
+
+    Persons without annotation and annotations without crops go to `problems`; the crops of the
+    former are left out. Distractors and junk have no labels and count as all false.
+    """
+    known = set(persons)
+    unlabelled = sorted(p for p in known if p > DISTRACTOR and p not in labels)
+    unseen = sorted(p for p in labels if p not in known)
+    if unlabelled:
+        problems.add(
+            f"{where}: no annotation for person {listed([str(p) for p in unlabelled])}: "
+            "add a row for each or remove their crops."
+        )
+    if unseen:
+        problems.add(
+            f"{where}: no crop of person {listed([str(p) for p in unseen])}, who is annotated: "
+            "add crops or remove the row."
+        )
+
+    nobody = np.zeros(len(schema), bool)
+    kept = [i for i, p in enumerate(persons) if p <= DISTRACTOR or p in labels]
+    return Crops(
+        paths=tuple(paths[i] for i in kept),
+        persons=np.array([persons[i] for i in kept], np.int64),
+        cameras=np.array([cameras[i] for i in kept], np.int64),
+        labels=np.array([labels.get(persons[i], nobody) for i in kept]).reshape(-1, len(schema)),
+        schema=schema,
+    )

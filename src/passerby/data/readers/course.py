@@ -1,0 +1,38 @@
+"""The course layout: `annotations_train.csv`, `train/`, and optional `test/` and `queries/`."""
+
+from pathlib import Path
+
+from passerby.data.annotations import read_annotation_csv
+from passerby.data.crops import Crops
+from passerby.data.problems import Problems
+from passerby.data.readers.annotated import annotated_crops
+from passerby.data.readers.file_names import named_images
+from passerby.data.readers.plain import plain_crops
+from passerby.data.schema import COURSE
+
+ANNOTATIONS = "annotations_train.csv"
+FOLDERS = {"train": "train", "gallery": "test", "query": "queries"}
+
+
+def is_course(folder: Path) -> bool:
+    return (folder / ANNOTATIONS).is_file() or (folder / "train").is_dir()
+
+
+def read_course(folder: Path, part: str, problems: Problems) -> Crops:
+    """Read one part; only "train" has persons, cameras and labels."""
+    images = folder / FOLDERS[part]
+    if not images.is_dir():
+        problems.add(f"{folder} has no folder {FOLDERS[part]}/: add it.")
+        return Crops(paths=())
+    if part != "train":
+        return plain_crops(images)
+    annotations = folder / ANNOTATIONS
+    if not annotations.is_file():
+        problems.add(f"{folder} has no {ANNOTATIONS}: add the annotation file.")
+        return Crops(paths=())
+    labels = read_annotation_csv(annotations, COURSE, problems)
+    paths, persons, cameras = named_images(images, problems)
+    if not labels:
+        return Crops(paths=tuple(paths))
+    where = f"{annotations} and {images}"
+    return annotated_crops(paths, persons, cameras, labels, COURSE, problems, where)

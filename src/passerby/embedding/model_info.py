@@ -1,0 +1,107 @@
+"""`model.json`: everything about a model but its weights."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from passerby.data.schema import SCHEMAS, Schema
+from passerby.embedding.decision import Decision
+from passerby.errors import InputError
+
+FORMAT = 1
+
+INFO_NAME = "model.json"
+WEIGHTS_NAME = "model.safetensors"
+ONNX_NAME = "model.onnx"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Preprocessing(_Strict):
+    """From decoded RGB pixels to the model's input.
+
+    Pixels are resized with Pillow's bilinear filter, divided by 255, and normalised as
+    (x − mean) / std per colour; the input is float32 of shape (N, 3, height, width).
+    """
+
+    height: int
+    width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    resize: Literal["bilinear"] = "bilinear"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.height, self.width
+
+
+class ModelInfo(_Strict):
+    """The content of `model.json`.
+
+    Attributes:
+        format: version of this layout.
+        name: of the recipe that made the model.
+        fingerprint: SHA-256 of the ONNX file.
+        schema_name, attributes: what the attribute outputs mean, in order.
+        embedding_size: length of the embedding.
+        preprocessing: from pixels to input.
+        decision: from probabilities to labels.
+        architecture: what `PersonModel` is built from.
+        training: provenance: recipe, data, persons, epochs, versions, machine.
+    """
+
+    format: Literal[1] = 1
+    name: str
+    fingerprint: str = ""
+    schema_name: str
+    attributes: tuple[str, ...]
+    embedding_size: int
+    preprocessing: Preprocessing
+    decision: Decision = Decision()
+    architecture: dict[str, Any]
+    training: dict[str, Any] = {}
+
+    @property
+    def schema_(self) -> Schema:
+        """The schema itself."""
+        return SCHEMAS[self.schema_name]
+
+
+def read_model_info(folder: Path) -> ModelInfo:
+    """Read and check a model file's `model.json`.
+
+    Raises:
+        InputError: there is none, it is damaged, of a later format or of an unknown schema.
+    """
+    path = folder / INFO_NAME
+    try:
+        info = ModelInfo.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{folder} is no model file: it has no {INFO_NAME}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(
+            f"{path}: {key}: {first['msg']}: it is damaged or was written by another version; "
+            "save the model again."
+        ) from None
+    _check_schema(info, path)
+    return info
+
+
+def _check_schema(info: ModelInfo, path: Path) -> None:
+    schema = SCHEMAS.get(info.schema_name)
+    if schema is None:
+        raise InputError(
+            f"{path}: the schema {info.schema_name!r} is unknown to this version, which knows "
+            f"{', '.join(SCHEMAS)}: take a model of one of these."
+        )
+    if info.attributes != schema.attributes:
+        raise InputError(
+            f"{path}: its attributes are not those of the schema {schema.name}: "
+            "take a model trained with this schema."
+        )

@@ -1,0 +1,304 @@
+"""Attribute metrics: label-based, instance-based, and the official twelve of Market-1501.
+
+Label-based figures are computed for each attribute over all crops and then averaged over the
+attributes (macro average). Instance-based ones are computed for each crop over its attributes
+(Li et al., "A Richly Annotated Dataset for Pedestrian Attribute Recognition", 2016). Intervals
+come from resampling *persons*: crops of one person are far from independent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passerby.data.crops import DISTRACTOR
+from passerby.data.schema import Choice, OneOfColumns, Schema
+from passerby.embedding.decision import Decision
+from passerby.errors import InputError
+
+Array = NDArray[np.float64]
+
+LABEL_BASED = ("precision", "recall", "f1", "ma", "accuracy", "gain")
+INSTANCE_BASED = ("accuracy", "precision", "recall", "f1")
+
+
+@dataclass(frozen=True)
+class AttributeReport:
+    """What the metrics say about one set of crops; fractions between 0 and 1.
+
+    Attributes:
+        decision: name of the decision rule.
+        crops, persons: how many were scored.
+        all: macro averages of the label-based figures over all attributes, an undefined term
+            counted as 0 (the course report's convention).
+        defined: the same over the defined attributes only.
+        undefined: attributes that no scored crop, or every one, has.
+        instance: instance-based figures.
+        official12: mean accuracy over the twelve attributes of Market-1501's official script:
+            the most probable of the real colours; a person without a colour is never right.
+        official12_multicolor: the same with "multicolor" as one more colour.
+        per_attribute: attribute to its label-based figures and `positives`, the fraction of
+            crops that have it.
+        intervals: 95 % intervals, low and high, of the figures of the same names in `all`,
+            `defined`, `instance` and for the official ones; empty without resampling.
+    """
+
+    decision: str
+    crops: int
+    persons: int
+    all: Mapping[str, float]
+    defined: Mapping[str, float]
+    undefined: tuple[str, ...]
+    instance: Mapping[str, float]
+    official12: float
+    official12_multicolor: float
+    per_attribute: Mapping[str, Mapping[str, float]]
+    intervals: Mapping[str, tuple[float, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `passerby evaluate --json` prints under "attributes"."""
+        return {
+            "decision": self.decision,
+            "crops": self.crops,
+            "persons": self.persons,
+            **self._with_intervals("all", self.all),
+            "defined": self._with_intervals("defined", self.defined),
+            "undefined": list(self.undefined),
+            "instance": self._with_intervals("instance", self.instance),
+            **self._with_intervals(
+                "official",
+                {
+                    "official12": self.official12,
+                    "official12_multicolor": self.official12_multicolor,
+                },
+            ),
+            "per_attribute": {name: dict(values) for name, values in self.per_attribute.items()},
+        }
+
+    def _with_intervals(self, group: str, values: Mapping[str, float]) -> dict[str, Any]:
+        intervals = {
+            f"{name}_ci": list(self.intervals[f"{group}.{name}"])
+            for name in values
+            if f"{group}.{name}" in self.intervals
+        }
+        return {**values, **intervals}
+
+
+def evaluate_attributes(
+    probabilities: NDArray[np.floating],
+    labels: NDArray[np.bool_],
+    persons: NDArray[np.int64],
+    schema: Schema,
+    decision: Decision | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> AttributeReport:
+    """Score attribute probabilities against the labels of the persons shown.
+
+    Crops of distractors and junk are left out.
+
+    Args:
+        probabilities: shape (N, attributes), in [0, 1].
+        labels: shape (N, attributes).
+        persons: person ids, shape (N,); the units of the bootstrap.
+        schema: names the attributes and the exclusive groups.
+        decision: turns probabilities into labels; group argmax if left out.
+        resamples: bootstrap samples for the intervals; 0 for none.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: no crop of a real person, or a probability is not a number.
+    """
+    decision = decision or Decision()
+    real = persons > DISTRACTOR
+    if not real.any():
+        raise InputError("There is no crop of an annotated person to score: add annotated crops.")
+    if not np.isfinite(probabilities).all():
+        raise InputError("The model answers NaN for some crops: its weights are damaged.")
+    probabilities, labels, persons = probabilities[real], labels[real], persons[real]
+    answers = decision.labels(probabilities, schema)
+    tallies = _Tallies.of_persons(probabilities, answers, labels, persons, schema)
+
+    once = tallies.weighted(np.ones((1, tallies.persons)))
+    figures = {name: float(value[0]) for name, value in _summary(once).items()}
+    scores = _label_scores(once.confusion)
+    defined = _defined(once.confusion)[0]
+    return AttributeReport(
+        decision=decision.rule,
+        crops=len(labels),
+        persons=tallies.persons,
+        all=_part(figures, "all"),
+        defined=_part(figures, "defined"),
+        undefined=tuple(np.array(schema.attributes)[~defined].tolist()),
+        instance=_part(figures, "instance"),
+        official12=figures["official.official12"],
+        official12_multicolor=figures["official.official12_multicolor"],
+        per_attribute={
+            name: {
+                **{score: float(scores[score][0, i]) for score in LABEL_BASED},
+                "positives": float(labels[:, i].mean()),
+            }
+            for i, name in enumerate(schema.attributes)
+        },
+        intervals=_intervals(tallies, resamples, seed),
+    )
+
+
+@dataclass(frozen=True)
+class _Tallies:
+    """Sums over the crops of each person (or over resampled persons): enough for every figure.
+
+    Attributes:
+        confusion: true positives, false positives, false negatives and true negatives,
+            shape (persons, attributes, 4).
+        instance: sums over crops of accuracy, precision and recall, shape (persons, 3).
+        official: right answers for the twelve attributes, without and with multicolor,
+            shape (persons, 12, 2).
+        crops: shape (persons,).
+    """
+
+    confusion: Array
+    instance: Array
+    official: Array
+    crops: Array
+
+    @property
+    def persons(self) -> int:
+        return len(self.crops)
+
+    @classmethod
+    def of_persons(
+        cls,
+        probabilities: NDArray[np.floating],
+        answers: NDArray[np.bool_],
+        labels: NDArray[np.bool_],
+        persons: NDArray[np.int64],
+        schema: Schema,
+    ) -> "_Tallies":
+        ids, owner = np.unique(persons, return_inverse=True)
+
+        def summed(values: NDArray) -> Array:
+            sums = np.zeros((len(ids), *values.shape[1:]))
+            np.add.at(sums, owner, values)
+            return sums
+
+        outcomes = (answers & labels, answers & ~labels, ~answers & labels, ~answers & ~labels)
+        return cls(
+            confusion=summed(np.stack(outcomes, axis=2)),
+            instance=summed(_instance_scores(answers, labels)),
+            official=summed(_official_hits(probabilities, answers, labels, schema)),
+            crops=summed(np.ones(len(labels))),
+        )
+
+    def weighted(self, weights: Array) -> "_Tallies":
+        """Count each person as often as `weights`, shape (samples, persons), says."""
+        return _Tallies(
+            *(
+                np.tensordot(weights, values, axes=1)
+                for values in (self.confusion, self.instance, self.official, self.crops)
+            )
+        )
+
+
+def _instance_scores(answers: NDArray[np.bool_], labels: NDArray[np.bool_]) -> Array:
+    """Return accuracy, precision and recall of each crop, shape (N, 3); 0 for 0 / 0."""
+    both = (answers & labels).sum(axis=1)
+    return np.stack(
+        [
+            _ratio(both, (answers | labels).sum(axis=1)),
+            _ratio(both, answers.sum(axis=1)),
+            _ratio(both, labels.sum(axis=1)),
+        ],
+        axis=1,
+    )
+
+
+def _official_hits(
+    probabilities: NDArray[np.floating],
+    answers: NDArray[np.bool_],
+    labels: NDArray[np.bool_],
+    schema: Schema,
+) -> NDArray[np.bool_]:
+    """Return which fields are right, shape (N, fields, 2): without and with multicolor."""
+    hits = []
+    for field, where in schema.placed_fields():
+        wanted = labels[:, where]
+        rows = np.arange(len(labels))
+        with_last = wanted[rows, probabilities[:, where].argmax(axis=1)]
+        match field:
+            case OneOfColumns():
+                real = probabilities[:, where][:, :-1].argmax(axis=1)
+                hits.append(np.stack([wanted[rows, real], with_last], axis=1))
+            case Choice():
+                hits.append(np.stack([with_last, with_last], axis=1))
+            case _:
+                right = (answers[:, where] == wanted)[:, 0]
+                hits.append(np.stack([right, right], axis=1))
+    return np.stack(hits, axis=1)
+
+
+def _label_scores(confusion: Array) -> dict[str, Array]:
+    """Return the label-based figures, each of shape (..., attributes)."""
+    tp, fp, fn, tn = np.moveaxis(confusion, -1, 0)
+    total = tp + fp + fn + tn
+    recall = _ratio(tp, tp + fn)
+    accuracy = _ratio(tp + tn, total)
+    return {
+        "precision": _ratio(tp, tp + fp),
+        "recall": recall,
+        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+        "ma": (recall + _ratio(tn, tn + fp)) / 2,
+        "accuracy": accuracy,
+        "gain": accuracy - np.maximum(tp + fn, tn + fp) / total,
+    }
+
+
+def _defined(confusion: Array) -> NDArray[np.bool_]:
+    tp, fp, fn, tn = np.moveaxis(confusion, -1, 0)
+    return (tp + fn > 0) & (tn + fp > 0)
+
+
+def _summary(tallies: _Tallies) -> dict[str, Array]:
+    """Return every averaged figure, each of shape (samples,)."""
+    scores = _label_scores(tallies.confusion)
+    defined = _defined(tallies.confusion)
+    accuracy, precision, recall = (tallies.instance / tallies.crops[:, None]).T
+    official = (tallies.official / tallies.crops[:, None, None]).mean(axis=1)
+    return {
+        **{f"all.{name}": values.mean(axis=-1) for name, values in scores.items()},
+        **{
+            f"defined.{name}": _ratio((values * defined).sum(axis=-1), defined.sum(axis=-1))
+            for name, values in scores.items()
+        },
+        "instance.accuracy": accuracy,
+        "instance.precision": precision,
+        "instance.recall": recall,
+        "instance.f1": _ratio(2 * precision * recall, precision + recall),
+        "official.official12": official[:, 0],
+        "official.official12_multicolor": official[:, 1],
+    }
+
+
+def _intervals(tallies: _Tallies, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
+    if not resamples:
+        return {}
+    uniform = np.full(tallies.persons, 1 / tallies.persons)
+    weights = np.random.default_rng(seed).multinomial(tallies.persons, uniform, size=resamples)
+    figures = _summary(tallies.weighted(weights.astype(np.float64)))
+    return {
+        name: (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975)))
+        for name, values in figures.items()
+    }
+
+
+def _part(figures: Mapping[str, float], group: str) -> dict[str, float]:
+    prefix = f"{group}."
+    return {n.removeprefix(prefix): v for n, v in figures.items() if n.startswith(prefix)}
+
+
+def _ratio(part: NDArray, whole: NDArray) -> Array:
+    """Divide; 0 where the whole is 0."""
+    return np.divide(part, whole, out=np.zeros(np.shape(whole), np.float64), where=whole > 0)

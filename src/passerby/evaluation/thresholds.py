@@ -1,0 +1,49 @@
+"""Choosing decision thresholds on held-out training persons."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def best_thresholds(
+    probabilities: NDArray[np.floating], labels: NDArray[np.bool_], beta: float = 1.0
+) -> NDArray[np.float64]:
+    """Choose for each attribute the threshold with the highest F-beta.
+
+    Every midpoint between two neighbouring probabilities is tried; of equally good thresholds the
+    one nearest to 0.5 wins. An attribute without a positive crop keeps 0.5.
+
+    Args:
+        probabilities: shape (N, attributes), of crops that no weight was trained on.
+        labels: shape (N, attributes).
+        beta: weight of recall against precision; 1 for F1.
+
+    Returns:
+        Thresholds for `probability >= threshold`, shape (attributes,).
+    """
+    return np.array(
+        [_best(p, y, beta) for p, y in zip(probabilities.T, labels.T, strict=True)], np.float64
+    )
+
+
+def _best(scores: NDArray[np.floating], labels: NDArray[np.bool_], beta: float) -> float:
+    positives = int(labels.sum())
+    if not positives:
+        return 0.5
+    order = np.argsort(-scores, kind="stable")
+    falling = scores[order].astype(np.float64)
+    hits = np.cumsum(labels[order])
+    returned = np.arange(1, len(falling) + 1)
+    f_beta = (1 + beta**2) * hits / (beta**2 * positives + returned)
+
+    # Equal scores cannot be separated: only the last crop of a tie is a possible cut.
+    following = np.append(falling[1:], 0.0)
+    cuts = (
+        np.flatnonzero(falling > following)
+        if falling[-1] > 0
+        else np.flatnonzero(falling[:-1] > falling[1:])
+    )
+    if not len(cuts):
+        return 0.5
+    thresholds = (falling[cuts] + following[cuts]) / 2
+    best = f_beta[cuts] >= f_beta[cuts].max() - 1e-12
+    return float(min(thresholds[best], key=lambda threshold: abs(threshold - 0.5)))

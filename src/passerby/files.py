@@ -1,0 +1,77 @@
+"""Writing files and folders so that nothing half-written is ever left behind."""
+
+import errno
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from passerby.errors import InputError
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space and run the command again",
+    errno.EDQUOT: "the disk quota is used up: free some space and run the command again",
+    errno.EROFS: "the disk is read-only: choose another place",
+    errno.EACCES: "permission denied: choose a place that you may write to",
+    errno.EPERM: "permission denied: choose a place that you may write to",
+    errno.ENOTDIR: "a part of the path is a file, not a folder: choose another place",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+}
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; rename it to `target` on success.
+
+    Whatever the body writes there, a file or a folder, appears under its final name at once,
+    or, when the body raises, not at all. A folder replaces an existing one.
+
+    Args:
+        target: the final path; missing parent folders are made.
+
+    Raises:
+        InputError: the place cannot be written to (full disk, no permission, ...).
+    """
+    with _explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        workplace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        with _explained(target):
+            draft = workplace / target.name
+            yield draft
+            if draft.is_dir() and target.is_dir():
+                target.rename(workplace / "previous")
+            draft.replace(target)
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` to `target` in UTF-8, whole or not at all."""
+    with replacing(target) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write `value` to `target` as indented JSON, whole or not at all."""
+    write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def explain(error: OSError, where: Path | str | None = None) -> InputError | None:
+    """Return the sentence for an operating-system error that the user can mend, else None."""
+    remedy = _REMEDIES.get(error.errno or 0)
+    if remedy is None:
+        return None
+    place = where or error.filename or Path.cwd()
+    return InputError(f"Cannot write to {place}: {remedy}.")
+
+
+@contextmanager
+def _explained(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise (explain(error, target) or error) from error

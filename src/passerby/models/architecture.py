@@ -1,0 +1,51 @@
+"""What a `PersonModel` is built from, as a recipe's `model` section and `model.json` say it."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Side = Annotated[int, Field(ge=16, le=2048)]
+
+
+class Attention(BaseModel):
+    """Attention on feature maps (CBAM; Woo et al., ECCV 2018; blocks from timm).
+
+    Attributes:
+        kind: channel attention, spatial attention, or channel then spatial.
+        place: "head", on the last feature map, before pooling and the classifier; "stages",
+            after each of the backbone's last two stages.
+        residual: x + w · attention(x) with w learnt from 0, so that training starts from the
+            pretrained features untouched; otherwise attention(x), as in the paper.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["none", "channel", "spatial", "both"] = "none"
+    place: Literal["head", "stages"] = "head"
+    residual: bool = False
+
+
+class Architecture(BaseModel):
+    """The network, without its weights.
+
+    Attributes:
+        backbone: any name that `timm.create_model` knows.
+        size: height and width of the input in pixels.
+        last_stride: 1 removes the last halving of the feature map (Luo et al., "Bag of Tricks
+            and A Strong Baseline for Deep Person Re-identification", 2019).
+        pool: average, or generalised mean with a learnt exponent (Radenović et al., 2018).
+        neck: "batchnorm" puts a batch normalisation between pooling and the heads (BNNeck, Luo
+            et al. 2019).
+        dropout: probability of dropping a feature before the attribute head.
+        attention: see `Attention`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backbone: str = "resnet50.tv_in1k"
+    size: tuple[Side, Side] = (256, 128)
+    last_stride: Literal[1, 2] = 2
+    pool: Literal["average", "gem"] = "average"
+    neck: Literal["none", "batchnorm"] = "none"
+    dropout: float = Field(0.0, ge=0, lt=1)
+    attention: Attention = Attention()

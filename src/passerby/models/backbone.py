@@ -1,0 +1,205 @@
+"""Any timm backbone as a source of feature maps."""
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from passerby.errors import InputError
+from passerby.models.attention import attention_block
+
+_DOWNSAMPLING = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+
+
+class Backbone(nn.Module):
+    """A timm model without its classifier: crops to feature maps.
+
+    Attributes:
+        channels: of the feature map.
+        mean, std: the normalisation that its ImageNet weights expect, three values each.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        size: tuple[int, int],
+        weights: str = "none",
+        *,
+        last_stride: int = 2,
+        stage_attention: str = "none",
+        residual: bool = False,
+    ) -> None:
+        """Build the backbone and load its weights.
+
+        Args:
+            name: timm's name of the model.
+            size: (height, width) of the crops.
+            weights: "pretrained" (timm downloads them), "none" (random), or a local safetensors
+                file with timm's parameter names.
+            last_stride: 1 removes the last halving of the map.
+            stage_attention: kind of attention after each of the last two stages.
+            residual: see `attention_block`.
+
+        Raises:
+            InputError: timm knows no such model, or the weights cannot be had or do not fit.
+        """
+        super().__init__()
+        network = _create(name, weights)
+        self.network = network
+        if hasattr(network, "set_input_size"):
+            network.set_input_size(img_size=size)
+        if weights not in ("pretrained", "none"):
+            _load_weights(self.network, Path(weights))
+        self.mean: tuple[float, ...] = tuple(network.pretrained_cfg["mean"])
+        self.std: tuple[float, ...] = tuple(network.pretrained_cfg["std"])
+        self.channels: int = network.num_features
+        if last_stride == 1:
+            _remove_last_stride(self.network, size, name)
+        if stage_attention != "none":
+            _attend_last_stages(self.network, stage_attention, residual, name)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return feature maps, (N, 3, height, width) to (N, channels, H, W)."""
+        features = self.network.forward_features(x)
+        if features.ndim == 3:
+            return self._tokens_to_map(features)
+        if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
+            return features.permute(0, 3, 1, 2)
+        return features
+
+    def _tokens_to_map(self, tokens: Tensor) -> Tensor:
+        rows, columns = self.network.patch_embed.grid_size
+        patches = tokens[:, self.network.num_prefix_tokens :]
+        return patches.transpose(1, 2).unflatten(2, (rows, columns))
+
+    def early_modules(self, stages: int) -> list[nn.Module]:
+        """Return the layers up to the end of the given number of stages, in order.
+
+        Raises:
+            InputError: the backbone has fewer stages, or does not name them.
+        """
+        if not stages:
+            return []
+        infos = _stages(self.network)
+        if stages > len(infos):
+            raise InputError(
+                f"model.frozen_stages is {stages}, but the backbone has {len(infos)} stages: "
+                f"choose at most {len(infos)}."
+            )
+        last = infos[stages - 1]["module"]
+        early: list[nn.Module] = []
+        inside = False
+        for name, module in self.network.named_modules():
+            if not _holds_weights(module):
+                continue
+            belongs = name == last or name.startswith(f"{last}.")
+            if inside and not belongs:
+                break
+            inside = belongs
+            early.append(module)
+        return early
+
+
+def _holds_weights(module: nn.Module) -> bool:
+    """Tell whether a module has weights of its own; timm's BatchNormAct2d has children too."""
+    return next(module.parameters(recurse=False), None) is not None
+
+
+def _create(name: str, weights: str) -> Any:
+    if not timm.is_model(name):
+        close = timm.list_models(f"*{name.split('.')[0]}*")[:5]
+        hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()."
+        raise InputError(f"model.backbone {name!r} is not a model of timm: {hint}")
+    try:
+        return timm.create_model(name, pretrained=weights == "pretrained", num_classes=0)
+    except Exception as error:
+        # The Hub's client, urllib and timm itself raise whatever a missing network leads to.
+        raise InputError(
+            f"The backbone {name!r} with model.weights = {weights!r} cannot be had "
+            f"({type(error).__name__}: {str(error).splitlines()[0]}): check the network, or give "
+            "model.weights a local safetensors file."
+        ) from error
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    if path.suffix != ".safetensors":
+        raise InputError(
+            f"model.weights is {str(path)!r}: only safetensors files are read, since unpickling "
+            "can run any code; convert it, or choose 'pretrained' or 'none'."
+        )
+    if not path.is_file():
+        raise InputError(
+            f"model.weights: {path} does not exist: give a safetensors file, 'pretrained' or "
+            "'none'."
+        )
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"model.weights: {path} is damaged ({error}): get it again.") from error
+    try:
+        result = network.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:
+        raise InputError(
+            f"model.weights: {path} holds other shapes than the backbone: "
+            "choose the weights of this very backbone."
+        ) from error
+    if result.missing_keys:
+        raise InputError(
+            f"model.weights: {path} lacks {len(result.missing_keys)} tensors of the backbone, "
+            f"{result.missing_keys[0]} first: choose the weights of this very backbone."
+        )
+
+
+def _stages(network: nn.Module) -> list[dict[str, Any]]:
+    infos = getattr(network, "feature_info", None)
+    if infos is None:
+        raise InputError("This backbone names no stages: leave out what depends on them.")
+    return list(getattr(infos, "info", infos))
+
+
+def _remove_last_stride(network: Any, size: tuple[int, int], name: str) -> None:
+    """Set the stride of the layers that halve the map last to 1."""
+    halvings: list[tuple[nn.Module, int]] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.shape[-2] < inputs[0].shape[-2]:
+            halvings.append((module, output.shape[-2]))
+
+    handles = [
+        module.register_forward_hook(note)
+        for module in network.modules()
+        if isinstance(module, _DOWNSAMPLING) and module.stride not in (1, (1, 1))
+    ]
+    with torch.no_grad():
+        training = network.training
+        network.eval().forward_features(torch.zeros(1, 3, *size))
+        network.train(training)
+    for handle in handles:
+        handle.remove()
+    if len({height for _, height in halvings}) < 2:
+        raise InputError(
+            f"model.last_stride is 1, but {name} halves no map step by step: leave it at 2."
+        )
+    last_height = min(height for _, height in halvings)
+    for module, height in halvings:
+        if height == last_height:
+            module.stride = (1, 1)  # type: ignore[assignment]
+
+
+def _attend_last_stages(network: nn.Module, kind: str, residual: bool, name: str) -> None:
+    infos = _stages(network)
+    if len(infos) < 2 or getattr(network, "patch_embed", None) is not None:
+        raise InputError(
+            f"model.attention.place is 'stages', but {name} has no stages of feature maps: "
+            "place it at the 'head'."
+        )
+    for info in infos[-2:]:
+        parent_name, _, own_name = info["module"].rpartition(".")
+        parent = network.get_submodule(parent_name)
+        stage = parent.get_submodule(own_name)
+        attended = nn.Sequential(stage, attention_block(kind, info["num_chs"], residual))
+        setattr(parent, own_name, attended)

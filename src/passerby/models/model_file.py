@@ -1,0 +1,100 @@
+"""Model files: a folder with `model.json`, `model.safetensors` and `model.onnx`."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from passerby.embedding.decision import Decision
+from passerby.embedding.model_info import (
+    INFO_NAME,
+    ONNX_NAME,
+    WEIGHTS_NAME,
+    ModelInfo,
+    read_model_info,
+)
+from passerby.embedding.model_location import find_model
+from passerby.errors import InputError
+from passerby.files import replacing
+from passerby.models.architecture import Architecture
+from passerby.models.export import export_onnx
+from passerby.models.person_model import PersonModel
+
+
+def save_model(
+    model: PersonModel,
+    folder: Path,
+    *,
+    name: str,
+    decision: Decision | None = None,
+    training: dict[str, Any] | None = None,
+) -> ModelInfo:
+    """Write a model file, whole or not at all.
+
+    Args:
+        model: moved to the CPU and set to evaluation.
+        folder: replaced if it exists.
+        name: of the recipe.
+        decision: from probabilities to labels; group argmax if left out.
+        training: provenance, JSON values only.
+
+    Returns:
+        What was written to `model.json`.
+
+    Raises:
+        ExportMismatchError: ONNX Runtime and torch disagree; nothing is written.
+        InputError: the place cannot be written to.
+    """
+    with replacing(folder) as draft:
+        draft.mkdir()
+        export_onnx(model, draft / ONNX_NAME)
+        info = ModelInfo(
+            name=name,
+            fingerprint=hashlib.sha256((draft / ONNX_NAME).read_bytes()).hexdigest(),
+            schema_name=model.schema.name,
+            attributes=model.schema.attributes,
+            embedding_size=model.embedding_size,
+            preprocessing=model.preprocessing,
+            decision=decision or Decision(),
+            architecture=model.architecture.model_dump(mode="json"),
+            training=training or {},
+        )
+        tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
+        save_file(tensors, draft / WEIGHTS_NAME)
+        (draft / INFO_NAME).write_text(info.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return info
+
+
+def load_person_model(source: Path | str) -> PersonModel:
+    """Load the torch form of a model file, e.g. to train it further.
+
+    Args:
+        source: a model file's folder, a finished run, or a Hub id.
+
+    Raises:
+        InputError: there is no model file, it is damaged, or it would have to be unpickled.
+    """
+    folder = find_model(source)
+    info = read_model_info(folder)
+    try:
+        architecture = Architecture.model_validate(info.architecture)
+    except ValidationError as error:
+        raise InputError(
+            f"{folder / INFO_NAME}: the architecture is not one that this version builds "
+            f"({error.errors()[0]['msg']}): save the model again."
+        ) from None
+    model = PersonModel(architecture, info.schema_)
+    path = folder / WEIGHTS_NAME
+    if not path.is_file():
+        raise InputError(f"{folder} is no whole model file: {WEIGHTS_NAME} is missing.")
+    try:
+        model.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(
+            f"{path} is damaged or does not fit {INFO_NAME} "
+            f"({str(error).splitlines()[0]}): save the model again."
+        ) from error
+    return model.eval()

@@ -1,0 +1,121 @@
+"""The network: a backbone, optional attention, pooling, a neck and the attribute head."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from passerby.data.schema import Schema
+from passerby.embedding.model_info import Preprocessing
+from passerby.models.architecture import Architecture
+from passerby.models.attention import attention_block
+from passerby.models.backbone import Backbone
+from passerby.models.pooling import POOLS
+
+
+class Outputs(NamedTuple):
+    """What the network answers for N crops.
+
+    Attributes:
+        embedding: L2-normalised, shape (N, D).
+        attributes: logits, shape (N, attributes).
+    """
+
+    embedding: Tensor
+    attributes: Tensor
+
+
+class PersonModel(nn.Module):
+    """Crops to embeddings and attribute logits.
+
+    Attributes:
+        architecture: what it was built from.
+        schema: names the attribute outputs.
+        embedding_size: length D of the embedding: the features after the neck.
+        preprocessing: from pixels to input.
+    """
+
+    def __init__(self, architecture: Architecture, schema: Schema, weights: str = "none") -> None:
+        """Build the network.
+
+        Args:
+            architecture: its parts.
+            schema: the attributes that it answers.
+            weights: of the backbone: "pretrained", "none", or a local safetensors file.
+
+        Raises:
+            InputError: timm knows no such backbone, a part does not fit it, or its weights cannot
+                be had.
+        """
+        super().__init__()
+        self.architecture = architecture
+        self.schema = schema
+        attention = architecture.attention
+        in_stages = attention.place == "stages"
+        self.backbone = Backbone(
+            architecture.backbone,
+            architecture.size,
+            weights,
+            last_stride=architecture.last_stride,
+            stage_attention=attention.kind if in_stages else "none",
+            residual=attention.residual,
+        )
+        self.embedding_size = self.backbone.channels
+        self.attention = attention_block(
+            "none" if in_stages else attention.kind, self.embedding_size, attention.residual
+        )
+        self.pool = POOLS[architecture.pool]()
+        self.neck = (
+            nn.BatchNorm1d(self.embedding_size)
+            if architecture.neck == "batchnorm"
+            else nn.Identity()
+        )
+        self.dropout = nn.Dropout(architecture.dropout)
+        self.attribute_head = nn.Linear(self.embedding_size, len(schema))
+        nn.init.normal_(self.attribute_head.weight, std=0.01)
+        nn.init.zeros_(self.attribute_head.bias)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        height, width = self.architecture.size
+        return Preprocessing.model_validate(
+            {
+                "height": height,
+                "width": width,
+                "mean": self.backbone.mean,
+                "std": self.backbone.std,
+            }
+        )
+
+    def forward(self, crops: Tensor) -> Outputs:
+        """Run the network.
+
+        Args:
+            crops: normalised float32 crops, shape (N, 3, height, width).
+        """
+        features = self.neck(self.pool(self.attention(self.backbone(crops))))
+        return Outputs(
+            embedding=functional.normalize(features, dim=1),
+            attributes=self.attribute_head(self.dropout(features)),
+        )
+
+    def freeze(self, stages: int) -> list[nn.Module]:
+        """Keep the backbone's first stages as they are; return their layers.
+
+        Raises:
+            InputError: the backbone has fewer stages.
+        """
+        frozen = self.backbone.early_modules(stages)
+        for module in frozen:
+            module.requires_grad_(False)
+        return frozen
+
+
+@torch.inference_mode()
+def outputs_of(model: PersonModel, crops: Tensor) -> Outputs:
+    """Run a model as in use: evaluation mode, no gradients; its mode is restored."""
+    training = model.training
+    outputs = model.eval()(crops)
+    model.train(training)
+    return outputs  # type: ignore[no-any-return]

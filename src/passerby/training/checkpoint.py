@@ -1,0 +1,98 @@
+"""Checkpoints: the state of a run after an epoch, in one safetensors file; nothing is pickled.
+
+No random state is kept: every epoch draws from a seed of its own.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.optim import Optimizer
+
+from passerby.errors import InputError
+from passerby.files import replacing
+
+NAME = "checkpoint.safetensors"
+
+_MODEL, _OPTIMIZER = "model.", "optimizer."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after `epochs` epochs.
+
+    Attributes:
+        epochs: epochs done.
+        seconds: time that they took.
+        model: the network's tensors.
+        optimizer: the optimiser's tensors, "ROW.NAME" each.
+    """
+
+    epochs: int
+    seconds: float
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+
+    def save(self, run: Path) -> None:
+        """Write the checkpoint in place of the previous one."""
+        tensors = {
+            **{_MODEL + name: value.contiguous() for name, value in self.model.items()},
+            **{_OPTIMIZER + name: value.contiguous() for name, value in self.optimizer.items()},
+        }
+        progress = json.dumps({"epochs": self.epochs, "seconds": self.seconds})
+        with replacing(run / NAME) as draft:
+            save_file(tensors, draft, metadata={"progress": progress})
+
+    @classmethod
+    def load(cls, run: Path) -> "Checkpoint | None":
+        """Read a run's checkpoint; None if it has none yet.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = run / NAME
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                progress = json.loads(file.metadata()["progress"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path} is damaged or cut off ({error}): "
+                "remove it, and train again from the start."
+            ) from error
+        return cls(
+            epochs=progress["epochs"],
+            seconds=progress["seconds"],
+            model=_beginning_with(_MODEL, tensors),
+            optimizer=_beginning_with(_OPTIMIZER, tensors),
+        )
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Return an optimiser's state by parameter row and name."""
+    return {
+        f"{row}.{name}": value
+        for row, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+        if value is not None
+    }
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` returned."""
+    rows: dict[int, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        row, _, name = key.partition(".")
+        rows.setdefault(int(row), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": rows, "param_groups": groups})
+
+
+def _beginning_with(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,105 @@
+"""Training crops: decoded once, kept in memory when they fit, augmented each time."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+from torchvision.transforms import v2
+
+from passerby.data.crops import Crops
+from passerby.data.decoding import Pixels, decode, decode_all, resize
+from passerby.training.recipe import AugmentSection
+
+_SHARE_OF_MEMORY = 0.5
+"""Decoded crops may take this share of the memory that is free."""
+
+
+class CropDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Crops with their labels: uint8 (3, height, width), augmented, and bool (attributes,)."""
+
+    def __init__(
+        self,
+        crops: Crops,
+        size: tuple[int, int],
+        augment: AugmentSection,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Decode the crops if they fit into memory.
+
+        Args:
+            crops: annotated crops.
+            size: (height, width) that the network takes.
+            augment: of the recipe.
+            progress: called with (crops decoded, all crops).
+
+        Raises:
+            InputError: a crop cannot be decoded.
+        """
+        assert crops.labels is not None
+        self._crops = crops
+        self._size = size
+        self._labels = torch.from_numpy(crops.labels)
+        self._augment = _augmentation(augment, size)
+        self._cache = _decode_if_it_fits(crops, size, progress)
+
+    def __len__(self) -> int:
+        return len(self._crops)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        pixels = torch.from_numpy(self._pixels(row)).permute(2, 0, 1)
+        return self._augment(pixels), self._labels[row]
+
+    def _pixels(self, row: int) -> Pixels:
+        if self._cache is not None:
+            return self._cache[row]
+        return resize(decode(self._crops.paths[row]), self._size)
+
+
+class EpochSampler(Sampler[int]):
+    """A random order that depends on the seed and the epoch alone, so that runs can resume."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count = count
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng([self._seed, self._epoch])
+        yield from generator.permutation(self._count).tolist()
+
+
+def _decode_if_it_fits(
+    crops: Crops, size: tuple[int, int], progress: Callable[[int, int], None] | None
+) -> Pixels | None:
+    shape = (len(crops), *size, 3)
+    if np.prod(shape) > _SHARE_OF_MEMORY * psutil.virtual_memory().available:
+        return None
+    cache = np.empty(shape, np.uint8)
+    for row, pixels in enumerate(decode_all(crops.paths, size)):
+        cache[row] = pixels
+        if progress:
+            progress(row + 1, len(crops))
+    return cache
+
+
+def _augmentation(augment: AugmentSection, size: tuple[int, int]) -> v2.Transform:
+    height, width = size
+    padding = [round(width * augment.shift), round(height * augment.shift)]
+    transforms: list[v2.Transform] = [
+        v2.RandomCrop(size, padding=padding),
+        v2.RandomHorizontalFlip(augment.flip),
+    ]
+    if augment.brightness or augment.contrast or augment.saturation:
+        transforms.append(v2.ColorJitter(augment.brightness, augment.contrast, augment.saturation))
+    if augment.erase:
+        transforms.append(v2.RandomErasing(augment.erase, scale=(0.02, 0.4), ratio=(0.3, 3.3)))
+    return v2.Compose(transforms)

@@ -1,0 +1,340 @@
+"""The training loop."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import accelerate
+import timm
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+import passerby
+from passerby.data.crops import Crops
+from passerby.data.decoding import batches, decode_all
+from passerby.data.readers import read_crops
+from passerby.data.schema import Schema
+from passerby.embedding.decision import Decision
+from passerby.embedding.model_location import MODEL_FOLDER
+from passerby.embedding.runtime_model import normalised, sigmoid
+from passerby.errors import InputError
+from passerby.evaluation.thresholds import best_thresholds
+from passerby.models.model_file import save_model
+from passerby.models.person_model import PersonModel, outputs_of
+from passerby.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from passerby.training.crop_dataset import CropDataset, EpochSampler
+from passerby.training.hardware import (
+    choose_precision,
+    keep_freed_memory,
+    loader_workers,
+    machine,
+    peak_memory_mb,
+)
+from passerby.training.log import EpochRow, read_log, write_log
+from passerby.training.losses import AttributeLoss
+from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
+from passerby.training.recipe import Phase, Recipe
+from passerby.training.run import is_finished, open_run
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What a training run tells while it goes on; every part may be left out.
+
+    Attributes:
+        on_decode: called with (crops decoded, all crops).
+        on_step: called with (steps done, all steps of the run, loss of the step).
+        on_epoch: called with each epoch's row of the log.
+    """
+
+    on_decode: Callable[[int, int], None] | None = None
+    on_step: Callable[[int, int, float], None] | None = None
+    on_epoch: Callable[[EpochRow], None] | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who is trained on, who sets the thresholds, and who is left for evaluation."""
+
+    train: Crops
+    calibration: Crops | None
+    held_out: Crops | None
+    fingerprint: str
+
+    @classmethod
+    def of(cls, crops: Crops, recipe: Recipe) -> "Split":
+        """Split annotated crops as the recipe says.
+
+        Raises:
+            InputError: there are too few persons.
+        """
+        section = recipe.data
+        fingerprint = crops.fingerprint
+        held_out = calibration = None
+        if section.held_out_persons:
+            crops, held_out = crops.split_persons(section.held_out_persons, section.seed)
+        if section.calibration_persons:
+            crops, calibration = crops.split_persons(section.calibration_persons, section.seed)
+        return cls(crops, calibration, held_out, fingerprint)
+
+
+def train(
+    recipe: Recipe, data: Path, run: Path, *, resume: bool = False, listener: Listener | None = None
+) -> Path:
+    """Train as a recipe says; write checkpoints, log and, at the end, the model file.
+
+    On one CPU the same recipe and data give the same weights, interrupted and resumed or not.
+
+    Args:
+        recipe: everything about the run.
+        data: an annotated dataset.
+        run: the run's folder.
+        resume: continue an interrupted run.
+        listener: told about the progress.
+
+    Returns:
+        The model file.
+
+    Raises:
+        InputError: the data or the run's folder is not as it has to be.
+    """
+    open_run(run, recipe, resume)
+    if is_finished(run):
+        return run / MODEL_FOLDER
+    keep_freed_memory()
+    crops = read_crops(data)
+    if crops.labels is None:
+        raise InputError(f"{data} has no attribute annotations to train on: add them.")
+    return _Run(recipe, Split.of(crops, recipe), run, listener or Listener()).to_the_end()
+
+
+class _Run:
+    """One training run from its checkpoint, if any, to its model file."""
+
+    def __init__(self, recipe: Recipe, split: Split, folder: Path, listener: Listener) -> None:
+        assert split.train.schema is not None
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.split = split
+        self.folder = folder
+        self.listener = listener
+        self.schema: Schema = split.train.schema
+        self.checkpoint = Checkpoint.load(folder)
+        model = PersonModel(
+            recipe.model.architecture,
+            self.schema,
+            "none" if self.checkpoint else recipe.model.weights,
+        )
+        if self.checkpoint:
+            model.load_state_dict(self.checkpoint.model)
+        self.frozen = model.freeze(recipe.model.frozen_stages)
+        self.accelerator = _accelerator(recipe, model, folder)
+        self.loader, self.sampler = _loader(recipe, split.train, listener, self.accelerator)
+        self.model: nn.Module = self.accelerator.prepare(
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        )
+        self.normalise = _Normalise(model).to(self.accelerator.device)
+        self.loss = AttributeLoss(recipe.loss, split.train.person_labels()[1])
+        self.loss.to(self.accelerator.device)
+
+    @property
+    def person_model(self) -> PersonModel:
+        """The network without what accelerate wraps around it."""
+        return self.accelerator.unwrap_model(self.model)
+
+    def to_the_end(self) -> Path:
+        """Run the remaining epochs and write the model file."""
+        done = self.checkpoint.epochs if self.checkpoint else 0
+        seconds = self.checkpoint.seconds if self.checkpoint else 0.0
+        rows = read_log(self.folder, done)
+        optimizer: Optimizer | None = None
+        for epoch, number, phase, in_phase in _schedule(self.recipe):
+            if epoch < done:
+                continue
+            if optimizer is None or in_phase == 0:
+                optimizer = self._optimizer(phase, resumed=in_phase > 0 and epoch == done)
+            row = self._epoch(epoch, number, phase, in_phase, optimizer)
+            seconds += row.seconds
+            rows.append(row)
+            if self.accelerator.is_main_process:
+                write_log(self.folder, rows)
+                state = optimizer_tensors(optimizer.optimizer)  # type: ignore[attr-defined]
+                weights = self.person_model.state_dict()
+                Checkpoint(epoch + 1, seconds, weights, state).save(self.folder)
+            self.accelerator.log({"loss": row.loss, "lr": row.learning_rate}, step=row.epoch)
+            if self.listener.on_epoch:
+                self.listener.on_epoch(row)
+        self.accelerator.end_training()
+        if self.accelerator.is_main_process:
+            self._save(seconds)
+        self.accelerator.wait_for_everyone()
+        return self.folder / MODEL_FOLDER
+
+    def _optimizer(self, phase: Phase, resumed: bool) -> Optimizer:
+        optimizer = build_optimizer(phase, self.model)
+        if resumed and self.checkpoint:
+            restore_optimizer(optimizer, self.checkpoint.optimizer)
+        return self.accelerator.prepare(optimizer)  # type: ignore[no-any-return]
+
+    def _epoch(
+        self, epoch: int, number: int, phase: Phase, in_phase: int, optimizer: Optimizer
+    ) -> EpochRow:
+        started = time.perf_counter()
+        steps = len(self.loader)
+        self.sampler.set_epoch(epoch)
+        torch.manual_seed(_epoch_seed(self.recipe.seed, epoch, self.accelerator.process_index))
+        self.model.train()
+        for module in self.frozen:
+            module.eval()
+        total = torch.zeros((), device=self.accelerator.device)
+        for step, (pixels, labels) in enumerate(self.loader):
+            set_learning_rate(optimizer, learning_rate(phase, in_phase + (step + 1) / steps))
+            loss = self.loss(self.model(self.normalise(pixels)).attributes, labels)
+            self.accelerator.backward(loss)
+            optimizer.step()
+            optimizer.zero_grad()
+            total += loss.detach()
+            if self.listener.on_step:
+                done = epoch * steps + step + 1
+                self.listener.on_step(done, self.recipe.epochs * steps, loss.item())
+        mean_loss = self.accelerator.reduce(total / steps, reduction="mean").item()
+        if not torch.isfinite(torch.tensor(mean_loss)):
+            raise InputError(
+                f"The loss is {mean_loss} in epoch {epoch + 1}: lower the learning rate in phase "
+                f"{number} of the recipe."
+            )
+        seconds = time.perf_counter() - started
+        return EpochRow(
+            epoch=epoch + 1,
+            phase=number,
+            loss=mean_loss,
+            learning_rate=learning_rate(phase, in_phase + 1),
+            seconds=seconds,
+            crops_per_second=steps * self.recipe.batch_size / seconds,
+        )
+
+    def _save(self, seconds: float) -> None:
+        # not the trained object itself: accelerate's autocast clings to its forward
+        model = PersonModel(self.recipe.model.architecture, self.schema)
+        model.load_state_dict(self.person_model.cpu().state_dict())
+        save_model(
+            model,
+            self.folder / MODEL_FOLDER,
+            name=self.recipe.name,
+            decision=self._decision(model),
+            training=self._provenance(seconds),
+        )
+
+    def _decision(self, model: PersonModel) -> Decision:
+        crops = self.split.calibration
+        if crops is None or crops.labels is None:
+            return Decision("group")
+        model.eval()
+        images = decode_all(crops.paths, model.architecture.size)
+        logits = torch.cat(
+            [
+                outputs_of(model, torch.from_numpy(normalised(b, model.preprocessing))).attributes
+                for b in batches(images, 64)
+            ]
+        )
+        found = sigmoid(logits.numpy())
+        return Decision("thresholds", tuple(best_thresholds(found, crops.labels).tolist()))
+
+    def _provenance(self, seconds: float) -> dict[str, Any]:
+        held_out = self.split.held_out
+        calibration = self.split.calibration
+        return {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "data": self.split.fingerprint,
+            "persons": self.split.train.person_ids.tolist(),
+            "calibration_persons": [] if calibration is None else calibration.person_ids.tolist(),
+            "held_out_persons": [] if held_out is None else held_out.person_ids.tolist(),
+            "crops": len(self.split.train),
+            "epochs": self.recipe.epochs,
+            "seconds": round(seconds, 1),
+            "peak_memory_mb": peak_memory_mb(),
+            "precision": self.accelerator.mixed_precision,
+            "processes": self.accelerator.num_processes,
+            "machine": machine(),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {
+                "passerby": passerby.__version__,
+                "torch": torch.__version__,
+                "timm": timm.__version__,
+                "accelerate": accelerate.__version__,
+            },
+        }
+
+
+class _Normalise(nn.Module):
+    """uint8 crops to the network's input, on its device: as `normalised` does in NumPy."""
+
+    def __init__(self, model: PersonModel) -> None:
+        super().__init__()
+        preprocessing = model.preprocessing
+        std = torch.tensor(preprocessing.std).view(1, 3, 1, 1)
+        mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
+        self.scale: Tensor
+        self.shift: Tensor
+        self.register_buffer("scale", 1 / (255 * std))
+        self.register_buffer("shift", mean / std)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        values = pixels.float() * self.scale - self.shift
+        return values.contiguous(memory_format=torch.channels_last)
+
+
+def _schedule(recipe: Recipe) -> Iterator[tuple[int, int, Phase, int]]:
+    """Yield each epoch with its phase's number from 1 on, the phase, and the epoch within it."""
+    epoch = 0
+    for number, phase in enumerate(recipe.phases, start=1):
+        for in_phase in range(phase.epochs):
+            yield epoch, number, phase, in_phase
+            epoch += 1
+
+
+def _epoch_seed(seed: int, epoch: int, process: int) -> int:
+    return (seed * 1_000_003 + epoch) * 1_009 + process
+
+
+def _accelerator(recipe: Recipe, model: nn.Module, folder: Path) -> Accelerator:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = choose_precision(recipe.precision, model, device)
+    accelerator = Accelerator(
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False),
+        log_with="tensorboard",
+        project_dir=folder,
+    )
+    accelerator.init_trackers("tensorboard")
+    return accelerator
+
+
+def _loader(
+    recipe: Recipe, crops: Crops, listener: Listener, accelerator: Accelerator
+) -> tuple[DataLoader[tuple[Tensor, Tensor]], EpochSampler]:
+    if len(crops) < recipe.batch_size:
+        raise InputError(
+            f"batch_size is {recipe.batch_size}, but there are {len(crops)} training crops: "
+            "choose a smaller one."
+        )
+    dataset = CropDataset(crops, recipe.model.size, recipe.augment, listener.on_decode)
+    sampler = EpochSampler(len(dataset), recipe.seed)
+    workers = loader_workers(accelerator.device)
+    loader = DataLoader(
+        dataset,
+        recipe.batch_size,
+        sampler=sampler,
+        drop_last=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=accelerator.device.type == "cuda",
+    )
+    return accelerator.prepare(loader), sampler

@@ -1,0 +1,256 @@
+"""Recipes: one YAML file that says everything about a training run."""
+
+import difflib
+import types
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from passerby.errors import InputError
+from passerby.models.architecture import Architecture
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSection(_Section):
+    """Who is trained on.
+
+    Attributes:
+        held_out_persons: persons kept for `passerby evaluate`, chosen by `seed`; 0 trains on all.
+        calibration_persons: of the other persons, those kept to choose decision thresholds on;
+            0 keeps group argmax.
+        seed: of both choices.
+    """
+
+    held_out_persons: int = Field(151, ge=0)
+    calibration_persons: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
+
+
+class ModelSection(Architecture):
+    """The network, and where its backbone's weights come from.
+
+    Attributes:
+        weights: "pretrained" (downloaded by timm), "none", or a safetensors file.
+        frozen_stages: stages of the backbone, from the input on, that keep their weights.
+    """
+
+    weights: str = "pretrained"
+    frozen_stages: int = Field(0, ge=0)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network alone."""
+        names = Architecture.model_fields
+        return Architecture(**{name: getattr(self, name) for name in names})
+
+
+class LossSection(_Section):
+    """The attribute loss, binary cross entropy.
+
+    Attributes:
+        weighting: "deepmar" weights rare positives and rare negatives up (Li et al. 2015).
+        sigma: of the DeepMAR weights; a larger one weights more evenly.
+    """
+
+    weighting: Literal["none", "deepmar"] = "deepmar"
+    sigma: float = Field(1.0, gt=0)
+
+
+class AugmentSection(_Section):
+    """What is varied at random in each training crop.
+
+    Attributes:
+        flip: probability of mirroring left and right.
+        shift: largest shift, as a fraction of height and width; black comes in.
+        erase: probability of erasing a rectangle (Zhong et al., "Random Erasing", AAAI 2020).
+        brightness, contrast, saturation: largest relative change.
+    """
+
+    flip: Fraction = 0.5
+    shift: float = Field(0.05, ge=0, lt=1)
+    erase: Fraction = 0.0
+    brightness: Fraction = 0.0
+    contrast: Fraction = 0.0
+    saturation: Fraction = 0.0
+
+
+class Phase(_Section):
+    """Consecutive epochs with one optimiser.
+
+    Attributes:
+        optimizer: AdamW, or SGD with Nesterov momentum.
+        epochs: passes over the training crops.
+        learning_rate: the highest one.
+        schedule: how it falls after the warm-up: not at all, or to 0 along a line or a cosine.
+        warmup_epochs: during which it rises from 0 along a line; may be a fraction.
+        weight_decay: of all weights but those of normalisations and biases.
+        momentum: of SGD.
+    """
+
+    optimizer: Literal["adamw", "sgd"]
+    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup_epochs: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+
+
+class Recipe(_Section):
+    """Everything about a training run.
+
+    Attributes:
+        name: what the model file is called.
+        batch_size: crops per step, over all processes.
+        precision: "auto" takes bf16 where the device and the network profit from it.
+        seed: of the initial weights, the order of the crops and the augmentation.
+        phases: one after the other.
+    """
+
+    name: str
+    data: DataSection = DataSection()
+    model: ModelSection = ModelSection()
+    loss: LossSection = LossSection()
+    augment: AugmentSection = AugmentSection()
+    batch_size: int = Field(128, ge=2)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: int = Field(0, ge=0)
+    phases: tuple[Phase, ...] = Field(min_length=1)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases together."""
+        return sum(phase.epochs for phase in self.phases)
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def shipped_recipes() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    folder = resources.files("passerby.recipes")
+    files = (file.name for file in folder.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
+
+
+def load_recipe(source: str, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe and change some of its values.
+
+    Args:
+        source: the name of a shipped recipe, or a YAML file.
+        overrides: `key.key=value` each, e.g. `phases.0.epochs=5`; values are read as YAML.
+
+    Raises:
+        InputError: there is no such recipe, it is no YAML, a key is unknown (the nearest known
+            one is named), or a value is out of range.
+    """
+    values = _parse(_recipe_text(source), source)
+    for override in overrides or []:
+        _set(values, override)
+    return _validated(values, source)
+
+
+def _recipe_text(source: str) -> str:
+    if source in shipped_recipes():
+        return resources.files("passerby.recipes").joinpath(f"{source}.yaml").read_text("utf-8")
+    path = Path(source)
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is not a text file: give a recipe in YAML.") from None
+    raise InputError(
+        f"There is no recipe {source!r}: give a YAML file or one of {', '.join(shipped_recipes())}."
+    )
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"Recipe {source}{where} is not valid YAML: mend its syntax.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"Recipe {source} is not a mapping of keys to values: see the guide.")
+    return values
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise InputError(f"--set {override!r}: write it as key.key=value.")
+    *parents, last = path.split(".")
+    place: Any = values
+    for key in parents:
+        if isinstance(place, list):
+            place = place[_position(key, place, override)]
+        else:
+            place = place.setdefault(key, {})
+        if not isinstance(place, dict | list):
+            raise InputError(f"--set {override!r}: {key} is a value, not a section.")
+    value = _parse_value(text, override)
+    if isinstance(place, list):
+        place[_position(last, place, override)] = value
+    else:
+        place[last] = value
+
+
+def _parse_value(text: str, override: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"--set {override!r}: {text!r} is no YAML value: quote it.") from None
+
+
+def _position(key: str, place: list[Any], override: str) -> int:
+    if not key.isdecimal() or int(key) >= len(place):
+        raise InputError(
+            f"--set {override!r}: {key!r} is no position: choose one from 0 to {len(place) - 1}."
+        )
+    return int(key)
+
+
+def _validated(values: dict[str, Any], source: str) -> Recipe:
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = first["loc"]
+        key = ".".join(str(part) for part in path)
+        if first["type"] == "extra_forbidden":
+            raise InputError(_unknown_key(source, path)) from None
+        if first["type"] == "missing":
+            raise InputError(f"Recipe {source}: {key} is missing: add it.") from None
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise InputError(f"Recipe {source}: {key} is {first['input']!r}: {message}.") from None
+
+
+def _unknown_key(source: str, path: tuple[str | int, ...]) -> str:
+    known = sorted(_section_at(path[:-1]).model_fields)
+    near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
+    return f"Recipe {source}: unknown key {'.'.join(str(part) for part in path)!r}: {hint}"
+
+
+def _section_at(path: tuple[str | int, ...]) -> type[BaseModel]:
+    section: type[BaseModel] = Recipe
+    for part in path:
+        if isinstance(part, str):
+            section = _section_in(section.model_fields[part].annotation)
+    return section
+
+
+def _section_in(annotation: Any) -> type[BaseModel]:
+    """Return the section in an annotation such as `Phase` or `tuple[Phase, ...]`."""
+    if get_origin(annotation) in (tuple, list, Union, types.UnionType):
+        return _section_in(get_args(annotation)[0])
+    return annotation  # type: ignore[no-any-return]
