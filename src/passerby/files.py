@@ -17,6 +17,8 @@ _REMEDIES = {
     errno.EROFS: "the disk is read-only: choose another place",
     errno.EACCES: "permission denied: choose a place that you may write to",
     errno.EPERM: "permission denied: choose a place that you may write to",
+    errno.EISDIR: "a folder of that name exists: choose another name",
+    errno.EEXIST: "a part of the path is a file, not a folder: choose another place",
     errno.ENOTDIR: "a part of the path is a file, not a folder: choose another place",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
 }

@@ -36,14 +36,8 @@ def _best(scores: NDArray[np.floating], labels: NDArray[np.bool_], beta: float) 
     f_beta = (1 + beta**2) * hits / (beta**2 * positives + returned)
 
     # Equal scores cannot be separated: only the last crop of a tie is a possible cut.
+    cuts = np.flatnonzero(falling > np.append(falling[1:], -1.0))
     following = np.append(falling[1:], 0.0)
-    cuts = (
-        np.flatnonzero(falling > following)
-        if falling[-1] > 0
-        else np.flatnonzero(falling[:-1] > falling[1:])
-    )
-    if not len(cuts):
-        return 0.5
     thresholds = (falling[cuts] + following[cuts]) / 2
     best = f_beta[cuts] >= f_beta[cuts].max() - 1e-12
     return float(min(thresholds[best], key=lambda threshold: abs(threshold - 0.5)))

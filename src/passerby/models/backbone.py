@@ -94,13 +94,12 @@ class Backbone(nn.Module):
         early: list[nn.Module] = []
         inside = False
         for name, module in self.network.named_modules():
-            if not _holds_weights(module):
-                continue
             belongs = name == last or name.startswith(f"{last}.")
             if inside and not belongs:
                 break
             inside = belongs
-            early.append(module)
+            if _holds_weights(module):
+                early.append(module)
         return early
 
 
@@ -162,32 +161,50 @@ def _stages(network: nn.Module) -> list[dict[str, Any]]:
 
 
 def _remove_last_stride(network: Any, size: tuple[int, int], name: str) -> None:
-    """Set the stride of the layers that halve the map last to 1."""
-    halvings: list[tuple[nn.Module, int]] = []
-
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if output.shape[-2] < inputs[0].shape[-2]:
-            halvings.append((module, output.shape[-2]))
-
-    handles = [
-        module.register_forward_hook(note)
-        for module in network.modules()
-        if isinstance(module, _DOWNSAMPLING) and module.stride not in (1, (1, 1))
-    ]
-    with torch.no_grad():
-        training = network.training
-        network.eval().forward_features(torch.zeros(1, 3, *size))
-        network.train(training)
-    for handle in handles:
-        handle.remove()
-    if len({height for _, height in halvings}) < 2:
+    """Let the layers that halve the map last keep its size."""
+    halvings = _halvings(network, size)
+    heights = sorted(set(halvings.values()))
+    if len(heights) < 2:
         raise InputError(
             f"model.last_stride is 1, but {name} halves no map step by step: leave it at 2."
         )
-    last_height = min(height for _, height in halvings)
-    for module, height in halvings:
-        if height == last_height:
-            module.stride = (1, 1)  # type: ignore[assignment]
+    for layer, height in halvings.items():
+        if height == heights[0]:
+            _keep_size(network, layer)
+
+
+def _halvings(network: Any, size: tuple[int, int]) -> dict[str, int]:
+    """Return the layers that make the map smaller, and the height that they leave."""
+    found: dict[str, int] = {}
+
+    def note(name: str, inputs: Tensor, output: Tensor) -> None:
+        if output.shape[-2] < inputs.shape[-2]:
+            found[name] = output.shape[-2]
+
+    handles = [
+        module.register_forward_hook(
+            lambda _, inputs, output, name=name: note(name, inputs[0], output)
+        )
+        for name, module in network.named_modules()
+        if isinstance(module, _DOWNSAMPLING)
+    ]
+    training = network.training
+    with torch.no_grad():
+        network.eval().forward_features(torch.zeros(1, 3, *size))
+    network.train(training)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def _keep_size(network: nn.Module, layer: str) -> None:
+    module = network.get_submodule(layer)
+    if isinstance(module, nn.AvgPool2d):
+        # an average over disjoint windows has no counterpart with a stride of 1
+        parent, _, name = layer.rpartition(".")
+        setattr(network.get_submodule(parent), name, nn.Identity())
+    else:
+        module.stride = (1, 1)  # type: ignore[assignment]
 
 
 def _attend_last_stages(network: nn.Module, kind: str, residual: bool, name: str) -> None:

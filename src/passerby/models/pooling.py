@@ -20,7 +20,7 @@ class GeneralisedMeanPool(nn.Module):
 
     def __init__(self, p: float = 3.0) -> None:
         super().__init__()
-        self.p = nn.Parameter(torch.tensor(p))
+        self.p = nn.Parameter(torch.tensor(float(p)))
 
     def forward(self, x: Tensor) -> Tensor:
         return x.clamp(min=1e-6).pow(self.p).mean((2, 3)).pow(1 / self.p)

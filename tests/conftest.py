@@ -1,0 +1,75 @@
+"""Data and models that many tests share: drawn pedestrians and very small networks."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from passerby.data.toy import write_toy
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+TOY_PERSONS = 24
+
+
+@pytest.fixture(scope="session")
+def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy dataset in the course layout; read only."""
+    folder = tmp_path_factory.mktemp("data") / "toy"
+    write_toy(folder, TOY_PERSONS, seed=1, crops_per_person=6)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The course's Market-1501; the test is skipped where it is absent."""
+    folder = SHARED / "data" / "market1501-unitn"
+    if not folder.is_dir():
+        pytest.skip(f"no real pedestrians at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def market_mat() -> Path:
+    """Market-1501_Attribute's own file; the test is skipped where it is absent."""
+    file = SHARED / "data" / "market1501-attribute" / "market_attribute.mat"
+    if not file.is_file():
+        pytest.skip(f"no {file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model file of a very small untrained network; read only."""
+    import torch
+
+    from passerby.data import COURSE
+    from passerby.models import Architecture, PersonModel, save_model
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), COURSE)
+    save_model(model, folder, name="tiny")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_mat() -> Callable[[Path, dict[str, dict[str, list]]], Path]:
+    """Writes Market-1501_Attribute's file from part to field to values."""
+    import numpy as np
+    from scipy.io import savemat
+
+    def write(path: Path, parts: dict[str, dict[str, list]]) -> Path:
+        cells = {
+            part: {
+                name: np.array(values, object if name == "image_index" else np.float64)
+                for name, values in fields.items()
+            }
+            for part, fields in parts.items()
+        }
+        savemat(path, {"market_attribute": cells})
+        return path
+
+    return write

@@ -1,0 +1,133 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from passerby.data.decoding import batches, decode, decode_all, resize
+from passerby.data.toy import toy_images
+from passerby.errors import InputError
+
+CROP = toy_images(1)[0]
+
+
+def saved(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".webp", ".tif"])
+def test_lossless_formats_give_the_pixels_back(tmp_path: Path, suffix: str) -> None:
+    options = {"lossless": True} if suffix == ".webp" else {}
+    path = saved(tmp_path / f"a{suffix}", Image.fromarray(CROP), **options)
+    np.testing.assert_array_equal(decode(path), CROP)
+
+
+def test_jpeg_agrees_with_pillow(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", Image.fromarray(CROP), quality=90)
+    reference = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    assert np.abs(decode(path) - reference).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [
+        *((".png", mode) for mode in ("L", "P", "LA", "RGBA", "1")),
+        *((".tif", mode) for mode in ("L", "P", "LA", "RGBA", "1", "CMYK")),
+        *((".jpg", mode) for mode in ("L", "CMYK")),
+    ],
+)
+def test_other_colour_modes_are_converted(tmp_path: Path, suffix: str, mode: str) -> None:
+    image = Image.fromarray(CROP).convert(mode)
+    options = {"quality": 95} if suffix == ".jpg" else {}
+    pixels = decode(saved(tmp_path / f"a{suffix}", image, **options))
+    assert pixels.shape == (128, 64, 3)
+    assert pixels.dtype == np.uint8
+    expected = np.asarray(image.convert("RGB")).astype(float)
+    assert np.abs(pixels - expected).mean() < 4
+
+
+def test_16_bit_grey_keeps_its_brightness(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 128 * 64).reshape(128, 64).astype(np.uint16)
+    pixels = decode(saved(tmp_path / "a.png", Image.fromarray(ramp)))
+    assert pixels.shape == (128, 64, 3)
+    np.testing.assert_allclose(pixels[..., 0], ramp / 257, atol=1)
+
+
+def test_exif_rotation_is_applied(tmp_path: Path) -> None:
+    image = Image.fromarray(CROP)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    path = saved(tmp_path / "a.jpg", image, exif=exif.tobytes())
+    assert decode(path).shape == (64, 128, 3)
+
+
+def jpeg_bytes() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(CROP).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jpg", b"", "is empty: replace or remove it"),
+        ("a.jpg", b"not an image at all", "is not an image"),
+        ("a.jpg", jpeg_bytes()[:700], "is damaged or cut off"),
+        ("a.jpg", jpeg_bytes()[:-400], "is damaged or cut off"),
+        ("a.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, r"is (damaged|not an image)"),
+        ("a.jpg", b"\xff\xd8\xff" + b"\0" * 40, r"is (damaged|not an image)"),
+    ],
+)
+def test_broken_files_are_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        decode(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Cannot read .*none\.jpg: No such file"):
+        decode(tmp_path / "none.jpg")
+
+
+def test_one_pixel_is_no_pedestrian(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg"):
+        path = saved(tmp_path / name, Image.new("RGB", (1, 1)))
+        with pytest.raises(InputError, match="1×1 pixels, too few to show a pedestrian"):
+            decode(path)
+
+
+@pytest.mark.parametrize("side", [8_000, 20_000])
+def test_an_image_bomb_is_refused_before_it_is_decoded(tmp_path: Path, side: int) -> None:
+    path = saved(tmp_path / "bomb.png", Image.new("1", (side, side)))
+    with pytest.raises(InputError, match="cut out the pedestrian first"):
+        decode(path)
+
+
+def test_resizing_is_pillows_bilinear() -> None:
+    expected = Image.fromarray(CROP).resize((32, 64), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(resize(CROP, (64, 32)), np.asarray(expected))
+    assert resize(CROP, (128, 64)) is CROP
+
+
+def test_decoding_in_threads_keeps_the_order(tmp_path: Path) -> None:
+    images = toy_images(300)
+    paths = []
+    for i, image in enumerate(images):
+        paths.append(saved(tmp_path / f"{i}.bmp", Image.fromarray(image)))
+    decoded = list(batches(decode_all(paths, (128, 64)), 128))
+    assert [len(batch) for batch in decoded] == [128, 128, 44]
+    np.testing.assert_array_equal(np.concatenate(decoded), images)
+
+
+def test_a_broken_crop_stops_the_decoding(tmp_path: Path) -> None:
+    good = saved(tmp_path / "a.bmp", Image.fromarray(CROP))
+    bad = tmp_path / "b.jpg"
+    bad.touch()
+    decoded = decode_all([good, bad, good], (128, 64))
+    assert next(decoded).shape == (128, 64, 3)
+    with pytest.raises(InputError, match=r"b\.jpg is empty"):
+        next(decoded)

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from passerby.data import COURSE
+from passerby.embedding import Decision
+from passerby.errors import InputError
+
+PROBABILITIES = arrays(np.float32, (3, 32), elements=st.floats(0, 1, width=32))
+
+
+def answered(decision: Decision, **given_: float) -> set[str]:
+    probabilities = np.zeros((1, 32), np.float32)
+    for name, value in given_.items():
+        probabilities[0, COURSE.index(name)] = value
+    labels = decision.labels(probabilities, COURSE)[0]
+    return {a for a, label in zip(COURSE.attributes, labels, strict=True) if label}
+
+
+def test_fixed_takes_one_half_and_more() -> None:
+    assert answered(Decision("fixed"), hat=0.5, bag=0.49, upred=0.6, upblue=0.7, adult=0.4) == {
+        "hat",
+        "upred",
+        "upblue",
+    }
+
+
+def test_group_takes_the_most_probable_in_each_group() -> None:
+    found = answered(Decision("group"), hat=0.5, upred=0.6, upblue=0.7, adult=0.4, downpink=0.01)
+    assert found == {"hat", "upblue", "adult", "downpink"}
+
+
+def test_thresholds_are_the_attributes_own() -> None:
+    thresholds = [0.5] * 32
+    thresholds[COURSE.index("hat")] = 0.2
+    decision = Decision("thresholds", tuple(thresholds))
+    assert answered(decision, hat=0.2, bag=0.4, upred=0.6) == {"hat", "upred"}
+
+
+@given(PROBABILITIES)
+def test_group_gives_every_group_exactly_one(probabilities: np.ndarray) -> None:
+    labels = Decision("group").labels(probabilities, COURSE)
+    for where in COURSE.groups.values():
+        assert (labels[:, where].sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("rule", ["thresholds", "fixed"])
+def test_thresholds_come_with_their_rule(rule: str) -> None:
+    with pytest.raises(InputError, match=r"come together: train with data\.calibration_persons"):
+        Decision(rule, None if rule == "thresholds" else (0.5,) * 32)  # type: ignore[arg-type]
+
+
+def test_an_unknown_rule() -> None:
+    with pytest.raises(InputError, match="'best' is no decision rule: choose from fixed, group"):
+        Decision("best")  # type: ignore[arg-type]

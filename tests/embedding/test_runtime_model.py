@@ -1,0 +1,114 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from passerby.data import COURSE, read_crops
+from passerby.data.decoding import decode
+from passerby.embedding import RuntimeModel
+from passerby.embedding.model_info import Preprocessing
+from passerby.embedding.runtime_model import normalised, sigmoid
+from passerby.errors import InputError
+from passerby.models import load_person_model
+
+
+@pytest.fixture
+def broken(model_file: Path, tmp_path: Path) -> Path:
+    """A model file that a test may damage."""
+    return Path(shutil.copytree(model_file, tmp_path / "broken"))
+
+
+def test_the_runtime_answers_as_torch_does(model_file: Path, toy_data: Path) -> None:
+    crops = read_crops(toy_data, "gallery")[:9]
+    embeddings = RuntimeModel.load(model_file).embed(crops, batch_size=4)
+    network = load_person_model(model_file)
+    for row, path in enumerate(crops.paths):
+        image = Image.fromarray(decode(path)).resize((32, 64), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
+        mean, std = (
+            torch.tensor(v).view(3, 1, 1) for v in (network.backbone.mean, network.backbone.std)
+        )
+        with torch.inference_mode():
+            embedding, logits = network(((pixels - mean) / std)[None])
+        np.testing.assert_allclose(embeddings.vectors[row], embedding[0], atol=1e-4)
+        np.testing.assert_allclose(embeddings.attributes[row], logits[0].sigmoid(), atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(embeddings.vectors, axis=1), 1, atol=1e-5)
+
+
+def test_the_batch_size_changes_nothing(model_file: Path, toy_data: Path) -> None:
+    model = RuntimeModel.load(model_file)
+    crops = read_crops(toy_data)[:20]
+    seen: list[tuple[int, int]] = []
+    one = model.embed(crops, batch_size=1)
+    many = model.embed(crops, batch_size=7, progress=lambda *at: seen.append(at))
+    np.testing.assert_allclose(one.vectors, many.vectors, atol=1e-5)
+    np.testing.assert_allclose(one.attributes, many.attributes, atol=1e-5)
+    assert seen == [(7, 20), (14, 20), (20, 20)]
+
+
+def test_an_image_in_words(model_file: Path, toy_data: Path) -> None:
+    image = next((toy_data / "queries").iterdir())
+    described = RuntimeModel.load(model_file).describe(image)
+    assert len(described) == 32
+    assert {"female", "backpack", "red top", "adult"} <= set(described)
+    assert all(0 <= p <= 1 for p in described.values())
+
+
+def test_normalising_by_hand() -> None:
+    preprocessing = Preprocessing(height=1, width=1, mean=(0.5, 0.4, 0.3), std=(0.5, 0.25, 0.1))
+    pixels = np.array([[[[255, 0, 51]]]], np.uint8)
+    expected = [(1 - 0.5) / 0.5, (0 - 0.4) / 0.25, (0.2 - 0.3) / 0.1]
+    np.testing.assert_allclose(normalised(pixels, preprocessing).ravel(), expected, atol=1e-6)
+
+
+def test_the_sigmoid_does_not_overflow() -> None:
+    with np.errstate(all="raise"):
+        values = sigmoid(np.array([-80, -1, 0, 1, 80], np.float32))
+    np.testing.assert_allclose(values, [0, 0.268941, 0.5, 0.731059, 1], atol=1e-6)
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_model_of_an_unknown_schema(broken: Path) -> None:
+    edit(broken, schema_name="peta-35")
+    with pytest.raises(InputError, match=r"schema 'peta-35' is unknown .* knows course-32"):
+        RuntimeModel.load(broken)
+
+
+def test_a_model_with_other_attributes(broken: Path) -> None:
+    edit(broken, attributes=list(COURSE.attributes[::-1]))
+    with pytest.raises(InputError, match="attributes are not those of the schema course-32"):
+        RuntimeModel.load(broken)
+
+
+def test_a_model_of_a_later_format(broken: Path) -> None:
+    edit(broken, format=2)
+    with pytest.raises(InputError, match=r"model\.json: format: .*save the model again"):
+        RuntimeModel.load(broken)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]"])
+def test_a_damaged_description(broken: Path, content: bytes) -> None:
+    (broken / "model.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.json: .*save the model again"):
+        RuntimeModel.load(broken)
+
+
+def test_a_network_cut_in_half(broken: Path) -> None:
+    path = broken / "model.onnx"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"model\.onnx is damaged"):
+        RuntimeModel.load(broken)
+
+
+def test_a_missing_network(broken: Path) -> None:
+    (broken / "model.onnx").unlink()
+    with pytest.raises(InputError, match=r"no whole model file: model\.onnx is missing"):
+        RuntimeModel.load(broken)

@@ -1,0 +1,237 @@
+"""Attribute metrics against figures worked out by hand and against scikit-learn.
+
+The hand case has one crop of each of four persons and looks at three attributes; everyone is
+adult, with pants and so on, in the other 29.
+
+    person   hat            upred          backpack
+             truth answer   truth answer   truth answer
+    1        yes   yes      yes   no       no    yes
+    2        yes   no       no    no       no    yes
+    3        no    no       no    no       no    no
+    4        no    yes      no    no       no    no
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from passerby.data import COURSE
+from passerby.embedding import Decision
+from passerby.errors import InputError
+from passerby.evaluation import AttributeReport, evaluate_attributes
+
+FIXED = Decision("fixed")
+HAT, UPRED, BACKPACK = (COURSE.index(name) for name in ("hat", "upred", "backpack"))
+
+
+def hand_case() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    labels = np.zeros((4, 32), bool)
+    answers = np.zeros((4, 32), bool)
+    labels[:, COURSE.index("adult")] = answers[:, COURSE.index("adult")] = True
+    labels[[0, 1], HAT] = True
+    answers[[0, 3], HAT] = True
+    labels[0, UPRED] = True
+    answers[[0, 1], BACKPACK] = True
+    return answers.astype(np.float32), labels, np.array([1, 2, 3, 4])
+
+
+def scored(resamples: int = 0) -> AttributeReport:
+    probabilities, labels, persons = hand_case()
+    return evaluate_attributes(probabilities, labels, persons, COURSE, FIXED, resamples=resamples)
+
+
+def test_one_attribute_by_hand() -> None:
+    hat = scored().per_attribute["hat"]
+    # 1 true positive, 1 false positive, 1 false negative, 1 true negative
+    assert hat == {
+        "precision": 0.5,
+        "recall": 0.5,
+        "f1": 0.5,
+        "ma": 0.5,
+        "accuracy": 0.5,
+        "gain": 0.0,
+        "positives": 0.5,
+    }
+
+
+def test_never_answered_is_zero_and_not_undefined() -> None:
+    report = scored()
+    red = report.per_attribute["upred"]
+    assert (red["precision"], red["recall"], red["f1"]) == (0, 0, 0)
+    assert red["ma"] == 0.5
+    assert red["accuracy"] == 0.75
+    assert red["gain"] == 0
+    assert "upred" not in report.undefined
+
+
+def test_undefined_counts_as_zero_or_not_at_all() -> None:
+    report = scored()
+    assert len(report.undefined) == 30
+    assert set(COURSE.attributes) - set(report.undefined) == {"hat", "upred"}
+    assert report.defined["f1"] == pytest.approx((0.5 + 0) / 2)
+    assert report.defined["ma"] == pytest.approx((0.5 + 0.5) / 2)
+    # adult is right for everyone: F1 1 although nobody is not adult
+    assert report.all["f1"] == pytest.approx((0.5 + 0 + 1) / 32)
+    # backpack: no positive, 2 of 4 negatives right: (0 + 1/2) / 2; 28 others: (0 + 1) / 2
+    assert report.all["ma"] == pytest.approx((0.5 + 0.5 + 0.5 + 0.25 + 28 * 0.5) / 32)
+
+
+def test_instance_based_by_hand() -> None:
+    instance = scored().instance
+    # truth and answer beside "adult": hat+red/hat+backpack, hat/backpack, –/–, –/hat
+    assert instance["accuracy"] == pytest.approx((2 / 4 + 1 / 3 + 1 + 1 / 2) / 4)
+    precision = (2 / 3 + 1 / 2 + 1 + 1 / 2) / 4
+    recall = (2 / 3 + 1 / 2 + 1 + 1) / 4
+    assert instance["precision"] == pytest.approx(precision)
+    assert instance["recall"] == pytest.approx(recall)
+    assert instance["f1"] == pytest.approx(2 * precision * recall / (precision + recall))
+
+
+def test_the_official_twelve_by_hand() -> None:
+    labels = np.zeros((2, 32), bool)
+    probabilities = np.zeros((2, 32), np.float32)
+    for name in ("adult", "upmulticolor", "downblue"):
+        labels[:, COURSE.index(name)] = True
+    probabilities[:, COURSE.index("adult")] = 0.2
+    probabilities[:, COURSE.index("upmulticolor")] = 0.3
+    probabilities[0, COURSE.index("upgreen")] = 0.1
+    probabilities[1, COURSE.index("upgreen")] = 0.4
+    probabilities[0, COURSE.index("downblue")] = 0.1
+    probabilities[1, COURSE.index("downmulticolor")] = 0.9
+    probabilities[1, COURSE.index("downblue")] = 0.8
+    probabilities[1, HAT] = 0.7
+    report = evaluate_attributes(
+        probabilities, labels, np.array([1, 2]), COURSE, FIXED, resamples=0
+    )
+    # first crop: all but the top, which has no colour; second: also the hat is wrong
+    assert report.official12 == pytest.approx((11 / 12 + 10 / 12) / 2)
+    # multicolor as a class: first all right; second: top (green), bottom (multicolor), hat wrong
+    assert report.official12_multicolor == pytest.approx((12 / 12 + 9 / 12) / 2)
+
+
+def test_distractors_and_junk_are_left_out() -> None:
+    probabilities, labels, persons = hand_case()
+    noise = np.ones((2, 32), np.float32)
+    report = evaluate_attributes(
+        np.concatenate([probabilities, noise]),
+        np.concatenate([labels, np.zeros((2, 32), bool)]),
+        np.concatenate([persons, [0, -1]]),
+        COURSE,
+        FIXED,
+        resamples=0,
+    )
+    assert report == scored()
+
+
+def random_case(seed: int, crops: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    probabilities = generator.random((crops, 32)).round(2).astype(np.float32)
+    labels = generator.random((crops, 32)) < generator.random(32)
+    return probabilities, labels, generator.integers(1, 9, crops)
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_label_based_figures_agree_with_scikit_learn(seed: int) -> None:
+    probabilities, labels, persons = random_case(seed)
+    report = evaluate_attributes(probabilities, labels, persons, COURSE, FIXED, resamples=0)
+    answers = probabilities >= 0.5
+    for i, name in enumerate(COURSE.attributes):
+        truth, answer = labels[:, i], answers[:, i]
+        figures = report.per_attribute[name]
+        assert figures["precision"] == pytest.approx(
+            metrics.precision_score(truth, answer, zero_division=0)
+        )
+        assert figures["recall"] == pytest.approx(
+            metrics.recall_score(truth, answer, zero_division=0)
+        )
+        assert figures["f1"] == pytest.approx(metrics.f1_score(truth, answer, zero_division=0))
+        assert figures["accuracy"] == pytest.approx(metrics.accuracy_score(truth, answer))
+        if name not in report.undefined:
+            assert figures["ma"] == pytest.approx(metrics.balanced_accuracy_score(truth, answer))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_order_of_the_crops_does_not_matter(seed: int) -> None:
+    probabilities, labels, persons = random_case(seed)
+    order = np.random.default_rng(seed + 1).permutation(len(persons))
+    straight = evaluate_attributes(probabilities, labels, persons, COURSE, resamples=20)
+    shuffled = evaluate_attributes(
+        probabilities[order], labels[order], persons[order], COURSE, resamples=20
+    )
+    assert straight.per_attribute == shuffled.per_attribute
+    assert straight.instance == pytest.approx(shuffled.instance)
+    for name, interval in straight.intervals.items():
+        assert shuffled.intervals[name] == pytest.approx(interval)
+
+
+def test_perfect_answers_score_one() -> None:
+    _, labels, persons = random_case(3)
+    report = evaluate_attributes(
+        labels.astype(np.float32), labels, persons, COURSE, FIXED, resamples=0
+    )
+    for name in ("precision", "recall", "f1", "ma", "accuracy"):
+        assert report.defined[name] == 1
+
+
+def test_intervals_resample_persons() -> None:
+    """Repeating every crop of a person must not make the intervals narrower."""
+    probabilities, labels, persons = random_case(5)
+    once = evaluate_attributes(probabilities, labels, persons, COURSE, resamples=300)
+    tenfold = evaluate_attributes(
+        *(np.repeat(a, 10, axis=0) for a in (probabilities, labels, persons)),
+        COURSE,
+        resamples=300,
+    )
+    assert set(once.intervals) == set(tenfold.intervals)
+    for name, (low, high) in once.intervals.items():
+        assert tenfold.intervals[name] == pytest.approx((low, high))
+    low, high = once.intervals["all.f1"]
+    assert low < once.all["f1"] < high
+
+
+def test_intervals_against_a_slow_bootstrap() -> None:
+    probabilities, labels, persons = random_case(7)
+    report = evaluate_attributes(probabilities, labels, persons, COURSE, FIXED, resamples=400)
+    generator = np.random.default_rng(1)
+    ids = np.unique(persons)
+    figures = []
+    for _ in range(400):
+        rows = np.concatenate(
+            [np.flatnonzero(persons == p) for p in generator.choice(ids, len(ids))]
+        )
+        sample = evaluate_attributes(
+            probabilities[rows], labels[rows], persons[rows], COURSE, FIXED, resamples=0
+        )
+        figures.append(sample.all["f1"])
+    expected = np.quantile(figures, [0.025, 0.975])
+    assert report.intervals["all.f1"] == pytest.approx(expected.tolist(), abs=0.01)
+
+
+def test_the_json_names_both_averages_and_the_intervals() -> None:
+    value = scored(resamples=50).to_json()
+    assert value["decision"] == "fixed"
+    assert {"precision", "recall", "f1", "ma", "accuracy", "gain", "f1_ci"} <= set(value)
+    assert {"f1", "f1_ci"} <= set(value["defined"])
+    assert set(value["instance"]) >= {"accuracy", "precision", "recall", "f1", "f1_ci"}
+    assert {"official12", "official12_ci", "undefined", "crops", "persons"} <= set(value)
+    assert list(value["per_attribute"]) == list(COURSE.attributes)
+    low, high = value["f1_ci"]
+    assert 0 <= low <= high <= 1
+
+
+def test_nothing_to_score() -> None:
+    probabilities, labels, _ = hand_case()
+    with pytest.raises(InputError, match="no crop of an annotated person to score"):
+        evaluate_attributes(probabilities, labels, np.array([0, 0, -1, 0]), COURSE)
+
+
+def test_a_model_that_answers_nan() -> None:
+    probabilities, labels, persons = hand_case()
+    probabilities[1, 1] = np.nan
+    with pytest.raises(InputError, match="answers NaN"):
+        evaluate_attributes(probabilities, labels, persons, COURSE)

@@ -1,0 +1,109 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from passerby.data import COURSE
+from passerby.embedding import Decision
+from passerby.errors import InputError
+from passerby.models import Architecture, Attention, PersonModel, load_person_model, save_model
+from passerby.models import export
+from passerby.models.export import ExportMismatchError
+
+
+def tiny(**parts: object) -> PersonModel:
+    torch.manual_seed(0)
+    return PersonModel(Architecture(backbone="test_resnet", size=(64, 32), **parts), COURSE)
+
+
+def test_saved_and_loaded_answers_the_same(tmp_path: Path) -> None:
+    parts = {
+        "last_stride": 1,
+        "pool": "gem",
+        "neck": "batchnorm",
+        "attention": Attention(kind="both", place="stages", residual=True),
+    }
+    model = tiny(**parts).eval()
+    decision = Decision("thresholds", (0.3,) * 32)
+    info = save_model(model, tmp_path / "m", name="x", decision=decision, training={"epochs": 3})
+    loaded = load_person_model(tmp_path / "m")
+    crops = torch.randn(3, 3, 64, 32)
+    with torch.no_grad():
+        for ours, theirs in zip(model(crops), loaded(crops), strict=True):
+            torch.testing.assert_close(ours, theirs)
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
+        "model.json",
+        "model.onnx",
+        "model.safetensors",
+    ]
+    written = json.loads((tmp_path / "m" / "model.json").read_text())
+    assert written["preprocessing"]["height"] == 64
+    assert written["decision"] == {"rule": "thresholds", "thresholds": [0.3] * 32}
+    assert written["training"] == {"epochs": 3}
+    assert written["fingerprint"] == info.fingerprint
+    assert len(info.fingerprint) == 64
+
+
+@pytest.mark.parametrize("backbone", ["test_vit", "test_efficientnet"])
+def test_other_backbones_are_exported(tmp_path: Path, backbone: str) -> None:
+    torch.manual_seed(0)
+    model = PersonModel(Architecture(backbone=backbone, size=(64, 32)), COURSE)
+    save_model(model, tmp_path / "m", name="x")
+    path = tmp_path / "m" / "model.onnx"
+    onnx.checker.check_model(onnx.load(path))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for count in (1, 5, 130):
+        crops = np.random.default_rng(count).normal(size=(count, 3, 64, 32)).astype(np.float32)
+        vectors, logits = session.run(None, {"crops": crops})
+        assert vectors.shape == (count, model.embedding_size)
+        with torch.inference_mode():
+            expected = model.eval()(torch.from_numpy(crops))
+        np.testing.assert_allclose(logits, expected.attributes, atol=1e-4)
+        np.testing.assert_allclose(vectors, expected.embedding, atol=1e-4)
+
+
+def test_a_faithless_export_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = export.outputs_of
+
+    def skewed(model: PersonModel, crops: torch.Tensor) -> object:
+        outputs = honest(model, crops)
+        off = 3e-4 if len(crops) == 64 else 0
+        return outputs._replace(attributes=outputs.attributes + off)
+
+    monkeypatch.setattr(export, "outputs_of", skewed)
+    with pytest.raises(
+        ExportMismatchError, match=r"differ by 3\.0e-04 in 'attributes' at batch size 64"
+    ):
+        save_model(tiny(), tmp_path / "m", name="x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_cut_in_half(model_file: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_file, tmp_path / "m"))
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged or does not fit"):
+        load_person_model(folder)
+
+
+def test_weights_of_another_network(model_file: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_file, tmp_path / "m"))
+    info = json.loads((folder / "model.json").read_text())
+    info["architecture"]["neck"] = "batchnorm"
+    (folder / "model.json").write_text(json.dumps(info))
+    with pytest.raises(InputError, match=r"does not fit model\.json"):
+        load_person_model(folder)
+
+
+def test_an_architecture_of_another_version(model_file: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_file, tmp_path / "m"))
+    info = json.loads((folder / "model.json").read_text())
+    info["architecture"]["eyes"] = 2
+    (folder / "model.json").write_text(json.dumps(info))
+    with pytest.raises(InputError, match="not one that this version builds"):
+        load_person_model(folder)

@@ -1,0 +1,153 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from passerby.data import COURSE
+from passerby.errors import InputError
+from passerby.models import Architecture, Attention, PersonModel
+from passerby.models.attention import ResidualAttention
+from passerby.models.pooling import AveragePool, GeneralisedMeanPool
+
+CROPS = torch.linspace(-1, 1, 2 * 3 * 64 * 32).view(2, 3, 64, 32)
+
+
+def built(backbone: str = "test_resnet", weights: str = "none", **parts: object) -> PersonModel:
+    torch.manual_seed(0)
+    architecture = Architecture(backbone=backbone, size=(64, 32), **parts)
+    return PersonModel(architecture, COURSE, weights).eval()
+
+
+@pytest.mark.parametrize(
+    "backbone", ["test_resnet", "test_efficientnet", "test_vit", "test_convnext"]
+)
+@pytest.mark.parametrize("pool", ["average", "gem"])
+def test_any_backbone_answers_both_tasks(backbone: str, pool: str) -> None:
+    model = built(backbone, pool=pool, neck="batchnorm")
+    with torch.no_grad():
+        outputs = model(CROPS)
+    assert outputs.attributes.shape == (2, 32)
+    assert outputs.embedding.shape == (2, model.embedding_size)
+    torch.testing.assert_close(outputs.embedding.norm(dim=1), torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "stride"),
+    [("test_resnet", 1), ("resnet10t", 1), ("tf_efficientnet_lite0", 1), ("mobilenetv2_100", 1)],
+)
+def test_the_last_stride_doubles_the_map(backbone: str, stride: int) -> None:
+    with torch.no_grad():
+        usual = built(backbone).backbone(CROPS)
+        larger = built(backbone, last_stride=stride).backbone(CROPS)
+    assert larger.shape[:2] == usual.shape[:2]
+    assert larger.shape[2] == 2 * usual.shape[2]
+    assert larger.shape[3] == 2 * usual.shape[3]
+
+
+def test_a_transformer_has_no_stride_to_remove() -> None:
+    with pytest.raises(InputError, match=r"model\.last_stride is 1, but test_vit halves no map"):
+        built("test_vit", last_stride=1)
+
+
+@pytest.mark.parametrize("place", ["head", "stages"])
+@pytest.mark.parametrize("kind", ["channel", "spatial", "both"])
+def test_attention_changes_the_answer_and_learns(kind: str, place: str) -> None:
+    model = built(attention=Attention(kind=kind, place=place))
+    plain = built()
+    outputs = model(CROPS).attributes
+    assert not torch.equal(outputs, plain(CROPS).attributes)
+    outputs.sum().backward()
+    names = [n for n, _ in model.named_parameters() if n not in dict(plain.named_parameters())]
+    added = [p for n, p in model.named_parameters() if n in names and ("fc" in n or "conv" in n)]
+    assert added
+    assert all(p.grad is not None for p in added)
+
+
+@pytest.mark.parametrize("place", ["head", "stages"])
+def test_residual_attention_starts_as_the_identity(place: str) -> None:
+    model = built(attention=Attention(kind="both", place=place, residual=True))
+    before = model(CROPS).attributes
+    for module in model.modules():
+        if isinstance(module, ResidualAttention):
+            nn.init.normal_(module.block.channel.fc1.weight)
+    torch.testing.assert_close(model(CROPS).attributes, before)
+    blocks = [m for m in model.modules() if isinstance(m, ResidualAttention)]
+    assert len(blocks) == (1 if place == "head" else 2)
+    model(CROPS).attributes.sum().backward()
+    assert all(block.weight.grad is not None and block.weight.grad != 0 for block in blocks)
+
+
+def test_attention_in_stages_needs_stages() -> None:
+    with pytest.raises(InputError, match="test_vit has no stages of feature maps: place it at"):
+        built("test_vit", attention=Attention(kind="both", place="stages"))
+
+
+def test_generalised_mean_by_hand() -> None:
+    pool = GeneralisedMeanPool(p=3)
+    values = torch.tensor([1.0, 2.0, 0.0, 3.0]).view(1, 1, 2, 2)
+    torch.testing.assert_close(pool(values), torch.tensor([[((1 + 8 + 27) / 4) ** (1 / 3)]]))
+    torch.testing.assert_close(GeneralisedMeanPool(p=1)(values), AveragePool()(values))
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_efficientnet"])
+def test_frozen_stages_keep_their_weights(backbone: str) -> None:
+    model = built(backbone)
+    frozen = model.freeze(1)
+    weights = {id(p) for module in frozen for p in module.parameters()}
+    assert weights
+    assert all(p.requires_grad == (id(p) not in weights) for p in model.parameters())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in frozen)
+    model(CROPS).attributes.sum().backward()
+    assert all(p.grad is None for module in frozen for p in module.parameters())
+    assert model.attribute_head.weight.grad is not None
+    assert len(built(backbone).freeze(2)) > len(frozen)
+    assert built(backbone).freeze(0) == []
+
+
+def test_too_many_frozen_stages() -> None:
+    with pytest.raises(InputError, match=r"model\.frozen_stages is 9, but the backbone has"):
+        built().freeze(9)
+
+
+def test_an_unknown_backbone() -> None:
+    with pytest.raises(
+        InputError, match=r"'resnet5' is not a model of timm: did you mean .*resnet5"
+    ):
+        built("resnet5")
+
+
+class TestWeights:
+    def test_a_local_file(self, tmp_path) -> None:
+        source = built()
+        path = tmp_path / "w.safetensors"
+        tensors = dict(source.backbone.network.state_dict())
+        save_file({**tensors, "fc.weight": torch.ones(3)}, path)
+        torch.manual_seed(5)
+        loaded = PersonModel(source.architecture, COURSE, str(path)).eval()
+        with torch.no_grad():
+            torch.testing.assert_close(loaded.backbone(CROPS), source.backbone(CROPS))
+
+    def test_a_pickle_is_refused(self, tmp_path) -> None:
+        with pytest.raises(InputError, match="only safetensors files are read"):
+            built(weights=str(tmp_path / "w.pth"))
+
+    def test_a_missing_file(self, tmp_path) -> None:
+        with pytest.raises(InputError, match=r"w\.safetensors does not exist"):
+            built(weights=str(tmp_path / "w.safetensors"))
+
+    def test_weights_of_another_backbone(self, tmp_path) -> None:
+        path = tmp_path / "w.safetensors"
+        save_file(dict(built("test_efficientnet").backbone.network.state_dict()), path)
+        with pytest.raises(InputError, match="choose the weights of this very backbone"):
+            built(weights=str(path))
+
+    def test_a_file_cut_in_half(self, tmp_path) -> None:
+        path = tmp_path / "w.safetensors"
+        save_file(dict(built().backbone.network.state_dict()), path)
+        path.write_bytes(path.read_bytes()[:1000])
+        with pytest.raises(InputError, match="is damaged"):
+            built(weights=str(path))
+
+    def test_no_network_to_download_from(self) -> None:
+        with pytest.raises(InputError, match="check the network, or give model.weights a local"):
+            built("test_vit2.r160_in1k", weights="pretrained")

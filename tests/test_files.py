@@ -1,0 +1,56 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from passerby.errors import InputError
+from passerby.files import replacing, write_text
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "a.txt"
+    write_text(target, "hé\n")
+    assert target.read_bytes() == "hé\n".encode()
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_nothing_is_left_when_writing_fails(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), replacing(target) as draft:
+        draft.write_text("half of the n")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_replaces_a_folder(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "old").touch()
+    with replacing(target) as draft:
+        draft.mkdir()
+        (draft / "new").touch()
+    assert [p.name for p in target.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_explained(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with (
+        pytest.raises(InputError, match=r"a\.txt: the disk is full: free some space"),
+        replacing(target),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_system_errors_pass_through(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cable"), replacing(tmp_path / "a"):
+        raise OSError(errno.EIO, "cable")
+
+
+def test_a_file_in_place_of_a_folder_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(InputError, match="choose another place"):
+        write_text(tmp_path / "a" / "b", "")
