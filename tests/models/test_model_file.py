@@ -11,8 +11,14 @@ import torch
 from passerby.data import COURSE
 from passerby.embedding import Decision
 from passerby.errors import InputError
-from passerby.models import Architecture, Attention, PersonModel, load_person_model, save_model
-from passerby.models import export
+from passerby.models import (
+    Architecture,
+    Attention,
+    PersonModel,
+    export,
+    load_person_model,
+    save_model,
+)
 from passerby.models.export import ExportMismatchError
 
 

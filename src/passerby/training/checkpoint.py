@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -86,12 +87,20 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
     """Put back what `optimizer_tensors` returned."""
+    weights = [p for group in optimizer.param_groups for p in group["params"]]
     rows: dict[int, dict[str, Any]] = {}
     for key, value in tensors.items():
         row, _, name = key.partition(".")
-        rows.setdefault(int(row), {})[name] = value
+        rows.setdefault(int(row), {})[name] = _laid_out_like(weights[int(row)], value)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": rows, "param_groups": groups})
+
+
+def _laid_out_like(weight: Tensor, value: Tensor) -> Tensor:
+    """Return the value in the weight's memory format; fused optimisers rely on it."""
+    if value.shape != weight.shape:
+        return value
+    return torch.empty_like(weight, requires_grad=False).copy_(value)
 
 
 def _beginning_with(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

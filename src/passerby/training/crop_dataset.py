@@ -49,7 +49,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self._crops)
 
     def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
-        pixels = torch.from_numpy(self._pixels(row)).permute(2, 0, 1)
+        pixels = torch.tensor(self._pixels(row)).permute(2, 0, 1)
         return self._augment(pixels), self._labels[row]
 
     def _pixels(self, row: int) -> Pixels:

@@ -11,6 +11,7 @@ import accelerate
 import timm
 import torch
 from accelerate import Accelerator
+from accelerate.data_loader import DataLoaderShard
 from accelerate.utils import DataLoaderConfiguration
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -135,8 +136,9 @@ class _Run:
         if self.checkpoint:
             model.load_state_dict(self.checkpoint.model)
         self.frozen = model.freeze(recipe.model.frozen_stages)
-        self.accelerator = _accelerator(recipe, model, folder)
-        self.loader, self.sampler = _loader(recipe, split.train, listener, self.accelerator)
+        self.accelerator = _accelerator(folder)
+        self.precision = choose_precision(recipe.precision, model, self.accelerator.device)
+        self.loader = _loader(recipe, split.train, listener, self.accelerator)
         self.model: nn.Module = self.accelerator.prepare(
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         )
@@ -188,15 +190,18 @@ class _Run:
     ) -> EpochRow:
         started = time.perf_counter()
         steps = len(self.loader)
-        self.sampler.set_epoch(epoch)
+        device = self.accelerator.device
+        self.loader.set_epoch(epoch)
         torch.manual_seed(_epoch_seed(self.recipe.seed, epoch, self.accelerator.process_index))
         self.model.train()
         for module in self.frozen:
             module.eval()
-        total = torch.zeros((), device=self.accelerator.device)
+        total = torch.zeros((), device=device)
         for step, (pixels, labels) in enumerate(self.loader):
             set_learning_rate(optimizer, learning_rate(phase, in_phase + (step + 1) / steps))
-            loss = self.loss(self.model(self.normalise(pixels)).attributes, labels)
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                outputs = self.model(self.normalise(pixels))
+            loss = self.loss(outputs.attributes.float(), labels)
             self.accelerator.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
@@ -221,9 +226,7 @@ class _Run:
         )
 
     def _save(self, seconds: float) -> None:
-        # not the trained object itself: accelerate's autocast clings to its forward
-        model = PersonModel(self.recipe.model.architecture, self.schema)
-        model.load_state_dict(self.person_model.cpu().state_dict())
+        model = self.person_model.cpu()
         save_model(
             model,
             self.folder / MODEL_FOLDER,
@@ -260,7 +263,7 @@ class _Run:
             "epochs": self.recipe.epochs,
             "seconds": round(seconds, 1),
             "peak_memory_mb": peak_memory_mb(),
-            "precision": self.accelerator.mixed_precision,
+            "precision": self.precision,
             "processes": self.accelerator.num_processes,
             "machine": machine(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -304,11 +307,10 @@ def _epoch_seed(seed: int, epoch: int, process: int) -> int:
     return (seed * 1_000_003 + epoch) * 1_009 + process
 
 
-def _accelerator(recipe: Recipe, model: nn.Module, folder: Path) -> Accelerator:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    precision = choose_precision(recipe.precision, model, device)
+def _accelerator(folder: Path) -> Accelerator:
     accelerator = Accelerator(
-        mixed_precision="bf16" if precision == "bf16" else "no",
+        # one process may train with several precisions, which accelerate's own setting forbids
+        mixed_precision="no",
         dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False),
         log_with="tensorboard",
         project_dir=folder,
@@ -319,22 +321,21 @@ def _accelerator(recipe: Recipe, model: nn.Module, folder: Path) -> Accelerator:
 
 def _loader(
     recipe: Recipe, crops: Crops, listener: Listener, accelerator: Accelerator
-) -> tuple[DataLoader[tuple[Tensor, Tensor]], EpochSampler]:
+) -> DataLoaderShard:
     if len(crops) < recipe.batch_size:
         raise InputError(
             f"batch_size is {recipe.batch_size}, but there are {len(crops)} training crops: "
             "choose a smaller one."
         )
     dataset = CropDataset(crops, recipe.model.size, recipe.augment, listener.on_decode)
-    sampler = EpochSampler(len(dataset), recipe.seed)
     workers = loader_workers(accelerator.device)
     loader = DataLoader(
         dataset,
         recipe.batch_size,
-        sampler=sampler,
+        sampler=EpochSampler(len(dataset), recipe.seed),
         drop_last=True,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=accelerator.device.type == "cuda",
     )
-    return accelerator.prepare(loader), sampler
+    return accelerator.prepare(loader)

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from passerby.data import read_crops
+from passerby.data.decoding import decode, resize
+from passerby.training.crop_dataset import CropDataset, EpochSampler
+from passerby.training.recipe import AugmentSection
+
+PLAIN = AugmentSection(flip=0, shift=0)
+
+
+def test_without_augmentation_the_pixels_are_the_crops(toy_data: Path) -> None:
+    crops = read_crops(toy_data)[:8]
+    dataset = CropDataset(crops, (64, 32), PLAIN)
+    assert crops.labels is not None
+    for row, path in enumerate(crops.paths):
+        pixels, labels = dataset[row]
+        expected = resize(decode(path), (64, 32))
+        np.testing.assert_array_equal(pixels.permute(1, 2, 0).numpy(), expected)
+        np.testing.assert_array_equal(labels.numpy(), crops.labels[row])
+
+
+def test_crops_that_do_not_fit_are_decoded_each_time(
+    toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops = read_crops(toy_data)[:4]
+    cached = CropDataset(crops, (64, 32), PLAIN)
+    full = psutil.virtual_memory()._replace(available=10)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: full)
+    told: list[int] = []
+    uncached = CropDataset(crops, (64, 32), PLAIN, lambda done, _: told.append(done))
+    assert told == []
+    for row in range(4):
+        assert torch.equal(cached[row][0], uncached[row][0])
+
+
+def test_flipping(toy_data: Path) -> None:
+    crops = read_crops(toy_data)[:1]
+    straight = CropDataset(crops, (64, 32), PLAIN)[0][0]
+    flipped = CropDataset(crops, (64, 32), AugmentSection(flip=1, shift=0))[0][0]
+    assert torch.equal(flipped, straight.flip(2))
+
+
+def test_every_augmentation_changes_the_crop_and_keeps_its_shape(toy_data: Path) -> None:
+    crops = read_crops(toy_data)[:1]
+    straight = CropDataset(crops, (64, 32), PLAIN)[0][0]
+    torch.manual_seed(1)
+    for change in ("shift", "erase", "brightness", "contrast", "saturation"):
+        section = PLAIN.model_copy(update={change: 0.9})
+        pixels = CropDataset(crops, (64, 32), section)[0][0]
+        assert pixels.shape == straight.shape
+        assert pixels.dtype == torch.uint8
+        assert not torch.equal(pixels, straight), change
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    sampler, again = EpochSampler(50, seed=1), EpochSampler(50, seed=1)
+    first = list(sampler)
+    assert sorted(first) == list(range(50))
+    assert list(again) == first
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    assert list(EpochSampler(50, seed=2)) != first

@@ -1,0 +1,180 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from passerby.data import read_crops
+from passerby.embedding import RuntimeModel
+from passerby.errors import InputError
+from passerby.training import Listener, Recipe, load_recipe, train
+from passerby.training.checkpoint import NAME as CHECKPOINT
+from passerby.training.log import EpochRow
+
+SMALL = [
+    "data.held_out_persons=6",
+    "model.backbone=test_resnet",
+    "model.size=[64, 32]",
+    "model.dropout=0.2",
+    "precision=fp32",
+    "phases.0.epochs=2",
+    "phases.1.epochs=2",
+]
+
+
+def small(*overrides: str) -> Recipe:
+    return load_recipe("smoke", [*SMALL, *overrides])
+
+
+class Stop(Exception):
+    """Stands for a killed process."""
+
+
+def stopping_after(epoch: int) -> Listener:
+    def on_epoch(row: EpochRow) -> None:
+        if row.epoch == epoch:
+            raise Stop
+
+    return Listener(on_epoch=on_epoch)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, toy_data: Path) -> Path:
+    """A run that nothing interrupted; read only."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    train(small(), toy_data, run)
+    return run
+
+
+def test_a_run_leaves_everything_behind(finished: Path, toy_data: Path) -> None:
+    rows = list(csv.DictReader((finished / "log.csv").open()))
+    assert [(row["epoch"], row["phase"]) for row in rows] == [
+        ("1", "1"),
+        ("2", "1"),
+        ("3", "2"),
+        ("4", "2"),
+    ]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert yaml.safe_load((finished / "recipe.yaml").read_text())["name"] == "smoke"
+    assert list((finished / "tensorboard").rglob("events.*"))
+    training = json.loads((finished / "model" / "model.json").read_text())["training"]
+    train_part, held_out = read_crops(toy_data).split_persons(6, seed=0)
+    assert training["held_out_persons"] == held_out.person_ids.tolist()
+    assert training["persons"] == train_part.person_ids.tolist()
+    assert training["crops"] == len(train_part)
+    assert training["epochs"] == 4
+    assert training["data"] == read_crops(toy_data).fingerprint
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_resumed_ends_with_the_same_weights(
+    finished: Path, toy_data: Path, tmp_path: Path, epoch: int
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Stop):
+        train(small(), toy_data, run, listener=stopping_after(epoch))
+    assert not (run / "model").exists()
+    train(small(), toy_data, run, resume=True)
+    expected = load_file(finished / "model" / "model.safetensors")
+    found = load_file(run / "model" / "model.safetensors")
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, found[name]), name
+    epochs = [row["epoch"] for row in csv.DictReader((run / "log.csv").open())]
+    assert epochs == ["1", "2", "3", "4"]
+
+
+def test_the_seed_matters(finished: Path, toy_data: Path, tmp_path: Path) -> None:
+    train(small("seed=1"), toy_data, tmp_path / "run")
+    expected = load_file(finished / "model" / "model.safetensors")
+    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    assert not torch.equal(expected["attribute_head.weight"], found["attribute_head.weight"])
+
+
+def test_thresholds_are_chosen_on_calibration_persons(toy_data: Path, tmp_path: Path) -> None:
+    recipe = small("data.calibration_persons=5", "phases.0.epochs=1", "phases.1.epochs=1")
+    model = RuntimeModel.load(train(recipe, toy_data, tmp_path / "run"))
+    training = model.info.training
+    chosen = [set(training[k]) for k in ("persons", "calibration_persons", "held_out_persons")]
+    assert [len(ids) for ids in chosen] == [13, 5, 6]
+    assert len(set.union(*chosen)) == 24
+    assert model.info.decision.rule == "thresholds"
+    from passerby.evaluation import best_thresholds
+
+    crops = read_crops(toy_data).of_persons(sorted(chosen[1]))
+    assert crops.labels is not None
+    expected = best_thresholds(model.embed(crops).attributes, crops.labels)
+    assert model.info.decision.thresholds == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+def test_frozen_stages_do_not_change(toy_data: Path, tmp_path: Path) -> None:
+    recipe = small("model.frozen_stages=2", "phases.0.epochs=1", "phases.1.epochs=1")
+    run = tmp_path / "run"
+    with pytest.raises(Stop):
+        train(recipe, toy_data, run, listener=stopping_after(1))
+    before = load_file(run / CHECKPOINT)
+    train(recipe, toy_data, run, resume=True)
+    after = load_file(run / "model" / "model.safetensors")
+    early = [n for n in after if "network.layer1" in n or "network.conv1" in n]
+    assert early
+    assert all(torch.equal(after[n], before[f"model.{n}"]) for n in early)
+    late = "backbone.network.layer4.0.conv1.weight"
+    assert not torch.equal(after[late], before[f"model.{late}"])
+
+
+def test_bf16_and_a_transformer(toy_data: Path, tmp_path: Path) -> None:
+    recipe = small(
+        "model.backbone=test_vit", "precision=bf16", "phases.0.epochs=1", "phases.1.epochs=1"
+    )
+    model = RuntimeModel.load(train(recipe, toy_data, tmp_path / "run"))
+    assert model.info.training["precision"] == "bf16"
+    assert model.embed(read_crops(toy_data)[:3]).attributes.shape == (3, 32)
+
+
+def test_a_finished_run_is_not_trained_again(finished: Path, toy_data: Path) -> None:
+    before = (finished / "model" / "model.json").read_bytes()
+    assert train(small(), toy_data, finished, resume=True) == finished / "model"
+    assert (finished / "model" / "model.json").read_bytes() == before
+
+
+def test_a_run_in_the_way(finished: Path, toy_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds a run already: continue it with --resume"):
+        train(small(), toy_data, finished)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match="exists and is no training run"):
+        train(small(), toy_data, tmp_path)
+    with pytest.raises(InputError, match=r"differs from the given recipe in phases\.0\.epochs"):
+        train(small("phases.0.epochs=3"), toy_data, finished, resume=True)
+
+
+def test_a_checkpoint_cut_in_half(toy_data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Stop):
+        train(small(), toy_data, run, listener=stopping_after(1))
+    path = run / CHECKPOINT
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match="is damaged or cut off"):
+        train(small(), toy_data, run, resume=True)
+
+
+def test_too_few_crops_for_a_batch(toy_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="batch_size is 500, but there are 108 training crops"):
+        train(small("batch_size=500"), toy_data, tmp_path / "run")
+
+
+def test_too_few_persons(toy_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Cannot hold out 24 of 24 persons"):
+        train(small("data.held_out_persons=24"), toy_data, tmp_path / "run")
+
+
+def test_a_loss_that_explodes(toy_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="The loss is (nan|inf) in epoch 1: lower the learning"):
+        train(small("phases.0.learning_rate=1e30"), toy_data, tmp_path / "run")
+
+
+def test_data_without_attributes(toy_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no attribute annotations to train on"):
+        train(small(), toy_data / "test", tmp_path / "run")

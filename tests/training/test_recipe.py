@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+
+from passerby.errors import InputError
+from passerby.training.recipe import Recipe, load_recipe, shipped_recipes
+
+SMALL = """
+name: small
+phases:
+  - {optimizer: adamw, epochs: 2, learning_rate: 0.001}
+"""
+
+
+def written(path: Path, text: str = SMALL) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_is_valid_and_named_after_its_file(name: str) -> None:
+    assert load_recipe(name).name == name
+
+
+def test_the_reports_recipes() -> None:
+    plain, attention = load_recipe("course-attributes"), load_recipe("course-attention")
+    assert [(p.optimizer, p.epochs) for p in plain.phases] == [("adamw", 50), ("sgd", 100)]
+    assert plain.batch_size == 128
+    assert plain.model.backbone == "resnet50.tv_in1k"
+    assert plain.loss.weighting == "deepmar"
+    assert attention.model.attention.kind == "both"
+    same = attention.model_copy(update={"name": plain.name, "model": plain.model})
+    assert same == plain
+
+
+def test_a_recipe_survives_yaml(tmp_path: Path) -> None:
+    recipe = load_recipe("course-attention")
+    assert load_recipe(written(tmp_path / "r.yaml", recipe.to_yaml())) == recipe
+
+
+def test_overrides(tmp_path: Path) -> None:
+    recipe = load_recipe(
+        written(tmp_path / "r.yaml"),
+        ["phases.0.epochs=7", "model.attention.kind=spatial", "model.size=[64, 32]"],
+    )
+    assert recipe.phases[0].epochs == 7
+    assert recipe.model.attention.kind == "spatial"
+    assert recipe.model.size == (64, 32)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.backbon=x", "unknown key 'model.backbon': did you mean 'backbone'?"),
+        ("model.attention.knd=x", "unknown key 'model.attention.knd': did you mean 'kind'?"),
+        ("phases.0.epoch=3", "unknown key 'phases.0.epoch': did you mean 'epochs'?"),
+        ("batchsize=3", "unknown key 'batchsize': did you mean 'batch_size'?"),
+        ("zzz=3", "unknown key 'zzz': known are augment, batch_size"),
+        ("phases.1.epochs=3", "'1' is no position: choose one from 0 to 0"),
+        ("name.x=3", "name is a value, not a section"),
+        ("epochs", "write it as key.key=value"),
+        ("batch_size=1", "batch_size is 1: input should be greater than or equal to 2"),
+        ("batch_size=many", "batch_size is 'many': input should be a valid integer"),
+        ("loss.weighting=heavy", "loss.weighting is 'heavy': input should be 'none' or 'deepmar'"),
+        ("phases=[]", "phases is []:"),
+        ("model.size=[64]", "model.size.1 is missing"),
+        ("name=[", "is no YAML value"),
+    ],
+)
+def test_wrong_values_are_named(tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_recipe(written(tmp_path / "r.yaml"), [override])
+    assert message in str(caught.value)
+
+
+def test_what_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no recipe 'none': give a YAML file or one of course-"):
+        load_recipe("none")
+    with pytest.raises(InputError, match=r"r\.yaml, line 3 is not valid YAML"):
+        load_recipe(written(tmp_path / "r.yaml", "a: 1\nb: [\n"))
+    with pytest.raises(InputError, match="not a mapping"):
+        load_recipe(written(tmp_path / "r.yaml", "- 1\n"))
+    with pytest.raises(InputError, match="name is missing: add it"):
+        load_recipe(written(tmp_path / "r.yaml", SMALL.replace("name: small", "")))
+    (tmp_path / "r.yaml").write_bytes(b"\xff\xfe\x80")
+    with pytest.raises(InputError, match="not a text file"):
+        load_recipe(str(tmp_path / "r.yaml"))
+
+
+def test_epochs_of_all_phases() -> None:
+    phases = [{"optimizer": "sgd", "epochs": n, "learning_rate": 1} for n in (2, 5)]
+    assert Recipe(name="x", phases=phases).epochs == 7
