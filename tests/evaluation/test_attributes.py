@@ -11,19 +11,39 @@ adult, with pants and so on, in the other 29.
     4        no    yes      no    no       no    no
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from passerby.data import COURSE
-from passerby.embedding import Decision
+from passerby.data import COURSE, Crops
+from passerby.embedding import Decision, Embeddings
 from passerby.errors import InputError
 from passerby.evaluation import AttributeReport, evaluate_attributes
 
 FIXED = Decision("fixed")
 HAT, UPRED, BACKPACK = (COURSE.index(name) for name in ("hat", "upred", "backpack"))
+
+
+def evaluated(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    persons: np.ndarray,
+    decision: Decision | None = None,
+    **options: int,
+) -> AttributeReport:
+    count = len(persons)
+    crops = Crops(
+        paths=tuple(Path(f"{i}.jpg") for i in range(count)),
+        persons=np.asarray(persons, np.int64),
+        labels=labels,
+        schema=COURSE,
+    )
+    embeddings = Embeddings(crops, np.ones((count, 1), np.float32), probabilities, COURSE, "test")
+    return evaluate_attributes(embeddings, decision, **options)
 
 
 def hand_case() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,7 +59,7 @@ def hand_case() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def scored(resamples: int = 0) -> AttributeReport:
     probabilities, labels, persons = hand_case()
-    return evaluate_attributes(probabilities, labels, persons, COURSE, FIXED, resamples=resamples)
+    return evaluated(probabilities, labels, persons, FIXED, resamples=resamples)
 
 
 def test_one_attribute_by_hand() -> None:
@@ -102,9 +122,7 @@ def test_the_official_twelve_by_hand() -> None:
     probabilities[1, COURSE.index("downmulticolor")] = 0.9
     probabilities[1, COURSE.index("downblue")] = 0.8
     probabilities[1, HAT] = 0.7
-    report = evaluate_attributes(
-        probabilities, labels, np.array([1, 2]), COURSE, FIXED, resamples=0
-    )
+    report = evaluated(probabilities, labels, np.array([1, 2]), FIXED, resamples=0)
     # first crop: all but the top, which has no colour; second: also the hat is wrong
     assert report.official12 == pytest.approx((11 / 12 + 10 / 12) / 2)
     # multicolor as a class: first all right; second: top (green), bottom (multicolor), hat wrong
@@ -114,11 +132,10 @@ def test_the_official_twelve_by_hand() -> None:
 def test_distractors_and_junk_are_left_out() -> None:
     probabilities, labels, persons = hand_case()
     noise = np.ones((2, 32), np.float32)
-    report = evaluate_attributes(
+    report = evaluated(
         np.concatenate([probabilities, noise]),
         np.concatenate([labels, np.zeros((2, 32), bool)]),
         np.concatenate([persons, [0, -1]]),
-        COURSE,
         FIXED,
         resamples=0,
     )
@@ -137,7 +154,7 @@ def random_case(seed: int, crops: int = 60) -> tuple[np.ndarray, np.ndarray, np.
 @given(st.integers(0, 10_000))
 def test_label_based_figures_agree_with_scikit_learn(seed: int) -> None:
     probabilities, labels, persons = random_case(seed)
-    report = evaluate_attributes(probabilities, labels, persons, COURSE, FIXED, resamples=0)
+    report = evaluated(probabilities, labels, persons, FIXED, resamples=0)
     answers = probabilities >= 0.5
     for i, name in enumerate(COURSE.attributes):
         truth, answer = labels[:, i], answers[:, i]
@@ -159,10 +176,8 @@ def test_label_based_figures_agree_with_scikit_learn(seed: int) -> None:
 def test_the_order_of_the_crops_does_not_matter(seed: int) -> None:
     probabilities, labels, persons = random_case(seed)
     order = np.random.default_rng(seed + 1).permutation(len(persons))
-    straight = evaluate_attributes(probabilities, labels, persons, COURSE, resamples=20)
-    shuffled = evaluate_attributes(
-        probabilities[order], labels[order], persons[order], COURSE, resamples=20
-    )
+    straight = evaluated(probabilities, labels, persons, resamples=20)
+    shuffled = evaluated(probabilities[order], labels[order], persons[order], resamples=20)
     assert straight.per_attribute == shuffled.per_attribute
     assert straight.instance == pytest.approx(shuffled.instance)
     for name, interval in straight.intervals.items():
@@ -171,9 +186,7 @@ def test_the_order_of_the_crops_does_not_matter(seed: int) -> None:
 
 def test_perfect_answers_score_one() -> None:
     _, labels, persons = random_case(3)
-    report = evaluate_attributes(
-        labels.astype(np.float32), labels, persons, COURSE, FIXED, resamples=0
-    )
+    report = evaluated(labels.astype(np.float32), labels, persons, FIXED, resamples=0)
     for name in ("precision", "recall", "f1", "ma", "accuracy"):
         assert report.defined[name] == 1
 
@@ -181,10 +194,9 @@ def test_perfect_answers_score_one() -> None:
 def test_intervals_resample_persons() -> None:
     """Repeating every crop of a person must not make the intervals narrower."""
     probabilities, labels, persons = random_case(5)
-    once = evaluate_attributes(probabilities, labels, persons, COURSE, resamples=300)
-    tenfold = evaluate_attributes(
+    once = evaluated(probabilities, labels, persons, resamples=300)
+    tenfold = evaluated(
         *(np.repeat(a, 10, axis=0) for a in (probabilities, labels, persons)),
-        COURSE,
         resamples=300,
     )
     assert set(once.intervals) == set(tenfold.intervals)
@@ -196,7 +208,7 @@ def test_intervals_resample_persons() -> None:
 
 def test_intervals_against_a_slow_bootstrap() -> None:
     probabilities, labels, persons = random_case(7)
-    report = evaluate_attributes(probabilities, labels, persons, COURSE, FIXED, resamples=400)
+    report = evaluated(probabilities, labels, persons, FIXED, resamples=400)
     generator = np.random.default_rng(1)
     ids = np.unique(persons)
     figures = []
@@ -204,9 +216,7 @@ def test_intervals_against_a_slow_bootstrap() -> None:
         rows = np.concatenate(
             [np.flatnonzero(persons == p) for p in generator.choice(ids, len(ids))]
         )
-        sample = evaluate_attributes(
-            probabilities[rows], labels[rows], persons[rows], COURSE, FIXED, resamples=0
-        )
+        sample = evaluated(probabilities[rows], labels[rows], persons[rows], FIXED, resamples=0)
         figures.append(sample.all["f1"])
     expected = np.quantile(figures, [0.025, 0.975])
     assert report.intervals["all.f1"] == pytest.approx(expected.tolist(), abs=0.01)
@@ -227,11 +237,11 @@ def test_the_json_names_both_averages_and_the_intervals() -> None:
 def test_nothing_to_score() -> None:
     probabilities, labels, _ = hand_case()
     with pytest.raises(InputError, match="no crop of an annotated person to score"):
-        evaluate_attributes(probabilities, labels, np.array([0, 0, -1, 0]), COURSE)
+        evaluated(probabilities, labels, np.array([0, 0, -1, 0]))
 
 
 def test_a_model_that_answers_nan() -> None:
     probabilities, labels, persons = hand_case()
     probabilities[1, 1] = np.nan
     with pytest.raises(InputError, match="answers NaN"):
-        evaluate_attributes(probabilities, labels, persons, COURSE)
+        evaluated(probabilities, labels, persons)

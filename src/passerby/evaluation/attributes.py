@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from passerby.data.crops import DISTRACTOR
 from passerby.data.schema import Choice, OneOfColumns, Schema
 from passerby.embedding.decision import Decision
+from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
 
 Array = NDArray[np.float64]
@@ -87,32 +88,31 @@ class AttributeReport:
 
 
 def evaluate_attributes(
-    probabilities: NDArray[np.floating],
-    labels: NDArray[np.bool_],
-    persons: NDArray[np.int64],
-    schema: Schema,
+    embeddings: Embeddings,
     decision: Decision | None = None,
     *,
     resamples: int = 1000,
     seed: int = 0,
 ) -> AttributeReport:
-    """Score attribute probabilities against the labels of the persons shown.
+    """Score a model's attributes against the labels of the persons shown.
 
     Crops of distractors and junk are left out.
 
     Args:
-        probabilities: shape (N, attributes), in [0, 1].
-        labels: shape (N, attributes).
-        persons: person ids, shape (N,); the units of the bootstrap.
-        schema: names the attributes and the exclusive groups.
+        embeddings: of annotated crops.
         decision: turns probabilities into labels; group argmax if left out.
         resamples: bootstrap samples for the intervals; 0 for none.
         seed: of the bootstrap.
 
     Raises:
-        InputError: no crop of a real person, or a probability is not a number.
+        InputError: the crops have no labels, none shows a real person, or a probability is not a
+            number.
     """
     decision = decision or Decision()
+    schema, probabilities = embeddings.schema, embeddings.attributes
+    labels, persons = embeddings.crops.labels, embeddings.crops.persons
+    if labels is None or persons is None:
+        raise InputError("These crops have no attribute annotations to score against: add them.")
     real = persons > DISTRACTOR
     if not real.any():
         raise InputError("There is no crop of an annotated person to score: add annotated crops.")

@@ -137,7 +137,7 @@ class _Run:
             model.load_state_dict(self.checkpoint.model)
         self.frozen = model.freeze(recipe.model.frozen_stages)
         self.accelerator = _accelerator(folder)
-        self.precision = choose_precision(recipe.precision, model, self.accelerator.device)
+        self.precision = choose_precision(recipe.precision, self.accelerator.device)
         self.loader = _loader(recipe, split.train, listener, self.accelerator)
         self.model: nn.Module = self.accelerator.prepare(
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -213,7 +213,7 @@ class _Run:
         if not torch.isfinite(torch.tensor(mean_loss)):
             raise InputError(
                 f"The loss is {mean_loss} in epoch {epoch + 1}: lower the learning rate in phase "
-                f"{number} of the recipe."
+                f"{number} of the recipe, or set its precision to fp32."
             )
         seconds = time.perf_counter() - started
         return EpochRow(

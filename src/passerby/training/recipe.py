@@ -110,7 +110,7 @@ class Recipe(_Section):
     Attributes:
         name: what the model file is called.
         batch_size: crops per step, over all processes.
-        precision: "auto" takes bf16 where the device and the network profit from it.
+        precision: "auto" takes bf16 on GPUs that have it and fp32 on CPUs.
         seed: of the initial weights, the order of the crops and the augmentation.
         phases: one after the other.
     """

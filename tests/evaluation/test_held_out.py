@@ -1,0 +1,57 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from passerby.data import COURSE, Crops, Schema
+from passerby.embedding import ModelInfo, Preprocessing
+from passerby.errors import InputError
+from passerby.evaluation import is_training_data, unseen
+
+CROPS = Crops(
+    paths=tuple(Path(f"{i}.jpg") for i in range(5)),
+    persons=np.array([1, 1, 2, 3, 3]),
+    labels=np.zeros((5, 32), bool),
+    schema=COURSE,
+)
+
+
+def model(**training: object) -> ModelInfo:
+    return ModelInfo(
+        name="x",
+        schema_name=COURSE.name,
+        attributes=COURSE.attributes,
+        embedding_size=1,
+        preprocessing=Preprocessing(height=8, width=8, mean=(0, 0, 0), std=(1, 1, 1)),
+        architecture={},
+        training=training,
+    )
+
+
+def test_of_its_own_data_only_the_held_out_persons() -> None:
+    info = model(data=CROPS.fingerprint, held_out_persons=[3])
+    assert is_training_data(CROPS, info)
+    assert [p.name for p in unseen(CROPS, info).paths] == ["3.jpg", "4.jpg"]
+
+
+def test_of_other_data_everyone() -> None:
+    for info in (model(data="other", held_out_persons=[3]), model()):
+        assert not is_training_data(CROPS, info)
+        assert unseen(CROPS, info) is CROPS
+
+
+def test_nobody_is_left() -> None:
+    with pytest.raises(InputError, match="trained on every person of these data"):
+        unseen(CROPS, model(data=CROPS.fingerprint, held_out_persons=[]))
+
+
+def test_another_schema() -> None:
+    other = Schema("peta-32", COURSE.fields, COURSE.columns)
+    with pytest.raises(InputError, match=r"answers the schema course-32, .* with peta-32"):
+        unseen(replace(CROPS, schema=other), model())
+
+
+def test_no_labels() -> None:
+    with pytest.raises(InputError, match="no attribute annotations to score against"):
+        unseen(Crops(paths=CROPS.paths), model())
