@@ -1,5 +1,8 @@
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,6 +135,22 @@ def test_bf16_and_a_transformer(toy_data: Path, tmp_path: Path) -> None:
     model = RuntimeModel.load(train(recipe, toy_data, tmp_path / "run"))
     assert model.info.training["precision"] == "bf16"
     assert model.embed(read_crops(toy_data)[:3]).attributes.shape == (3, 32)
+
+
+@pytest.mark.slow
+def test_two_processes_write_one_run(toy_data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["--standalone", "-m", "passerby.cli.main", "train", "smoke"]
+    command += [f"--data={toy_data}", f"--out={run}", *(f"--set={value}" for value in SMALL)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("epoch 4/4") == 1
+    model = RuntimeModel.load(run)
+    assert model.info.training["processes"] == 2
+    rows = list(csv.DictReader((run / "log.csv").open()))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
 
 
 def test_a_finished_run_is_not_trained_again(finished: Path, toy_data: Path) -> None:

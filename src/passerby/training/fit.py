@@ -10,7 +10,7 @@ from typing import Any
 import accelerate
 import timm
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.data_loader import DataLoaderShard
 from accelerate.utils import DataLoaderConfiguration
 from torch import Tensor, nn
@@ -106,17 +106,21 @@ def train(
     Raises:
         InputError: the data or the run's folder is not as it has to be.
     """
-    open_run(run, recipe, resume)
+    # without cpu=True accelerate starts no process group on a machine without accelerators
+    processes = PartialState(cpu=not torch.accelerator.is_available())
+    if processes.is_main_process:
+        open_run(run, recipe, resume)
+    processes.wait_for_everyone()
     if is_finished(run):
         return run / MODEL_FOLDER
     keep_freed_memory()
     crops = read_crops(data)
     if crops.labels is None:
         raise InputError(f"{data} has no attribute annotations to train on: add them.")
-    return _Run(recipe, Split.of(crops, recipe), run, listener or Listener()).to_the_end()
+    return TrainingRun(recipe, Split.of(crops, recipe), run, listener or Listener()).to_the_end()
 
 
-class _Run:
+class TrainingRun:
     """One training run from its checkpoint, if any, to its model file."""
 
     def __init__(self, recipe: Recipe, split: Split, folder: Path, listener: Listener) -> None:
@@ -125,7 +129,8 @@ class _Run:
         self.recipe = recipe
         self.split = split
         self.folder = folder
-        self.listener = listener
+        self.accelerator = _accelerator(folder)
+        self.listener = listener if self.accelerator.is_main_process else Listener()
         self.schema: Schema = split.train.schema
         self.checkpoint = Checkpoint.load(folder)
         model = PersonModel(
@@ -136,9 +141,8 @@ class _Run:
         if self.checkpoint:
             model.load_state_dict(self.checkpoint.model)
         self.frozen = model.freeze(recipe.model.frozen_stages)
-        self.accelerator = _accelerator(folder)
         self.precision = choose_precision(recipe.precision, self.accelerator.device)
-        self.loader = _loader(recipe, split.train, listener, self.accelerator)
+        self.loader = _loader(recipe, split.train, self.listener, self.accelerator)
         self.model: nn.Module = self.accelerator.prepare(
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         )
@@ -161,7 +165,7 @@ class _Run:
             if epoch < done:
                 continue
             if optimizer is None or in_phase == 0:
-                optimizer = self._optimizer(phase, resumed=in_phase > 0 and epoch == done)
+                optimizer = self.new_optimizer(phase, resumed=in_phase > 0 and epoch == done)
             row = self._epoch(epoch, number, phase, in_phase, optimizer)
             seconds += row.seconds
             rows.append(row)
@@ -173,13 +177,14 @@ class _Run:
             self.accelerator.log({"loss": row.loss, "lr": row.learning_rate}, step=row.epoch)
             if self.listener.on_epoch:
                 self.listener.on_epoch(row)
-        self.accelerator.end_training()
         if self.accelerator.is_main_process:
             self._save(seconds)
         self.accelerator.wait_for_everyone()
+        self.accelerator.end_training()
         return self.folder / MODEL_FOLDER
 
-    def _optimizer(self, phase: Phase, resumed: bool) -> Optimizer:
+    def new_optimizer(self, phase: Phase, *, resumed: bool) -> Optimizer:
+        """Return the phase's optimiser, with the checkpoint's state if it is resumed."""
         optimizer = build_optimizer(phase, self.model)
         if resumed and self.checkpoint:
             restore_optimizer(optimizer, self.checkpoint.optimizer)
@@ -190,22 +195,16 @@ class _Run:
     ) -> EpochRow:
         started = time.perf_counter()
         steps = len(self.loader)
-        device = self.accelerator.device
         self.loader.set_epoch(epoch)
         torch.manual_seed(_epoch_seed(self.recipe.seed, epoch, self.accelerator.process_index))
         self.model.train()
         for module in self.frozen:
             module.eval()
-        total = torch.zeros((), device=device)
+        total = torch.zeros((), device=self.accelerator.device)
         for step, (pixels, labels) in enumerate(self.loader):
             set_learning_rate(optimizer, learning_rate(phase, in_phase + (step + 1) / steps))
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                outputs = self.model(self.normalise(pixels))
-            loss = self.loss(outputs.attributes.float(), labels)
-            self.accelerator.backward(loss)
-            optimizer.step()
-            optimizer.zero_grad()
-            total += loss.detach()
+            loss = self.step(pixels, labels, optimizer)
+            total += loss
             if self.listener.on_step:
                 done = epoch * steps + step + 1
                 self.listener.on_step(done, self.recipe.epochs * steps, loss.item())
@@ -224,6 +223,23 @@ class _Run:
             seconds=seconds,
             crops_per_second=steps * self.recipe.batch_size / seconds,
         )
+
+    def step(self, pixels: Tensor, labels: Tensor, optimizer: Optimizer) -> Tensor:
+        """Learn from one batch and return its loss.
+
+        Args:
+            pixels: uint8, shape (N, 3, height, width).
+            labels: bool, shape (N, attributes).
+            optimizer: one that `new_optimizer` returned.
+        """
+        device = self.accelerator.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
+            outputs = self.model(self.normalise(pixels))
+        loss: Tensor = self.loss(outputs.attributes.float(), labels)
+        self.accelerator.backward(loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.detach()
 
     def _save(self, seconds: float) -> None:
         model = self.person_model.cpu()
@@ -309,6 +325,7 @@ def _epoch_seed(seed: int, epoch: int, process: int) -> int:
 
 def _accelerator(folder: Path) -> Accelerator:
     accelerator = Accelerator(
+        cpu=not torch.accelerator.is_available(),
         # one process may train with several precisions, which accelerate's own setting forbids
         mixed_precision="no",
         dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False),

@@ -1,0 +1,65 @@
+"""What README.md says works when it is pasted."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_commands_and_the_python_code_run(tmp_path: Path) -> None:
+    (commands,) = blocks("bash")
+    for line in commands.strip().splitlines():
+        command = line.split("#")[0].strip().replace("passerby", f"{BIN}/passerby", 1)
+        result = subprocess.run(
+            command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
+    for file in ("labels.csv", "classification_test.csv", "run/model/model.onnx"):
+        assert (tmp_path / file).is_file()
+    (code,) = blocks("python")
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_make_has_the_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\S+)", "\n".join(blocks("sh")), re.MULTILINE):
+        assert f"\n{target}:" in makefile
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/training.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+def test_every_recipe_is_listed() -> None:
+    from passerby.training import shipped_recipes
+
+    for name in shipped_recipes():
+        assert f"`{name}`" in README
+
+
+def test_the_guide_explains_every_key() -> None:
+    from passerby.training.recipe import (
+        AugmentSection,
+        DataSection,
+        LossSection,
+        ModelSection,
+        Phase,
+    )
+
+    guide = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    for section in (AugmentSection, DataSection, LossSection, ModelSection, Phase):
+        for key in section.model_fields:
+            assert key in guide, key
