@@ -15,19 +15,21 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# file names may hold anything, so nothing printed is read as markup
+out = Console(highlight=False, markup=False)
+err = Console(stderr=True, highlight=False, markup=False)
 
 
 def complain(sentence: str) -> None:
     """Print an error, as it is, to standard error."""
-    err.print(f"[bold red]Error:[/] {_escaped(sentence)}", soft_wrap=True)
+    err.print(Text.assemble(("Error: ", "bold red"), sentence), soft_wrap=True)
 
 
 def say(sentence: str) -> None:
     """Print a remark, as it is, to standard error."""
-    err.print(_escaped(sentence), soft_wrap=True)
+    err.print(sentence, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -46,7 +48,7 @@ class Update(Protocol):
 def progress_bar(title: str, unit: str = "crops") -> Iterator[Update]:
     """Show a progress bar with the time left; yields what moves it."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
@@ -61,9 +63,3 @@ def progress_bar(title: str, unit: str = "crops") -> Iterator[Update]:
             bar.update(task, completed=done, total=total, description=title)
 
         yield update
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -31,7 +31,7 @@ def description_tables(description: Description) -> Iterator[Table | str]:
     if not description.problems:
         yield "No problems found."
         return
-    yield f"{len(description.problems)} problems:"
+    yield f"Problems found: {len(description.problems)}"
     yield from (f"  {problem}" for problem in description.problems)
 
 

@@ -1,0 +1,61 @@
+import io
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from passerby.data import COURSE, Crops
+from passerby.data.describe import Description
+from passerby.embedding import Decision, Embeddings
+from passerby.evaluation import evaluate_attributes
+from passerby.reporting.tables import attribute_tables, description_tables
+
+
+def printed(parts: object) -> str:
+    console = Console(width=120, record=True, file=io.StringIO())
+    for part in parts:  # type: ignore[attr-defined]
+        console.print(part)
+    return console.export_text()
+
+
+def test_a_report_names_both_averages_and_what_is_undefined() -> None:
+    labels = np.zeros((2, 32), bool)
+    labels[0, COURSE.index("hat")] = True
+    crops = Crops((Path("a"), Path("b")), np.array([1, 2]), labels=labels, schema=COURSE)
+    people = Embeddings(crops, np.ones((2, 1), np.float32), labels.astype(np.float32), COURSE, "m")
+    text = printed(attribute_tables(evaluate_attributes(people, Decision("fixed"))))
+    assert "all 32, undefined = 0" in text
+    assert "the 1 defined" in text
+    assert "2 crops of 2 persons; decision rule: fixed." in text
+    assert "left out of 'defined': young, teenager" in text
+    hat = next(line for line in text.splitlines() if "│ hat" in line)
+    assert [cell.strip() for cell in hat.split("│")[3:6]] == ["1.000", "1.000", "1.000"]
+    backpack = next(line for line in text.splitlines() if "│ backpack" in line)
+    assert "–" in backpack
+
+
+def test_a_description_lists_unfilled_groups_and_problems() -> None:
+    description = Description(
+        layout="course",
+        part="train",
+        crops=12_345,
+        persons=7,
+        distractors=2,
+        junk=1,
+        cameras={3: 12},
+        crops_per_person=(1, 2.5, 9),
+        attributes=dict.fromkeys(COURSE.attributes, 0.25),
+        unfilled_groups={"downcolor": ("downpurple", "downyellow")},
+        problems=("a.jpg is empty: replace or remove it.",),
+    )
+    text = printed(description_tables(description))
+    for expected in (
+        "12,345",
+        "1 to 9, median 2.5",
+        "camera 3",
+        "25.0%",
+        "No person is downpurple or downyellow (group downcolor).",
+        "Problems found: 1",
+        "a.jpg is empty",
+    ):
+        assert expected in text
