@@ -16,7 +16,7 @@ ROW = ["7", "2", *["1"] * 26]
 def read(path: Path, lines: list[list[str]]) -> tuple[dict, list[str]]:
     path.write_text("\n".join(",".join(cells) for cells in lines) + "\n")
     problems = Problems()
-    return read_annotation_csv(path, COURSE, problems), problems.found
+    return read_annotation_csv(path, COURSE, problems).labels, problems.found
 
 
 def test_columns_are_found_by_name(tmp_path: Path) -> None:
@@ -92,14 +92,14 @@ def test_market_fields_are_matched_by_name(tmp_path: Path, write_mat: Callable) 
     path = write_mat(tmp_path / "market_attribute.mat", market())
     red = COURSE.index("upred")
     for part, expected in (("train", {2: False, 7: True}), ("test", {1: True, 3: False})):
-        labels = read_market_mat(path, part, COURSE, Problems())
+        labels = read_market_mat(path, part, COURSE, Problems()).labels
         assert {person: bool(row[red]) for person, row in labels.items()} == expected
 
 
 def test_a_market_field_is_missing(tmp_path: Path, write_mat: Callable) -> None:
     problems = Problems()
     path = write_mat(tmp_path / "m.mat", market(drop="hat"))
-    assert read_market_mat(path, "train", COURSE, problems) == {}
+    assert read_market_mat(path, "train", COURSE, problems).labels == {}
     assert "train: no field hat" in problems.found[0]
 
 
@@ -113,8 +113,8 @@ def test_a_broken_mat(tmp_path: Path, content: bytes) -> None:
 
 def test_the_official_file_agrees_with_its_published_counts(market_mat: Path) -> None:
     problems = Problems()
-    train = read_market_mat(market_mat, "train", COURSE, problems)
-    test = read_market_mat(market_mat, "test", COURSE, problems)
+    train = read_market_mat(market_mat, "train", COURSE, problems).labels
+    test = read_market_mat(market_mat, "test", COURSE, problems).labels
     assert not problems.found
     assert (len(train), len(test)) == (751, 750)
     purple, multicolor = COURSE.index("downpurple"), COURSE.index("upmulticolor")

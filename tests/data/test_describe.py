@@ -31,11 +31,13 @@ def test_every_problem_is_listed(toy_data: Path, tmp_path: Path) -> None:
     first.write_bytes(b"")
     second.write_bytes(second.read_bytes()[:300])
     (course / "train" / "stranger.jpg").touch()
+    (course / "train" / "notes.txt").touch()
     problems = describe(course).problems
-    assert len(problems) == 3
+    assert len(problems) == 4
     assert "stranger.jpg" in problems[0]
-    assert f"{first} is empty" in problems[1]
-    assert f"{second} is damaged" in problems[2]
+    assert "notes.txt passed over: no image" in problems[1]
+    assert f"{first} is empty" in problems[2]
+    assert f"{second} is damaged" in problems[3]
 
 
 def test_official_counts(tmp_path: Path, toy_data: Path) -> None:

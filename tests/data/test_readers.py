@@ -147,6 +147,17 @@ def test_a_file_that_is_not_named_as_it_should(course: Path) -> None:
         read_crops(course)
 
 
+def test_a_wrong_row_is_one_problem(course: Path) -> None:
+    """Its person is not reported as lacking an annotation, too."""
+    path = course / "annotations_train.csv"
+    for wrong in ("9", "x"):
+        lines = path.read_text().splitlines()
+        cells = lines[1].split(",")
+        path.write_text("\n".join([lines[0], ",".join([cells[0], wrong, *cells[2:]]), *lines[2:]]))
+        (problem,) = survey(course).problems
+        assert "line 2: age is" in problem
+
+
 def test_several_problems_are_counted(course: Path) -> None:
     touch(course / "train", "holiday.jpg", "9999_c1_000000001.jpg")
     with pytest.raises(InputError, match=r"1 more: see `passerby data describe`"):

@@ -109,6 +109,17 @@ def test_too_many_frozen_stages() -> None:
         built().freeze(9)
 
 
+@pytest.mark.parametrize(("backbone", "size"), [("test_vit", (63, 31)), ("test_vit", (16, 8))])
+def test_a_size_that_the_backbone_does_not_take(backbone: str, size: tuple[int, int]) -> None:
+    architecture = Architecture.model_construct(
+        **{**Architecture().__dict__, "backbone": backbone, "size": size}
+    )
+    with pytest.raises(
+        InputError, match=r"model\.size is .* the backbone 'test_vit' does not take"
+    ):
+        PersonModel(architecture, COURSE)
+
+
 def test_an_unknown_backbone() -> None:
     with pytest.raises(
         InputError, match=r"'resnet5' is not a model of timm: did you mean .*resnet5"

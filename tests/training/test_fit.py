@@ -179,6 +179,24 @@ def test_a_checkpoint_cut_in_half(toy_data: Path, tmp_path: Path) -> None:
         train(small(), toy_data, run, resume=True)
 
 
+def test_a_rejected_run_is_not_in_the_way(toy_data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(InputError, match="not a model of timm"):
+        train(small("model.backbone=resnet5"), toy_data, run)
+    with pytest.raises(InputError, match="does not exist"):
+        train(small(), tmp_path / "nodata", run)
+    assert not run.exists()
+    with pytest.raises(KeyboardInterrupt):
+        train(small(), toy_data, run, listener=Listener(on_step=interrupt))
+    assert (run / "recipe.yaml").exists()
+    train(small("phases.0.epochs=1", "phases.1.epochs=1"), toy_data, run)
+    assert len((run / "log.csv").read_text().splitlines()) == 3
+
+
+def interrupt(done: int, total: int, loss: float) -> None:
+    raise KeyboardInterrupt
+
+
 def test_too_few_crops_for_a_batch(toy_data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="batch_size is 500, but there are 108 training crops"):
         train(small("batch_size=500"), toy_data, tmp_path / "run")

@@ -14,5 +14,5 @@ def require(extra: str, module: str) -> None:
     if find_spec(module) is None:
         raise InputError(
             f"This command needs the extra {extra!r}, which is not installed: "
-            f"pip install 'passerby[{extra}]'."
+            f"pip install 'passerby[{extra}]' (in a clone: pip install '.[{extra}]')."
         )

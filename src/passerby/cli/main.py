@@ -1,22 +1,39 @@
 """The command `passerby`."""
 
+import os
 import sys
+from typing import Annotated
 
 import typer
 
 from passerby.cli import data, demo, evaluate, predict, train
-from passerby.cli.console import complain
+from passerby.cli.console import complain, out
 from passerby.errors import InputError
 from passerby.files import explain
 
 app = typer.Typer(
     name="passerby",
-    help="Recognise what pedestrians look like, and find the same pedestrian again.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def passerby(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
+) -> None:
+    """Recognise what pedestrians look like, and find the same pedestrian again."""
+    if version:
+        from passerby import __version__
+
+        out.print(__version__)
+        raise typer.Exit
+
+
 app.command()(demo.demo)
 app.add_typer(data.app, name="data")
 app.command()(train.train)
@@ -34,6 +51,9 @@ def main() -> None:
     except KeyboardInterrupt:
         complain("Stopped.")
         sys.exit(130)
+    except BrokenPipeError:
+        # the reader, e.g. `head`, has seen enough; flushing at exit must not complain either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         explained = explain(error)
         if explained is None:

@@ -52,5 +52,9 @@ def train_with_progress(recipe: "Recipe", data: Path, run: Path, resume: bool) -
         def on_decode(done: int, total: int) -> None:
             bar(done, total, "Decoding crops")
 
-        listener = Listener(on_decode, on_step, on_epoch)
-        train_model(recipe, data, run, resume=resume, listener=listener)
+        listener = Listener(say, on_decode, on_step, on_epoch)
+        try:
+            train_model(recipe, data, run, resume=resume, listener=listener)
+        except KeyboardInterrupt:
+            say("Interrupted: the same command with --resume continues after the last whole epoch.")
+            raise

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,21 @@ from passerby.data.problems import Problems, listed
 from passerby.data.schema import Schema
 from passerby.errors import InputError
 
-Labels = dict[int, NDArray[np.bool_]]
+
+@dataclass
+class Annotations:
+    """What an annotation file says.
+
+    Attributes:
+        labels: person id to labels, each of shape (attributes,).
+        rejected: persons whose row is wrong; their problem is known already.
+    """
+
+    labels: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
+    rejected: set[int] = field(default_factory=set)
 
 
-def read_annotation_csv(path: Path, schema: Schema, problems: Problems) -> Labels:
+def read_annotation_csv(path: Path, schema: Schema, problems: Problems) -> Annotations:
     """Read the labels of each person from a CSV file with the schema's columns and `id`.
 
     Args:
@@ -23,19 +35,16 @@ def read_annotation_csv(path: Path, schema: Schema, problems: Problems) -> Label
         schema: what the columns mean.
         problems: receives one sentence for each missing or repeated column, repeated id or
             value out of range; such rows are left out.
-
-    Returns:
-        Person id to labels, each of shape (attributes,).
     """
     rows = list(csv.reader(io.StringIO(_read_text(path))))
     if not rows or not rows[0]:
         problems.add(f"{path} is empty: it needs a header and one row per person.")
-        return {}
+        return Annotations()
     header = [name.strip() for name in rows[0]]
     if not _header_is_right(path, header, schema, problems):
-        return {}
+        return Annotations()
 
-    labels: Labels = {}
+    annotations = Annotations()
     for line, cells in enumerate(rows[1:], start=2):
         if not any(cell.strip() for cell in cells):
             continue
@@ -45,13 +54,13 @@ def read_annotation_csv(path: Path, schema: Schema, problems: Problems) -> Label
                 f"{where}: {len(cells)} values for {len(header)} columns: write one for each."
             )
             continue
-        row = _numbers(dict(zip(header, cells, strict=True)), where, problems)
+        row = _numbers(dict(zip(header, cells, strict=True)), where, annotations, problems)
         if row is not None:
-            _store(row["id"], row, where, schema, labels, problems)
-    return labels
+            _store(row["id"], row, where, schema, annotations, problems)
+    return annotations
 
 
-def read_market_mat(path: Path, part: str, schema: Schema, problems: Problems) -> Labels:
+def read_market_mat(path: Path, part: str, schema: Schema, problems: Problems) -> Annotations:
     """Read the labels of one part of Market-1501_Attribute's `market_attribute.mat`.
 
     Fields are matched by name: their order differs between the two parts.
@@ -61,20 +70,17 @@ def read_market_mat(path: Path, part: str, schema: Schema, problems: Problems) -
         part: "train" or "test".
         schema: what the fields mean.
         problems: receives one sentence for each missing field or value out of range.
-
-    Returns:
-        Person id to labels, each of shape (attributes,).
     """
     fields = _mat_fields(path, part)
     missing = [name for name in ("image_index", *schema.columns) if name not in fields]
     if missing:
         problems.add(f"{path}, {part}: no field {listed(missing)}: get the file again.")
-        return {}
-    labels: Labels = {}
+        return Annotations()
+    annotations = Annotations()
     for i, person in enumerate(fields["image_index"]):
         row = {column: int(fields[column][i]) for column in schema.columns}
-        _store(int(person), row, f"{path}, {part}, person {person}", schema, labels, problems)
-    return labels
+        _store(int(person), row, f"{path}, {part}, person {person}", schema, annotations, problems)
+    return annotations
 
 
 def annotation_csv(rows: Iterable[tuple[str, Mapping[str, int]]], columns: Sequence[str]) -> str:
@@ -110,13 +116,17 @@ def _header_is_right(path: Path, header: list[str], schema: Schema, problems: Pr
     return not missing and not repeated
 
 
-def _numbers(row: dict[str, str], where: str, problems: Problems) -> dict[str, int] | None:
-    numbers = {}
-    for column, text in row.items():
+def _numbers(
+    row: dict[str, str], where: str, annotations: Annotations, problems: Problems
+) -> dict[str, int] | None:
+    numbers: dict[str, int] = {}
+    for column, text in sorted(row.items(), key=lambda cell: cell[0] != "id"):
         try:
             numbers[column] = int(text)
         except ValueError:
             problems.add(f"{where}: {column} is {text!r}: write a whole number.")
+            if "id" in numbers:
+                annotations.rejected.add(numbers["id"])
             return None
     return numbers
 
@@ -126,15 +136,16 @@ def _store(
     row: Mapping[str, int],
     where: str,
     schema: Schema,
-    labels: Labels,
+    annotations: Annotations,
     problems: Problems,
 ) -> None:
-    if person in labels:
+    if person in annotations.labels:
         problems.add(f"{where}: person {person} occurs twice: keep one row.")
         return
     try:
-        labels[person] = schema.encode(row)
+        annotations.labels[person] = schema.encode(row)
     except InputError as error:
+        annotations.rejected.add(person)
         problems.add(f"{where}: {error}.")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from passerby.data.crops import DISTRACTOR, JUNK, Crops
-from passerby.data.decoding import decode
+from passerby.data.decoding import decode, is_image_name
+from passerby.data.problems import listed
 from passerby.data.readers.read import survey
 from passerby.errors import InputError
 
@@ -70,7 +71,7 @@ def describe(
         crops_per_person=_crops_per_person(crops),
         attributes=_attribute_frequencies(crops),
         unfilled_groups=_unfilled_groups(crops),
-        problems=(*seen.problems, *_undecodable(crops, progress)),
+        problems=(*seen.problems, *_passed_over(crops), *_undecodable(crops, progress)),
     )
 
 
@@ -109,6 +110,20 @@ def _unfilled_groups(crops: Crops) -> dict[str, tuple[str, ...]]:
         for group, where in crops.schema.groups.items()
     }
     return {group: attributes for group, attributes in unfilled.items() if attributes}
+
+
+def _passed_over(crops: Crops) -> list[str]:
+    """Name the files beside the crops that are no images of a known format."""
+    problems = []
+    for folder in dict.fromkeys(path.parent for path in crops.paths):
+        others = sorted(
+            path.name
+            for path in folder.iterdir()
+            if path.is_file() and not path.name.startswith(".") and not is_image_name(path)
+        )
+        if others and len(crops) > 1:
+            problems.append(f"{folder}: {listed(others)} passed over: no image of a known format.")
+    return problems
 
 
 def _undecodable(crops: Crops, progress: Callable[[int, int], None] | None) -> list[str]:

@@ -242,7 +242,7 @@ _BINARY = (
 _UPPER_COLOUR = _colours("upcolor", "up", "top", _UPPER)
 _LOWER_COLOUR = _colours("downcolor", "down", "bottom", _LOWER)
 
-#: The 32 attributes of the course, from 27 columns (DESIGN.md section 5).
+#: The 32 attributes of the course, from the 27 columns of Market-1501_Attribute.
 COURSE = Schema(
     name="course-32",
     fields=(_AGE, *_BINARY, _UPPER_COLOUR, _LOWER_COLOUR),

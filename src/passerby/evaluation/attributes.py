@@ -40,8 +40,9 @@ class AttributeReport:
         official12: mean accuracy over the twelve attributes of Market-1501's official script:
             the most probable of the real colours; a person without a colour is never right.
         official12_multicolor: the same with "multicolor" as one more colour.
-        per_attribute: attribute to its label-based figures and `positives`, the fraction of
-            crops that have it.
+        per_attribute: attribute to its label-based figures, None for those that are undefined
+            (all but accuracy, if nobody or everybody has the attribute), and `positives`, the
+            fraction of crops that have it.
         intervals: 95 % intervals, low and high, of the figures of the same names in `all`,
             `defined`, `instance` and for the official ones; empty without resampling.
     """
@@ -55,7 +56,7 @@ class AttributeReport:
     instance: Mapping[str, float]
     official12: float
     official12_multicolor: float
-    per_attribute: Mapping[str, Mapping[str, float]]
+    per_attribute: Mapping[str, Mapping[str, float | None]]
     intervals: Mapping[str, tuple[float, float]]
 
     def to_json(self) -> dict[str, Any]:
@@ -138,7 +139,10 @@ def evaluate_attributes(
         official12_multicolor=figures["official.official12_multicolor"],
         per_attribute={
             name: {
-                **{score: float(scores[score][0, i]) for score in LABEL_BASED},
+                **{
+                    score: float(scores[score][0, i]) if defined[i] or score == "accuracy" else None
+                    for score in LABEL_BASED
+                },
                 "positives": float(labels[:, i].mean()),
             }
             for i, name in enumerate(schema.attributes)
@@ -261,18 +265,31 @@ def _defined(confusion: Array) -> NDArray[np.bool_]:
     return (tp + fn > 0) & (tn + fp > 0)
 
 
-def _summary(tallies: _Tallies) -> dict[str, Array]:
-    """Return every averaged figure, each of shape (samples,)."""
+def _summary(
+    tallies: _Tallies, defined_at_first: NDArray[np.bool_] | None = None
+) -> dict[str, Array]:
+    """Return every averaged figure, each of shape (samples,).
+
+    Resampling may lose everyone who has an attribute. That says nothing about the attribute, so
+    one that was defined before counts in the sample as the average of those that still are.
+    """
     scores = _label_scores(tallies.confusion)
     defined = _defined(tallies.confusion)
+    averages = {
+        name: _ratio((values * defined).sum(axis=-1), defined.sum(axis=-1))
+        for name, values in scores.items()
+    }
+    if defined_at_first is not None:
+        lost = defined_at_first & ~defined
+        scores = {
+            name: np.where(lost, averages[name][..., None], values)
+            for name, values in scores.items()
+        }
     accuracy, precision, recall = (tallies.instance / tallies.crops[:, None]).T
     official = (tallies.official / tallies.crops[:, None, None]).mean(axis=1)
     return {
         **{f"all.{name}": values.mean(axis=-1) for name, values in scores.items()},
-        **{
-            f"defined.{name}": _ratio((values * defined).sum(axis=-1), defined.sum(axis=-1))
-            for name, values in scores.items()
-        },
+        **{f"defined.{name}": values for name, values in averages.items()},
         "instance.accuracy": accuracy,
         "instance.precision": precision,
         "instance.recall": recall,
@@ -287,7 +304,8 @@ def _intervals(tallies: _Tallies, resamples: int, seed: int) -> dict[str, tuple[
         return {}
     uniform = np.full(tallies.persons, 1 / tallies.persons)
     weights = np.random.default_rng(seed).multinomial(tallies.persons, uniform, size=resamples)
-    figures = _summary(tallies.weighted(weights.astype(np.float64)))
+    once = _defined(tallies.weighted(np.ones((1, tallies.persons))).confusion)
+    figures = _summary(tallies.weighted(weights.astype(np.float64)), once)
     return {
         name: (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975)))
         for name, values in figures.items()

@@ -50,8 +50,7 @@ class Backbone(nn.Module):
         super().__init__()
         network = _create(name, weights)
         self.network = network
-        if hasattr(network, "set_input_size"):
-            network.set_input_size(img_size=size)
+        _set_input_size(network, size, name)
         if weights not in ("pretrained", "none"):
             _load_weights(self.network, Path(weights))
         self.mean: tuple[float, ...] = tuple(network.pretrained_cfg["mean"])
@@ -122,6 +121,22 @@ def _create(name: str, weights: str) -> Any:
             f"({type(error).__name__}: {str(error).splitlines()[0]}): check the network, or give "
             "model.weights a local safetensors file."
         ) from error
+
+
+def _set_input_size(network: Any, size: tuple[int, int], name: str) -> None:
+    """Tell a transformer its input size, and try whether the network takes it."""
+    training = network.training
+    try:
+        if hasattr(network, "set_input_size"):
+            network.set_input_size(img_size=size)
+        with torch.no_grad():
+            network.eval().forward_features(torch.zeros(1, 3, *size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"model.size is {list(size)}, which the backbone {name!r} does not take "
+            f"({str(error).splitlines()[0].rstrip('.')}): choose another size."
+        ) from error
+    network.train(training)
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:

@@ -1,5 +1,9 @@
 """Predicted attributes as a table on screen and as an annotation file."""
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
 from rich.table import Table
 
 from passerby.data.annotations import annotation_csv
@@ -11,18 +15,27 @@ from passerby.embedding.embeddings import Embeddings
 def prediction_csv(embeddings: Embeddings, decision: Decision) -> str:
     """Return `classification_test.csv`: the annotation file's columns, `id` = file name.
 
-    Rows are sorted by name. Exclusive groups get their most probable attribute, since the format
+    Files of the same name in different folders are told apart by their folders. Rows are sorted
+    by id. Exclusive groups get their most probable attribute, since the format
     holds exactly one.
     """
     schema = embeddings.schema
     labels = decision.labels(embeddings.attributes, schema)
     rows = sorted(
-        (path.name, schema.decode(row, scores))
-        for path, row, scores in zip(
-            embeddings.crops.paths, labels, embeddings.attributes, strict=True
+        (name, schema.decode(row, scores))
+        for name, row, scores in zip(
+            _names(embeddings.crops.paths), labels, embeddings.attributes, strict=True
         )
     )
     return annotation_csv(rows, schema.columns)
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    common = os.path.commonpath(paths)
+    return [path.relative_to(common).as_posix() for path in paths]
 
 
 def prediction_table(embeddings: Embeddings, decision: Decision) -> Table:

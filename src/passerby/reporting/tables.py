@@ -67,32 +67,31 @@ def attribute_tables(report: AttributeReport) -> Iterator[Table | str]:
 def _per_attribute(report: AttributeReport) -> Table:
     table = Table(title="attributes")
     table.add_column("attribute")
-    for name in ("positives", *LABEL_BASED):
+    columns = ("positives", *LABEL_BASED)
+    for name in columns:
         table.add_column(_TITLES.get(name, name), justify="right")
     for attribute, values in report.per_attribute.items():
-        undefined = attribute in report.undefined
-        cells = [
-            f"{values[name]:+.3f}" if name == "gain" else f"{values[name]:.3f}"
-            for name in LABEL_BASED
-        ]
-        shown = ["–"] * len(cells) if undefined else cells
-        table.add_row(attribute, f"{values['positives']:.3f}", *shown)
+        cells = [_figure(values[name], "+.3f" if name == "gain" else ".3f") for name in columns]
+        table.add_row(attribute, *cells)
     return table
 
 
+def _figure(value: float | None, form: str) -> str:
+    return "–" if value is None else f"{value:{form}}"
+
+
 def _averages(report: AttributeReport) -> Table:
-    table = Table(title="macro averages, 95 % intervals over persons")
-    table.add_column("over")
-    for name in LABEL_BASED:
-        table.add_column(_TITLES.get(name, name), justify="right")
     count = len(report.per_attribute)
-    rows = {
-        f"all {count}, undefined = 0": ("all", report.all),
-        f"the {count - len(report.undefined)} defined": ("defined", report.defined),
-    }
-    for title, (group, values) in rows.items():
-        cells = [_with_interval(values[name], report, f"{group}.{name}") for name in LABEL_BASED]
-        table.add_row(title, *cells)
+    table = Table(title="macro averages with 95 % intervals over persons")
+    table.add_column("")
+    table.add_column(f"all {count}, undefined = 0", justify="right")
+    table.add_column(f"the {count - len(report.undefined)} defined", justify="right")
+    for name in LABEL_BASED:
+        table.add_row(
+            _TITLES.get(name, name),
+            _with_interval(report.all[name], report, f"all.{name}"),
+            _with_interval(report.defined[name], report, f"defined.{name}"),
+        )
     return table
 
 
@@ -100,4 +99,4 @@ def _with_interval(value: float, report: AttributeReport, key: str) -> str:
     if key not in report.intervals:
         return f"{value:.3f}"
     low, high = report.intervals[key]
-    return f"{value:.3f}\n{low:.3f}–{high:.3f}"
+    return f"{value:.3f}  {low:.3f} – {high:.3f}"

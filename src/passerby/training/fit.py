@@ -10,7 +10,7 @@ from typing import Any
 import accelerate
 import timm
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.data_loader import DataLoaderShard
 from accelerate.utils import DataLoaderConfiguration
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ from passerby.embedding.model_location import MODEL_FOLDER
 from passerby.embedding.runtime_model import normalised, sigmoid
 from passerby.errors import InputError
 from passerby.evaluation.thresholds import best_thresholds
+from passerby.files import write_text
 from passerby.models.model_file import save_model
 from passerby.models.person_model import PersonModel, outputs_of
 from passerby.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
@@ -42,7 +43,7 @@ from passerby.training.log import EpochRow, read_log, write_log
 from passerby.training.losses import AttributeLoss
 from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from passerby.training.recipe import Phase, Recipe
-from passerby.training.run import is_finished, open_run
+from passerby.training.run import RECIPE_NAME, check_run, is_finished
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,13 @@ class Listener:
     """What a training run tells while it goes on; every part may be left out.
 
     Attributes:
+        on_start: called once with a sentence on what is trained.
         on_decode: called with (crops decoded, all crops).
         on_step: called with (steps done, all steps of the run, loss of the step).
         on_epoch: called with each epoch's row of the log.
     """
 
+    on_start: Callable[[str], None] | None = None
     on_decode: Callable[[int, int], None] | None = None
     on_step: Callable[[int, int, float], None] | None = None
     on_epoch: Callable[[EpochRow], None] | None = None
@@ -106,11 +109,7 @@ def train(
     Raises:
         InputError: the data or the run's folder is not as it has to be.
     """
-    # without cpu=True accelerate starts no process group on a machine without accelerators
-    processes = PartialState(cpu=not torch.accelerator.is_available())
-    if processes.is_main_process:
-        open_run(run, recipe, resume)
-    processes.wait_for_everyone()
+    check_run(run, recipe, resume)
     if is_finished(run):
         return run / MODEL_FOLDER
     keep_freed_memory()
@@ -155,8 +154,27 @@ class TrainingRun:
         """The network without what accelerate wraps around it."""
         return self.accelerator.unwrap_model(self.model)
 
+    @property
+    def summary(self) -> str:
+        """What is trained, on whom and on what, in one sentence."""
+        crops = self.split.train
+        held_out = self.split.held_out
+        left = 0 if held_out is None else len(held_out.person_ids)
+        begun = f", {self.checkpoint.epochs} done" if self.checkpoint else ""
+        return (
+            f"{self.recipe.model.backbone} on {len(crops):,} crops of {len(crops.person_ids)} "
+            f"persons ({left} held out), {self.recipe.epochs} epochs{begun}; "
+            f"{self.accelerator.device.type}, {self.precision}."
+        )
+
     def to_the_end(self) -> Path:
         """Run the remaining epochs and write the model file."""
+        if self.listener.on_start:
+            self.listener.on_start(self.summary)
+        if self.accelerator.is_main_process:
+            write_text(self.folder / RECIPE_NAME, self.recipe.to_yaml())
+        self.accelerator.wait_for_everyone()
+        self.accelerator.init_trackers("tensorboard")
         done = self.checkpoint.epochs if self.checkpoint else 0
         seconds = self.checkpoint.seconds if self.checkpoint else 0.0
         rows = read_log(self.folder, done)
@@ -324,7 +342,8 @@ def _epoch_seed(seed: int, epoch: int, process: int) -> int:
 
 
 def _accelerator(folder: Path) -> Accelerator:
-    accelerator = Accelerator(
+    return Accelerator(
+        # without this accelerate starts no process group on a machine without accelerators
         cpu=not torch.accelerator.is_available(),
         # one process may train with several precisions, which accelerate's own setting forbids
         mixed_precision="no",
@@ -332,8 +351,6 @@ def _accelerator(folder: Path) -> Accelerator:
         log_with="tensorboard",
         project_dir=folder,
     )
-    accelerator.init_trackers("tensorboard")
-    return accelerator
 
 
 def _loader(

@@ -178,9 +178,14 @@ def _parse(text: str, source: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"Recipe {source}{where} is not valid YAML: mend its syntax.") from None
+        reason = getattr(error, "problem", None) or "it cannot be parsed"
+        raise InputError(
+            f"Recipe {source}{where} is not valid YAML ({reason}): mend its syntax."
+        ) from None
     if not isinstance(values, dict):
-        raise InputError(f"Recipe {source} is not a mapping of keys to values: see the guide.")
+        raise InputError(
+            f"Recipe {source} is not a mapping of keys to values: start from a shipped one."
+        )
     return values
 
 

@@ -6,34 +6,41 @@ import yaml
 
 from passerby.embedding.model_location import MODEL_FOLDER
 from passerby.errors import InputError
-from passerby.files import write_text
+from passerby.training import checkpoint
 from passerby.training.recipe import Recipe
 
 RECIPE_NAME = "recipe.yaml"
 
 
-def open_run(run: Path, recipe: Recipe, resume: bool) -> None:
-    """Prepare a run's folder for a recipe.
+def check_run(run: Path, recipe: Recipe, resume: bool) -> None:
+    """Check that a recipe may be trained in a folder; nothing is written.
+
+    A run without a checkpoint has nothing to lose and does not stand in the way.
 
     Args:
-        run: made if missing.
-        recipe: written into the folder.
-        resume: continue the run that is there; start one if there is none.
+        run: the folder, which need not exist.
+        recipe: to be trained.
+        resume: continue the run that is there.
 
     Raises:
         InputError: something is there and is not to be, or cannot be, continued.
     """
     previous = run / RECIPE_NAME
     if previous.is_file():
+        if not is_begun(run):
+            return
         if not resume:
             raise InputError(
                 f"{run} holds a run already: continue it with --resume, or choose another folder."
             )
         _check_same(previous, recipe)
-        return
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    elif run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise InputError(f"{run} exists and is no training run: choose another folder.")
-    write_text(previous, recipe.to_yaml())
+
+
+def is_begun(run: Path) -> bool:
+    """Tell whether the run has finished an epoch."""
+    return (run / checkpoint.NAME).exists() or is_finished(run)
 
 
 def is_finished(run: Path) -> bool:
@@ -44,7 +51,7 @@ def is_finished(run: Path) -> bool:
 def _check_same(path: Path, recipe: Recipe) -> None:
     try:
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, UnicodeDecodeError):
         raise InputError(f"{path} is damaged: choose another folder and train again.") from None
     now = yaml.safe_load(recipe.to_yaml())
     different = _first_difference(before, now)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from passerby.data.annotations import Labels
+from passerby.data.annotations import Annotations
 from passerby.data.crops import DISTRACTOR, Crops
 from passerby.data.problems import Problems, listed
 from passerby.data.schema import Schema
@@ -15,7 +15,7 @@ def annotated_crops(
     paths: Sequence[Path],
     persons: Sequence[int],
     cameras: Sequence[int],
-    labels: Labels,
+    annotations: Annotations,
     schema: Schema,
     problems: Problems,
     where: str,
@@ -25,8 +25,11 @@ def annotated_crops(
     Persons without annotation and annotations without crops go to `problems`; the crops of the
     former are left out. Distractors and junk have no labels and count as all false.
     """
+    labels = annotations.labels
     known = set(persons)
-    unlabelled = sorted(p for p in known if p > DISTRACTOR and p not in labels)
+    unlabelled = sorted(
+        p for p in known - annotations.rejected if p > DISTRACTOR and p not in labels
+    )
     unseen = sorted(p for p in labels if p not in known)
     if unlabelled:
         problems.add(

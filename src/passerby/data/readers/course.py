@@ -30,9 +30,9 @@ def read_course(folder: Path, part: str, problems: Problems) -> Crops:
     if not annotations.is_file():
         problems.add(f"{folder} has no {ANNOTATIONS}: add the annotation file.")
         return Crops(paths=())
-    labels = read_annotation_csv(annotations, COURSE, problems)
+    annotated = read_annotation_csv(annotations, COURSE, problems)
     paths, persons, cameras = named_images(images, problems)
-    if not labels:
+    if not annotated.labels:
         return Crops(paths=tuple(paths))
     where = f"{annotations} and {images}"
-    return annotated_crops(paths, persons, cameras, labels, COURSE, problems, where)
+    return annotated_crops(paths, persons, cameras, annotated, COURSE, problems, where)

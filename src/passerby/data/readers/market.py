@@ -29,9 +29,9 @@ def read_market(folder: Path, part: str, problems: Problems) -> Crops:
     annotations = folder / ANNOTATIONS
     if annotations.is_file():
         mat_part = "train" if part == "train" else "test"
-        labels = read_market_mat(annotations, mat_part, COURSE, problems)
+        annotated = read_market_mat(annotations, mat_part, COURSE, problems)
         where = f"{annotations} ({mat_part}) and {images}"
-        return annotated_crops(paths, persons, cameras, labels, COURSE, problems, where)
+        return annotated_crops(paths, persons, cameras, annotated, COURSE, problems, where)
     return Crops(
         paths=tuple(paths),
         persons=np.array(persons, np.int64),

@@ -30,7 +30,7 @@ def read_crops(data: Path | str, part: str = "train") -> Crops:
 
     Args:
         data: the course layout, the official Market-1501 layout, one folder per person, or a
-            plain folder of images (DESIGN.md section 6).
+            plain folder of images.
         part: "train", "gallery" or "query"; folders of persons and plain folders have one part
             only, called "train".
 
