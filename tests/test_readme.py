@@ -36,7 +36,9 @@ def test_make_has_the_targets() -> None:
         assert f"\n{target}:" in makefile
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/training.md", "docs/data.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/training.md", "docs/data.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,19 @@ def test_help_names_every_command(passerby) -> None:
     assert result.code == 0
     for command in ("demo", "data", "train", "evaluate", "predict"):
         assert command in result.out
+
+
+def test_the_version(passerby) -> None:
+    assert passerby("--version").out.strip() == version("passerby")
+
+
+def test_a_reader_that_has_seen_enough(toy_data: Path) -> None:
+    command = f"{sys.executable} -m passerby data describe {toy_data} | head -1"
+    result = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in result.stderr
+    assert "Exception" not in result.stderr
 
 
 class TestData:

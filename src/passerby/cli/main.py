@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def passerby(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True)
