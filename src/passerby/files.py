@@ -17,6 +17,7 @@ _REMEDIES = {
     errno.EROFS: "the disk is read-only: choose another place",
     errno.EACCES: "permission denied: choose a place that you may write to",
     errno.EPERM: "permission denied: choose a place that you may write to",
+    errno.ENOENT: "there is no such folder and none can be made: choose another place",
     errno.EISDIR: "a folder of that name exists: choose another name",
     errno.EEXIST: "a part of the path is a file, not a folder: choose another place",
     errno.ENOTDIR: "a part of the path is a file, not a folder: choose another place",
@@ -32,11 +33,14 @@ def replacing(target: Path) -> Iterator[Path]:
     or, when the body raises, not at all. A folder replaces an existing one.
 
     Args:
-        target: the final path; missing parent folders are made.
+        target: the final path; missing parent folders are made, a link is followed.
 
     Raises:
         InputError: the place cannot be written to (full disk, no permission, ...).
     """
+    target = target.resolve()
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise InputError(f"{target} is neither a file nor a folder: choose another place.")
     with _explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         workplace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -54,7 +58,7 @@ def replacing(target: Path) -> Iterator[Path]:
 def write_text(target: Path, text: str) -> None:
     """Write `text` to `target` in UTF-8, whole or not at all."""
     with replacing(target) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_json(target: Path, value: Any) -> None:
@@ -67,8 +71,9 @@ def explain(error: OSError, where: Path | str | None = None) -> InputError | Non
     remedy = _REMEDIES.get(error.errno or 0)
     if remedy is None:
         return None
-    place = where or error.filename or Path.cwd()
-    return InputError(f"Cannot write to {place}: {remedy}.")
+    if where is None:
+        return InputError(f"Cannot use {error.filename or Path.cwd()}: {remedy}.")
+    return InputError(f"Cannot write to {where}: {remedy}.")
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def test_an_image_in_words(model_file: Path, toy_data: Path) -> None:
 
 
 def test_normalising_by_hand() -> None:
-    preprocessing = Preprocessing(height=1, width=1, mean=(0.5, 0.4, 0.3), std=(0.5, 0.25, 0.1))
+    preprocessing = Preprocessing(height=8, width=8, mean=(0.5, 0.4, 0.3), std=(0.5, 0.25, 0.1))
     pixels = np.array([[[[255, 0, 51]]]], np.uint8)
     expected = [(1 - 0.5) / 0.5, (0 - 0.4) / 0.25, (0.2 - 0.3) / 0.1]
     np.testing.assert_allclose(normalised(pixels, preprocessing).ravel(), expected, atol=1e-6)

@@ -115,7 +115,7 @@ def test_a_size_that_the_backbone_does_not_take(backbone: str, size: tuple[int, 
         **{**Architecture().__dict__, "backbone": backbone, "size": size}
     )
     with pytest.raises(
-        InputError, match=r"model\.size is .* the backbone 'test_vit' does not take"
+        InputError, match=r"model\.size is .* the backbone 'test_vit' gives no feature map"
     ):
         PersonModel(architecture, COURSE)
 

@@ -34,8 +34,7 @@ def say(sentence: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON object, and nothing else, to standard output."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 class Update(Protocol):
@@ -56,7 +55,7 @@ def progress_bar(title: str, unit: str = "crops") -> Iterator[Update]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(title, total=None)
 
         def update(done: int, total: int, title: str | None = None) -> None:

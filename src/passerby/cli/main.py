@@ -1,6 +1,7 @@
 """The command `passerby`."""
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -10,6 +11,8 @@ from passerby.cli import data, demo, evaluate, predict, train
 from passerby.cli.console import complain, out
 from passerby.errors import InputError
 from passerby.files import explain
+
+_INTERRUPTED = 128 + signal.SIGINT
 
 app = typer.Typer(
     name="passerby",
@@ -43,14 +46,20 @@ app.command()(predict.predict)
 
 def main() -> None:
     """Run the command line; exit with 0, 1 (Passerby failed) or 2 (the input was wrong)."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
+    except SystemExit as stop:
+        # Typer turns Ctrl-C into an exit without a word
+        if stop.code == _INTERRUPTED:
+            complain("Stopped.")
+        raise
     except InputError as error:
         complain(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         complain("Stopped.")
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         # the reader, e.g. `head`, has seen enough; flushing at exit must not complain either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

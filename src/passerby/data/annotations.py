@@ -2,9 +2,11 @@
 
 import csv
 import io
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +38,11 @@ def read_annotation_csv(path: Path, schema: Schema, problems: Problems) -> Annot
         problems: receives one sentence for each missing or repeated column, repeated id or
             value out of range; such rows are left out.
     """
-    rows = list(csv.reader(io.StringIO(_read_text(path))))
-    if not rows or not rows[0]:
+    try:
+        rows = list(csv.reader(io.StringIO(_read_text(path))))
+    except csv.Error as error:
+        raise InputError(f"{path} is not a CSV file ({error}): save it again.") from None
+    if len(rows) < 2 or not rows[0]:
         problems.add(f"{path} is empty: it needs a header and one row per person.")
         return Annotations()
     header = [name.strip() for name in rows[0]]
@@ -77,9 +82,8 @@ def read_market_mat(path: Path, part: str, schema: Schema, problems: Problems) -
         problems.add(f"{path}, {part}: no field {listed(missing)}: get the file again.")
         return Annotations()
     annotations = Annotations()
-    for i, person in enumerate(fields["image_index"]):
-        row = {column: int(fields[column][i]) for column in schema.columns}
-        _store(int(person), row, f"{path}, {part}, person {person}", schema, annotations, problems)
+    for person, row in _mat_rows(fields, path, part, schema):
+        _store(person, row, f"{path}, {part}, person {person}", schema, annotations, problems)
     return annotations
 
 
@@ -124,7 +128,7 @@ def _numbers(
         try:
             numbers[column] = int(text)
         except ValueError:
-            problems.add(f"{where}: {column} is {text!r}: write a whole number.")
+            problems.add(f"{where}: {column} is {reprlib.repr(text)}: write a whole number.")
             if "id" in numbers:
                 annotations.rejected.add(numbers["id"])
             return None
@@ -147,6 +151,29 @@ def _store(
     except InputError as error:
         annotations.rejected.add(person)
         problems.add(f"{where}: {error}.")
+
+
+def _mat_rows(
+    fields: dict[str, Any], path: Path, part: str, schema: Schema
+) -> list[tuple[int, dict[str, int]]]:
+    try:
+        columns = [[_whole(value) for value in fields[column]] for column in schema.columns]
+        persons = [int(person) for person in fields["image_index"]]
+        return [
+            (person, dict(zip(schema.columns, values, strict=True)))
+            for person, *values in zip(persons, *columns, strict=True)
+        ]
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise InputError(
+            f"{path}, {part}: its fields are not columns of whole numbers, one for each person "
+            f"({error}): get the file again."
+        ) from error
+
+
+def _whole(value: float) -> int:
+    if value != int(value):
+        raise ValueError(f"{value} is not whole")
+    return int(value)
 
 
 def _mat_fields(path: Path, part: str) -> dict[str, list]:

@@ -20,6 +20,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 MAX_PIXELS = 50_000_000
 """A file that claims more pixels is refused before they are decoded."""
 
+MAX_BYTES = 200_000_000
+"""A larger file is refused before it is read."""
+
 MIN_SIDE = 8
 """Pixels; a smaller image shows no pedestrian."""
 
@@ -43,10 +46,7 @@ def decode(path: Path) -> Pixels:
         InputError: the file is missing, empty, cut off, not an image, smaller than 8 pixels on
             a side, or larger than 50 million pixels.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+    content = _read(path)
     if not content:
         raise InputError(f"{path} is empty: replace or remove it.")
     pixels = _decode_plain_jpeg(content)
@@ -97,6 +97,17 @@ def batches(images: Iterable[Pixels], size: int) -> Iterator[Pixels]:
 
 def _decode_resized(path: Path, size: tuple[int, int]) -> Pixels:
     return resize(decode(path), size)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a file: remove it or give an image.")
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is too large for a crop: cut out the pedestrian first.")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}: replace or remove it.") from error
 
 
 def _decode_plain_jpeg(content: bytes) -> Pixels | None:

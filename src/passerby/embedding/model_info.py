@@ -1,9 +1,9 @@
 """`model.json`: everything about a model but its weights."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from passerby.data.schema import SCHEMAS, Schema
 from passerby.embedding.decision import Decision
@@ -14,6 +14,11 @@ FORMAT = 1
 INFO_NAME = "model.json"
 WEIGHTS_NAME = "model.safetensors"
 ONNX_NAME = "model.onnx"
+
+
+Side = Annotated[int, Field(ge=8, le=4096)]
+Finite = Annotated[float, Field(ge=-10, le=10)]
+Spread = Annotated[float, Field(ge=1e-3, le=10)]
 
 
 class _Strict(BaseModel):
@@ -27,10 +32,10 @@ class Preprocessing(_Strict):
     (x − mean) / std per colour; the input is float32 of shape (N, 3, height, width).
     """
 
-    height: int
-    width: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    height: Side
+    width: Side
+    mean: tuple[Finite, Finite, Finite]
+    std: tuple[Spread, Spread, Spread]
     resize: Literal["bilinear"] = "bilinear"
 
     @property
@@ -59,7 +64,7 @@ class ModelInfo(_Strict):
     fingerprint: str = ""
     schema_name: str
     attributes: tuple[str, ...]
-    embedding_size: int
+    embedding_size: int = Field(ge=1, le=1_000_000)
     preprocessing: Preprocessing
     decision: Decision = Decision()
     architecture: dict[str, Any]
@@ -80,6 +85,8 @@ def read_model_info(folder: Path) -> ModelInfo:
     path = folder / INFO_NAME
     try:
         info = ModelInfo.model_validate_json(path.read_bytes())
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise InputError(f"{folder} is no model file: it has no {INFO_NAME}.") from None
     except ValidationError as error:
@@ -104,4 +111,12 @@ def _check_schema(info: ModelInfo, path: Path) -> None:
         raise InputError(
             f"{path}: its attributes are not those of the schema {schema.name}: "
             "take a model trained with this schema."
+        )
+    thresholds = info.decision.thresholds
+    if thresholds and not (
+        len(thresholds) == len(schema) and all(0 <= value <= 1 for value in thresholds)
+    ):
+        raise InputError(
+            f"{path}: decision.thresholds must be {len(schema)} numbers from 0 to 1: "
+            "save the model again."
         )

@@ -1,5 +1,6 @@
 """A model file running on ONNX Runtime: pixels in, embeddings and attributes out; no torch."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
@@ -43,7 +44,8 @@ class RuntimeModel:
         """
         folder = find_model(source)
         info = read_model_info(folder)
-        return cls(info, _open_session(folder / ONNX_NAME, threads))
+        session = _open_session(folder / ONNX_NAME, info, threads)
+        return cls(info, session)
 
     @property
     def schema(self) -> Schema:
@@ -100,6 +102,8 @@ class RuntimeModel:
         vectors, logits = self._session.run(
             ["embedding", "attributes"], {"crops": normalised(pixels, self.info.preprocessing)}
         )
+        if not (np.isfinite(vectors).all() and np.isfinite(logits).all()):
+            raise InputError("The model answers NaN: its weights or its model.json are damaged.")
         return vectors, sigmoid(logits)
 
 
@@ -124,17 +128,39 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(logits >= 0, 1, small) / (1 + small)
 
 
-def _open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+def _open_session(path: Path, info: ModelInfo, threads: int | None) -> onnxruntime.InferenceSession:
     if not path.is_file():
         raise InputError(f"{path.parent} is no whole model file: {path.name} is missing.")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != info.fingerprint:
+        raise InputError(
+            f"{path} is damaged or not the one that model.json describes: save the model again."
+        )
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
     providers: Sequence[str] = onnxruntime.get_available_providers()
     try:
-        return onnxruntime.InferenceSession(path, options, providers=list(providers))
+        session = onnxruntime.InferenceSession(path, options, providers=list(providers))
     except Exception as error:
         # ONNX Runtime's exceptions share no public base class.
         raise InputError(
             f"{path} is damaged ({type(error).__name__}): save the model again."
         ) from error
+    _check_fit(session, info, path)
+    return session
+
+
+def _check_fit(session: onnxruntime.InferenceSession, info: ModelInfo, path: Path) -> None:
+    """Check that the network has the input and the outputs that `model.json` says."""
+    expected = {
+        "crops": [3, *info.preprocessing.size],
+        "embedding": [info.embedding_size],
+        "attributes": [len(info.attributes)],
+    }
+    found = {a.name: list(a.shape[1:]) for a in (*session.get_inputs(), *session.get_outputs())}
+    for name, shape in expected.items():
+        if found.get(name) != shape:
+            raise InputError(
+                f"{path}: {name} has the shape {found.get(name)}, but model.json says {shape}: "
+                "save the model again."
+            )

@@ -33,7 +33,7 @@ def unseen(crops: Crops, info: ModelInfo) -> Crops:
         )
     if not is_training_data(crops, info):
         return crops
-    held_out = info.training["held_out_persons"]
+    held_out = info.training.get("held_out_persons")
     if not held_out:
         raise InputError(
             "The model was trained on every person of these data: evaluate it on other data, or "

@@ -50,7 +50,7 @@ class Backbone(nn.Module):
         super().__init__()
         network = _create(name, weights)
         self.network = network
-        _set_input_size(network, size, name)
+        self._set_input_size(size, name)
         if weights not in ("pretrained", "none"):
             _load_weights(self.network, Path(weights))
         self.mean: tuple[float, ...] = tuple(network.pretrained_cfg["mean"])
@@ -74,6 +74,23 @@ class Backbone(nn.Module):
         rows, columns = self.network.patch_embed.grid_size
         patches = tokens[:, self.network.num_prefix_tokens :]
         return patches.transpose(1, 2).unflatten(2, (rows, columns))
+
+    def _set_input_size(self, size: tuple[int, int], name: str) -> None:
+        """Tell a transformer its input size, and try whether the network takes it."""
+        network: Any = self.network
+        training = self.training
+        try:
+            if hasattr(network, "set_input_size"):
+                network.set_input_size(img_size=size)
+            with torch.no_grad():
+                _, _, _, _ = self.eval()(torch.zeros(1, 3, *size)).shape
+        except (AssertionError, RuntimeError, ValueError, AttributeError, TypeError) as error:
+            reason = str(error).splitlines()[0].rstrip(".") if str(error) else "no reason given"
+            raise InputError(
+                f"model.size is {list(size)}, for which the backbone {name!r} gives no feature map "
+                f"({reason}): choose another size or another backbone."
+            ) from error
+        self.train(training)
 
     def early_modules(self, stages: int) -> list[nn.Module]:
         """Return the layers up to the end of the given number of stages, in order.
@@ -121,22 +138,6 @@ def _create(name: str, weights: str) -> Any:
             f"({type(error).__name__}: {str(error).splitlines()[0]}): check the network, or give "
             "model.weights a local safetensors file."
         ) from error
-
-
-def _set_input_size(network: Any, size: tuple[int, int], name: str) -> None:
-    """Tell a transformer its input size, and try whether the network takes it."""
-    training = network.training
-    try:
-        if hasattr(network, "set_input_size"):
-            network.set_input_size(img_size=size)
-        with torch.no_grad():
-            network.eval().forward_features(torch.zeros(1, 3, *size))
-    except (AssertionError, RuntimeError, ValueError) as error:
-        raise InputError(
-            f"model.size is {list(size)}, which the backbone {name!r} does not take "
-            f"({str(error).splitlines()[0].rstrip('.')}): choose another size."
-        ) from error
-    network.train(training)
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from passerby.embedding.decision import Decision
 from passerby.embedding.model_info import (
@@ -22,6 +22,7 @@ from passerby.files import replacing
 from passerby.models.architecture import Architecture
 from passerby.models.export import export_onnx
 from passerby.models.person_model import PersonModel
+from passerby.models.tensor_file import write_tensors
 
 
 def save_model(
@@ -62,8 +63,7 @@ def save_model(
             architecture=model.architecture.model_dump(mode="json"),
             training=training or {},
         )
-        tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
-        save_file(tensors, draft / WEIGHTS_NAME)
+        write_tensors(draft / WEIGHTS_NAME, model.state_dict())
         (draft / INFO_NAME).write_text(info.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return info
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from passerby.errors import InputError
 from passerby.files import replacing
+from passerby.models.tensor_file import write_tensors
 
 NAME = "checkpoint.safetensors"
 
@@ -29,24 +29,26 @@ class Checkpoint:
     Attributes:
         epochs: epochs done.
         seconds: time that they took.
+        data: fingerprint of the data.
         model: the network's tensors.
         optimizer: the optimiser's tensors, "ROW.NAME" each.
     """
 
     epochs: int
     seconds: float
+    data: str
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]
 
     def save(self, run: Path) -> None:
         """Write the checkpoint in place of the previous one."""
         tensors = {
-            **{_MODEL + name: value.contiguous() for name, value in self.model.items()},
-            **{_OPTIMIZER + name: value.contiguous() for name, value in self.optimizer.items()},
+            **{_MODEL + name: value for name, value in self.model.items()},
+            **{_OPTIMIZER + name: value for name, value in self.optimizer.items()},
         }
-        progress = json.dumps({"epochs": self.epochs, "seconds": self.seconds})
+        progress = {"epochs": self.epochs, "seconds": self.seconds, "data": self.data}
         with replacing(run / NAME) as draft:
-            save_file(tensors, draft, metadata={"progress": progress})
+            write_tensors(draft, tensors, {"progress": json.dumps(progress)})
 
     @classmethod
     def load(cls, run: Path) -> "Checkpoint | None":
@@ -61,18 +63,35 @@ class Checkpoint:
         try:
             with safe_open(path, framework="pt") as file:
                 progress = json.loads(file.metadata()["progress"])
+                epochs, seconds = int(progress["epochs"]), float(progress["seconds"])
+                data = str(progress["data"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path} is damaged or cut off ({error}): "
-                "remove it, and train again from the start."
+                "remove the run's folder, and train again from the start."
             ) from error
         return cls(
-            epochs=progress["epochs"],
-            seconds=progress["seconds"],
+            epochs=epochs,
+            seconds=seconds,
+            data=data,
             model=_beginning_with(_MODEL, tensors),
             optimizer=_beginning_with(_OPTIMIZER, tensors),
         )
+
+    def restore(self, model: nn.Module) -> None:
+        """Give a network the checkpoint's weights.
+
+        Raises:
+            InputError: they are not this network's.
+        """
+        try:
+            model.load_state_dict(self.model)
+        except RuntimeError:
+            raise InputError(
+                "The checkpoint does not hold the recipe's network: remove the run's folder, and "
+                "train again from the start."
+            ) from None
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -43,7 +43,7 @@ from passerby.training.log import EpochRow, read_log, write_log
 from passerby.training.losses import AttributeLoss
 from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from passerby.training.recipe import Phase, Recipe
-from passerby.training.run import RECIPE_NAME, check_run, is_finished
+from passerby.training.run import RECIPE_NAME, TRACKER, check_run, is_finished
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,18 @@ class TrainingRun:
         self.listener = listener if self.accelerator.is_main_process else Listener()
         self.schema: Schema = split.train.schema
         self.checkpoint = Checkpoint.load(folder)
+        if self.checkpoint and self.checkpoint.data != split.fingerprint:
+            raise InputError(
+                f"{folder} was begun with other data: resume with the same, or choose another "
+                "folder."
+            )
         model = PersonModel(
             recipe.model.architecture,
             self.schema,
             "none" if self.checkpoint else recipe.model.weights,
         )
         if self.checkpoint:
-            model.load_state_dict(self.checkpoint.model)
+            self.checkpoint.restore(model)
         self.frozen = model.freeze(recipe.model.frozen_stages)
         self.precision = choose_precision(recipe.precision, self.accelerator.device)
         self.loader = _loader(recipe, split.train, self.listener, self.accelerator)
@@ -171,10 +176,7 @@ class TrainingRun:
         """Run the remaining epochs and write the model file."""
         if self.listener.on_start:
             self.listener.on_start(self.summary)
-        if self.accelerator.is_main_process:
-            write_text(self.folder / RECIPE_NAME, self.recipe.to_yaml())
-        self.accelerator.wait_for_everyone()
-        self.accelerator.init_trackers("tensorboard")
+        self.accelerator.init_trackers(TRACKER)
         done = self.checkpoint.epochs if self.checkpoint else 0
         seconds = self.checkpoint.seconds if self.checkpoint else 0.0
         rows = read_log(self.folder, done)
@@ -188,10 +190,12 @@ class TrainingRun:
             seconds += row.seconds
             rows.append(row)
             if self.accelerator.is_main_process:
+                write_text(self.folder / RECIPE_NAME, self.recipe.to_yaml())
                 write_log(self.folder, rows)
                 state = optimizer_tensors(optimizer.optimizer)  # type: ignore[attr-defined]
                 weights = self.person_model.state_dict()
-                Checkpoint(epoch + 1, seconds, weights, state).save(self.folder)
+                data = self.split.fingerprint
+                Checkpoint(epoch + 1, seconds, data, weights, state).save(self.folder)
             self.accelerator.log({"loss": row.loss, "lr": row.learning_rate}, step=row.epoch)
             if self.listener.on_epoch:
                 self.listener.on_epoch(row)
@@ -348,7 +352,7 @@ def _accelerator(folder: Path) -> Accelerator:
         # one process may train with several precisions, which accelerate's own setting forbids
         mixed_precision="no",
         dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False),
-        log_with="tensorboard",
+        log_with=TRACKER,
         project_dir=folder,
     )
 

@@ -46,7 +46,7 @@ def read_log(run: Path, epochs: int) -> list[EpochRow]:
             EpochRow(**{f.name: f.type(row[f.name]) for f in fields(EpochRow)})  # type: ignore[operator]
             for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())
         ]
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise InputError(f"{path} is damaged ({error}): remove it and resume again.") from error
     return [row for row in rows if row.epoch <= epochs]
 

@@ -1,6 +1,7 @@
 """Recipes: one YAML file that says everything about a training run."""
 
 import difflib
+import reprlib
 import types
 from importlib import resources
 from pathlib import Path
@@ -13,10 +14,22 @@ from passerby.errors import InputError
 from passerby.models.architecture import Architecture
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+# PyYAML's constructors let through what Python raises for a date or a number that is none
+_YAML_ERRORS = (
+    yaml.YAMLError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSection(_Section):
@@ -31,7 +44,7 @@ class DataSection(_Section):
 
     held_out_persons: int = Field(151, ge=0)
     calibration_persons: int = Field(0, ge=0)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
 
 class ModelSection(Architecture):
@@ -122,7 +135,7 @@ class Recipe(_Section):
     augment: AugmentSection = AugmentSection()
     batch_size: int = Field(128, ge=2)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     phases: tuple[Phase, ...] = Field(min_length=1)
 
     @property
@@ -175,7 +188,7 @@ def _recipe_text(source: str) -> str:
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except _YAML_ERRORS as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or "it cannot be parsed"
@@ -212,7 +225,7 @@ def _set(values: dict[str, Any], override: str) -> None:
 def _parse_value(text: str, override: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except _YAML_ERRORS:
         raise InputError(f"--set {override!r}: {text!r} is no YAML value: quote it.") from None
 
 
@@ -236,7 +249,8 @@ def _validated(values: dict[str, Any], source: str) -> Recipe:
         if first["type"] == "missing":
             raise InputError(f"Recipe {source}: {key} is missing: add it.") from None
         message = first["msg"][0].lower() + first["msg"][1:]
-        raise InputError(f"Recipe {source}: {key} is {first['input']!r}: {message}.") from None
+        value = reprlib.repr(first["input"])
+        raise InputError(f"Recipe {source}: {key} is {value}: {message}.") from None
 
 
 def _unknown_key(source: str, path: tuple[str | int, ...]) -> str:

@@ -4,18 +4,21 @@ from pathlib import Path
 
 import yaml
 
+from passerby.embedding.model_info import INFO_NAME
 from passerby.embedding.model_location import MODEL_FOLDER
 from passerby.errors import InputError
 from passerby.training import checkpoint
 from passerby.training.recipe import Recipe
 
 RECIPE_NAME = "recipe.yaml"
+TRACKER = "tensorboard"
+"""Name of the tracker and of its folder, which exists before the first epoch has ended."""
 
 
 def check_run(run: Path, recipe: Recipe, resume: bool) -> None:
     """Check that a recipe may be trained in a folder; nothing is written.
 
-    A run without a checkpoint has nothing to lose and does not stand in the way.
+    A run that has not finished an epoch has nothing to lose and does not stand in the way.
 
     Args:
         run: the folder, which need not exist.
@@ -26,15 +29,13 @@ def check_run(run: Path, recipe: Recipe, resume: bool) -> None:
         InputError: something is there and is not to be, or cannot be, continued.
     """
     previous = run / RECIPE_NAME
-    if previous.is_file():
-        if not is_begun(run):
-            return
+    if previous.is_file() and is_begun(run):
         if not resume:
             raise InputError(
                 f"{run} holds a run already: continue it with --resume, or choose another folder."
             )
         _check_same(previous, recipe)
-    elif run.exists() and (not run.is_dir() or any(run.iterdir())):
+    elif run.exists() and (not run.is_dir() or {p.name for p in run.iterdir()} - {TRACKER}):
         raise InputError(f"{run} exists and is no training run: choose another folder.")
 
 
@@ -45,7 +46,7 @@ def is_begun(run: Path) -> bool:
 
 def is_finished(run: Path) -> bool:
     """Tell whether the run has written its model file."""
-    return (run / MODEL_FOLDER).is_dir()
+    return (run / MODEL_FOLDER / INFO_NAME).is_file()
 
 
 def _check_same(path: Path, recipe: Recipe) -> None:
@@ -68,7 +69,7 @@ def _first_difference(before: object, now: object, where: str = "") -> str | Non
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         pairs = [(str(i), b, n) for i, (b, n) in enumerate(zip(before, now, strict=True))]
     else:
-        return None if before == now else where
+        return None if before == now else where or "everything"
     for key, b, n in pairs:
         found = _first_difference(b, n, f"{where}.{key}" if where else str(key))
         if found:

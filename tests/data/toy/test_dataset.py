@@ -121,7 +121,7 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     [
         (1, 0, 2, "The number of toy persons is 1: give a number from 2 to 5000."),
         (5001, 0, 2, "The number of toy persons is 5001: give a number from 2 to 5000."),
-        (2, 0, 1, "The number of crops per toy person is 1: give 2 or more."),
+        (2, 0, 1, "The number of crops per toy person is 1: give a number from 2 to 1000."),
         (2, -1, 2, "The seed of the toy data is -1: give 0 or a larger number."),
     ],
 )

@@ -48,6 +48,8 @@ def annotated_crops(
         paths=tuple(paths[i] for i in kept),
         persons=np.array([persons[i] for i in kept], np.int64),
         cameras=np.array([cameras[i] for i in kept], np.int64),
-        labels=np.array([labels.get(persons[i], nobody) for i in kept]).reshape(-1, len(schema)),
+        labels=np.array([labels.get(persons[i], nobody) for i in kept], bool).reshape(
+            -1, len(schema)
+        ),
         schema=schema,
     )

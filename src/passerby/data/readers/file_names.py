@@ -6,8 +6,8 @@ from pathlib import Path
 from passerby.data.decoding import is_image_name
 from passerby.data.problems import Problems, listed
 
-_PERSON_CAMERA = re.compile(r"^(?P<person>-1|\d+)_c(?P<camera>\d+)(?:s\d+)?_")
-_CAMERA = re.compile(r"(?:^|_)c(?P<camera>\d+)(?:s\d+)?(?=_|\.|$)")
+_PERSON_CAMERA = re.compile(r"^(?P<person>-1|\d{1,9})_c(?P<camera>\d{1,9})(?:s\d+)?_")
+_CAMERA = re.compile(r"(?:^|_)c(?P<camera>\d{1,9})(?:s\d+)?(?=_|\.|$)")
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -21,11 +21,11 @@ def is_person_folders(folder: Path) -> bool:
 def read_person_folders(folder: Path, problems: Problems) -> Crops:
     """Read all crops; cameras are taken from the file names if every name tells one.
 
-    Folders named by whole numbers keep them as person ids; otherwise the persons are numbered
-    from 1 in the order of the folders' names.
+    Folders named by whole numbers of up to nine digits keep them as person ids; otherwise the
+    persons are numbered from 1 in the order of the folders' names.
     """
     folders = person_folders(folder)
-    numbered = all(p.name.isdecimal() for p in folders)
+    numbered = all(p.name.isdecimal() and len(p.name) < 10 for p in folders)
     paths: list[Path] = []
     persons: list[int] = []
     empty: list[str] = []

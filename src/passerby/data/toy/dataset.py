@@ -17,6 +17,7 @@ from passerby.errors import InputError
 from passerby.files import replacing
 
 MOST_PERSONS = 5000
+MOST_CROPS = 1000
 _SHOT_STREAM, _DISTRACTOR_STREAM, _ORDER_STREAM = 31, 32, 33
 
 
@@ -38,7 +39,7 @@ def write_toy(
         out: the folder to make; it may exist if it is empty.
         persons: number of training persons, 2 to 5000.
         seed: 0 or more; the same arguments give the same pixels.
-        crops_per_person: 2 or more.
+        crops_per_person: 2 to 1000.
         progress: called after each crop with the number of crops written and their total.
 
     Returns:
@@ -71,9 +72,10 @@ def _check_numbers(persons: int, seed: int, crops_per_person: int) -> None:
         raise InputError(
             f"The number of toy persons is {persons}: give a number from 2 to {MOST_PERSONS}."
         )
-    if crops_per_person < 2:
+    if not 2 <= crops_per_person <= MOST_CROPS:
         raise InputError(
-            f"The number of crops per toy person is {crops_per_person}: give 2 or more."
+            f"The number of crops per toy person is {crops_per_person}: "
+            f"give a number from 2 to {MOST_CROPS}."
         )
     if seed < 0:
         raise InputError(f"The seed of the toy data is {seed}: give 0 or a larger number.")
