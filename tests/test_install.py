@@ -1,0 +1,33 @@
+"""What `pip install passerby` without extras brings along."""
+
+import re
+from importlib.metadata import distribution
+from pathlib import Path
+
+RUNTIME_LIMIT_MB = 250
+
+
+def closure(name: str, seen: set[str]) -> set[str]:
+    """Return the distributions that one needs, itself among them, without extras."""
+    seen.add(name)
+    for requirement in distribution(name).requires or []:
+        needed, _, marker = requirement.partition(";")
+        other = re.split(r"[\s\[<>=!~(]", needed.strip(), maxsplit=1)[0].lower()
+        if "extra" in marker or "platform" in marker or "python_version" in marker:
+            continue
+        if other not in seen:
+            closure(other, seen)
+    return seen
+
+
+def size_mb(name: str) -> float:
+    files = distribution(name).files or []
+    paths = [Path(str(file.locate())) for file in files]
+    return sum(path.stat().st_size for path in paths if path.is_file()) / 1e6
+
+
+def test_the_runtime_stays_small_and_without_torch() -> None:
+    needed = closure("passerby", set())
+    assert {"numpy", "onnxruntime", "pillow"} <= needed
+    assert not {"torch", "timm", "pandas", "scipy", "matplotlib"} & needed
+    assert sum(size_mb(name) for name in needed - {"passerby"}) < RUNTIME_LIMIT_MB
