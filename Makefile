@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Passerby needs Python 3.11 or later: make PYTHON=python3.12 ...")'
+	@echo 'Setting up $(VENV): about 6 GB with PyTorch, a minute or two ...'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'

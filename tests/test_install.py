@@ -1,8 +1,10 @@
 """What `pip install passerby` without extras brings along."""
 
-import re
 from importlib.metadata import distribution
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 RUNTIME_LIMIT_MB = 250
 
@@ -10,13 +12,11 @@ RUNTIME_LIMIT_MB = 250
 def closure(name: str, seen: set[str]) -> set[str]:
     """Return the distributions that one needs, itself among them, without extras."""
     seen.add(name)
-    for requirement in distribution(name).requires or []:
-        needed, _, marker = requirement.partition(";")
-        other = re.split(r"[\s\[<>=!~(]", needed.strip(), maxsplit=1)[0].lower()
-        if "extra" in marker or "platform" in marker or "python_version" in marker:
-            continue
-        if other not in seen:
-            closure(other, seen)
+    for line in distribution(name).requires or []:
+        requirement = Requirement(line)
+        wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if wanted and canonicalize_name(requirement.name) not in seen:
+            closure(canonicalize_name(requirement.name), seen)
     return seen
 
 

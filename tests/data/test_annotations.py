@@ -38,6 +38,7 @@ def test_columns_are_found_by_name(tmp_path: Path) -> None:
     ("lines", "message"),
     [
         ([], "is empty: it needs a header"),
+        ([HEADER], "is empty: it needs a header and one row per person"),
         ([HEADER[:5] + HEADER[6:], ROW[1:]], "no column clothes: add it to the first line"),
         ([[*HEADER, "hat"], [*ROW, "1"]], "column hat occurs twice: keep one"),
         ([HEADER, ROW, ROW], "line 3: person 7 occurs twice: keep one row"),
@@ -121,3 +122,21 @@ def test_the_official_file_agrees_with_its_published_counts(market_mat: Path) ->
     counts = np.sum(list(test.values()), axis=0)
     assert counts[purple] == 0
     assert counts[multicolor] == 69
+
+
+@pytest.mark.parametrize("values", [[1], [1, 1.5], [1, float("nan")], [1, 1, 1]])
+def test_a_mat_of_another_structure(
+    tmp_path: Path, write_mat: Callable, values: list[float]
+) -> None:
+    parts = market()
+    parts["train"]["hat"] = values
+    path = write_mat(tmp_path / "m.mat", parts)
+    with pytest.raises(InputError, match="not columns of whole numbers, one for each person"):
+        read_market_mat(path, "train", COURSE, Problems())
+
+
+def test_a_field_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(",".join(HEADER) + "\n" + "1" * 200_000)
+    with pytest.raises(InputError, match="is not a CSV file"):
+        read_annotation_csv(path, COURSE, Problems())

@@ -1,4 +1,5 @@
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,20 @@ def test_a_broken_crop_stops_the_decoding(tmp_path: Path) -> None:
     assert next(decoded).shape == (128, 64, 3)
     with pytest.raises(InputError, match=r"b\.jpg is empty"):
         next(decoded)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    for name in ("pipe.jpg", "folder.jpg", "loop.jpg"):
+        with pytest.raises(InputError, match=rf"{name}.*: .*remove it"):
+            decode(tmp_path / name)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.jpg"
+    with path.open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(InputError, match="too large for a crop"):
+        decode(path)

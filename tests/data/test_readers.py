@@ -197,3 +197,20 @@ def test_the_real_course_data(real_data: Path) -> None:
     assert labels[:, COURSE.index("upmulticolor")].sum() == 72
     assert labels[:, COURSE.index("downmulticolor")].sum() == 38
     assert labels[:, COURSE.index("downpurple")].sum() == 1
+
+
+def test_annotations_of_quite_other_persons(course: Path) -> None:
+    path = course / "annotations_train.csv"
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, *(f"9{row}" for row in rows)]))
+    seen = survey(course)
+    assert len(seen.crops) == 0
+    assert len(seen.problems) == 2
+
+
+def test_ids_that_no_integer_holds(tmp_path: Path) -> None:
+    touch(tmp_path / "bounding_box_train", "0001_c99999999999999999999_1.jpg", "0001_c1_1.jpg")
+    with pytest.raises(InputError, match="not named PERSON_cCAMERA_NUMBER"):
+        read_crops(tmp_path)
+    touch(tmp_path / "persons" / "99999999999999999999", "a.jpg")
+    assert read_crops(tmp_path / "persons").person_ids.tolist() == [1]

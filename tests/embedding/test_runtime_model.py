@@ -13,7 +13,7 @@ from passerby.embedding import RuntimeModel
 from passerby.embedding.model_info import Preprocessing
 from passerby.embedding.runtime_model import normalised, sigmoid
 from passerby.errors import InputError
-from passerby.models import load_person_model
+from passerby.models import Architecture, PersonModel, load_person_model, save_model
 
 
 @pytest.fixture
@@ -112,3 +112,44 @@ def test_a_missing_network(broken: Path) -> None:
     (broken / "model.onnx").unlink()
     with pytest.raises(InputError, match=r"no whole model file: model\.onnx is missing"):
         RuntimeModel.load(broken)
+
+
+def test_a_network_that_was_changed(broken: Path) -> None:
+    path = broken / "model.onnx"
+    content = bytearray(path.read_bytes())
+    content[-200:] = bytes(200)
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="damaged or not the one that model.json describes"):
+        RuntimeModel.load(broken)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"embedding_size": 7}, r"embedding has the shape \[96\], but model\.json says \[7\]"),
+        ({"decision": {"rule": "thresholds", "thresholds": [0.5]}}, "must be 32 numbers from 0 to"),
+        ({"decision": {"rule": "thresholds", "thresholds": [5] * 32}}, "must be 32 numbers from 0"),
+        ({"decision": {"rule": "thresholds"}}, r"model\.json: .*come together"),
+    ],
+)
+def test_a_description_that_does_not_fit(broken: Path, changes: dict, message: str) -> None:
+    edit(broken, **changes)
+    with pytest.raises(InputError, match=message):
+        RuntimeModel.load(broken)
+
+
+@pytest.mark.parametrize(("key", "value"), [("height", 128), ("height", 0), ("std", [0, 0, 0])])
+def test_a_preprocessing_that_does_not_fit(broken: Path, key: str, value: object) -> None:
+    before = json.loads((broken / "model.json").read_text())["preprocessing"]
+    edit(broken, preprocessing=before | {key: value})
+    with pytest.raises(InputError, match=r"save the model again"):
+        RuntimeModel.load(broken)
+
+
+def test_a_model_that_answers_nan(toy_data: Path, tmp_path: Path) -> None:
+    network = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), COURSE)
+    save_model(network, tmp_path / "m", name="x")
+    model = RuntimeModel.load(tmp_path / "m")
+    model._session = type("Session", (), {"run": lambda *_: [np.full((2, 96), np.nan)] * 2})()
+    with pytest.raises(InputError, match="The model answers NaN"):
+        model.embed(read_crops(toy_data)[:2])

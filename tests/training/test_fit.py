@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import yaml
 from safetensors.torch import load_file
 
 from passerby.data import read_crops
+from passerby.data.toy import write_toy
 from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
 from passerby.training import Listener, Recipe, load_recipe, train
@@ -215,3 +217,43 @@ def test_a_loss_that_explodes(toy_data: Path, tmp_path: Path) -> None:
 def test_data_without_attributes(toy_data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no attribute annotations to train on"):
         train(small(), toy_data / "test", tmp_path / "run")
+
+
+def test_a_folder_with_the_users_own_recipe_is_left_alone(toy_data: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("# mine\n" + small().to_yaml())
+    with pytest.raises(InputError, match="exists and is no training run"):
+        train(small(), toy_data, tmp_path, resume=True)
+    assert recipe.read_text().startswith("# mine")
+
+
+def test_a_run_is_not_resumed_with_other_data(toy_data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Stop):
+        train(small(), toy_data, run, listener=stopping_after(1))
+    write_toy(tmp_path / "other", 24, seed=2, crops_per_person=6)
+    victim = min((tmp_path / "other" / "train").iterdir())
+    victim.rename(victim.with_name("0001_c1_999999999.jpg"))
+    with pytest.raises(InputError, match="was begun with other data"):
+        train(small(), tmp_path / "other", run, resume=True)
+
+
+@pytest.mark.parametrize("content", ["", "hello", "- 1"])
+def test_a_damaged_recipe_of_a_run(toy_data: Path, tmp_path: Path, content: str) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Stop):
+        train(small(), toy_data, run, listener=stopping_after(1))
+    (run / "recipe.yaml").write_text(content)
+    with pytest.raises(InputError, match="differs from the given recipe in everything"):
+        train(small(), toy_data, run, resume=True)
+
+
+def test_a_full_disk_at_the_checkpoint(toy_data, tmp_path, monkeypatch) -> None:
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="the disk is full: free some space"):
+        train(small(), toy_data, tmp_path / "run")
+    monkeypatch.undo()
+    assert not (tmp_path / "run" / CHECKPOINT).exists()

@@ -90,3 +90,17 @@ def test_what_is_no_recipe(tmp_path: Path) -> None:
 def test_epochs_of_all_phases() -> None:
     phases = [{"optimizer": "sgd", "epochs": n, "learning_rate": 1} for n in (2, 5)]
     assert Recipe(name="x", phases=phases).epochs == 7
+
+
+@pytest.mark.parametrize("value", ["2020-99-99", "!!int ''", "!!float x", "[" * 3000, "!!bool x"])
+def test_values_that_yaml_cannot_build(tmp_path: Path, value: str) -> None:
+    with pytest.raises(InputError, match="is not valid YAML"):
+        load_recipe(written(tmp_path / "r.yaml", f"name: {value}\n"))
+    with pytest.raises(InputError, match="is no YAML value"):
+        load_recipe(written(tmp_path / "r.yaml"), [f"name={value}"])
+
+
+@pytest.mark.parametrize("override", ["phases.0.learning_rate=.inf", "loss.sigma=.nan"])
+def test_numbers_are_finite(tmp_path: Path, override: str) -> None:
+    with pytest.raises(InputError, match="should be a finite number"):
+        load_recipe(written(tmp_path / "r.yaml"), [override])

@@ -37,3 +37,4 @@ def demo(
     first = min((data / "test").iterdir())
     say(f"\n$ passerby predict {first} --model {run}")
     predict(first, str(run))
+    say(f"\nEverything is in {target}. Next: your own data, see README.md.")
