@@ -18,14 +18,8 @@ Row = Mapping[str, int]
 
 
 @dataclass(frozen=True)
-class Binary:
-    """One column with the values 1 (`absent`) and 2 (`present`): one attribute of its name."""
-
+class _OneColumn:
     column: str
-    absent: str
-    present: str
-
-    exclusive = False
 
     @property
     def name(self) -> str:
@@ -34,6 +28,16 @@ class Binary:
     @property
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
+
+
+@dataclass(frozen=True)
+class Binary(_OneColumn):
+    """One column with the values 1 (`absent`) and 2 (`present`): one attribute of its name."""
+
+    absent: str
+    present: str
+
+    exclusive = False
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -51,21 +55,12 @@ class Binary:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(_OneColumn):
     """One column whose values 1 … n each stand for one of `attributes`, exactly one of them."""
 
-    column: str
     attributes: tuple[str, ...]
 
     exclusive = True
-
-    @property
-    def name(self) -> str:
-        return self.column
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
     @property
     def words(self) -> tuple[str, ...]:

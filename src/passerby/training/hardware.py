@@ -3,9 +3,9 @@
 import ctypes
 import os
 import platform
-import resource
 import sys
 
+import psutil
 import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -43,6 +43,10 @@ def keep_freed_memory() -> None:
 
 def peak_memory_mb() -> int:
     """Return the largest resident memory of this process so far, in MB."""
+    if sys.platform == "win32":
+        return round(psutil.Process().memory_info().peak_wset / 1e6)
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1e6 if sys.platform == "darwin" else 1e3))
 
