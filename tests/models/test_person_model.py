@@ -1,4 +1,5 @@
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -137,6 +138,13 @@ class TestWeights:
         loaded = PersonModel(source.architecture, COURSE, str(path)).eval()
         with torch.no_grad():
             torch.testing.assert_close(loaded.backbone(CROPS), source.backbone(CROPS))
+
+    def test_a_transformers_positions_are_resampled(self, tmp_path) -> None:
+        path = tmp_path / "w.safetensors"
+        save_file(timm.create_model("test_vit", pretrained=False).state_dict(), path)
+        network = built("test_vit", weights=str(path)).backbone.network
+        assert network.patch_embed.grid_size == (4, 2)
+        assert network.pos_embed.shape[1] == 4 * 2 + network.num_prefix_tokens
 
     def test_a_pickle_is_refused(self, tmp_path) -> None:
         with pytest.raises(InputError, match="only safetensors files are read"):

@@ -50,9 +50,10 @@ class Backbone(nn.Module):
         super().__init__()
         network = _create(name, weights)
         self.network = network
-        self._set_input_size(size, name)
         if weights not in ("pretrained", "none"):
-            _load_weights(self.network, Path(weights))
+            _load_weights(network, Path(weights))
+        # after loading: this is where a transformer's position embeddings are resampled
+        self._set_input_size(size, name)
         self.mean: tuple[float, ...] = tuple(network.pretrained_cfg["mean"])
         self.std: tuple[float, ...] = tuple(network.pretrained_cfg["std"])
         self.channels: int = network.num_features
