@@ -66,15 +66,6 @@ def test_the_version(passerby) -> None:
     assert passerby("--version").out.strip() == version("passerby")
 
 
-def test_a_reader_that_has_seen_enough(toy_data: Path) -> None:
-    command = f"{sys.executable} -m passerby data describe {toy_data} | head -1"
-    result = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
-    )
-    assert "Traceback" not in result.stderr
-    assert "Exception" not in result.stderr
-
-
 class TestData:
     def test_describe(self, passerby, toy_data: Path) -> None:
         result = passerby("data", "describe", toy_data)

@@ -1,6 +1,5 @@
 """The command `passerby`."""
 
-import os
 import signal
 import sys
 from typing import Annotated
@@ -60,9 +59,6 @@ def main() -> None:
     except KeyboardInterrupt:
         complain("Stopped.")
         sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        # the reader, e.g. `head`, has seen enough; flushing at exit must not complain either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         explained = explain(error)
         if explained is None:

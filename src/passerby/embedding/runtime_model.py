@@ -131,7 +131,8 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 def _open_session(path: Path, info: ModelInfo, threads: int | None) -> onnxruntime.InferenceSession:
     if not path.is_file():
         raise InputError(f"{path.parent} is no whole model file: {path.name} is missing.")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != info.fingerprint:
+    network = path.read_bytes()
+    if hashlib.sha256(network).hexdigest() != info.fingerprint:
         raise InputError(
             f"{path} is damaged or not the one that model.json describes: save the model again."
         )
@@ -140,7 +141,7 @@ def _open_session(path: Path, info: ModelInfo, threads: int | None) -> onnxrunti
         options.intra_op_num_threads = threads
     providers: Sequence[str] = onnxruntime.get_available_providers()
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=list(providers))
+        session = onnxruntime.InferenceSession(network, options, providers=list(providers))
     except Exception as error:
         # ONNX Runtime's exceptions share no public base class.
         raise InputError(
