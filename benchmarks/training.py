@@ -52,17 +52,17 @@ def measured(run: TrainingRun, steps: int, rounds: int) -> tuple[float, float]:
     phase = run.recipe.phases[0]
     optimizer = run.new_optimizer(phase, resumed=False)
     batches = endless(run)
-    pixels, labels = next(batches)
+    resident = next(batches)
     rates: dict[str, list[float]] = {"loop": [], "resident": []}
     for _ in range(3):
-        run.step(pixels, labels, optimizer)
+        run.step(*resident, optimizer)
     for _ in range(rounds):
         started = time.perf_counter()
         for _ in range(steps):
             run.step(*next(batches), optimizer).item()
         looped = time.perf_counter()
         for _ in range(steps):
-            run.step(pixels, labels, optimizer)
+            run.step(*resident, optimizer)
         ended = time.perf_counter()
         crops = steps * run.recipe.batch_size
         rates["loop"].append(crops / (looped - started))

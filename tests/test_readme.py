@@ -54,14 +54,26 @@ def test_every_recipe_is_listed() -> None:
 
 def test_the_guide_explains_every_key() -> None:
     from passerby.training.recipe import (
+        AttributeLossSection,
         AugmentSection,
         DataSection,
-        LossSection,
+        IdentityLossSection,
+        MetricLossSection,
         ModelSection,
         Phase,
+        Recipe,
     )
 
     guide = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    for section in (AugmentSection, DataSection, LossSection, ModelSection, Phase):
+    for section in (
+        AttributeLossSection,
+        AugmentSection,
+        DataSection,
+        IdentityLossSection,
+        MetricLossSection,
+        ModelSection,
+        Phase,
+        Recipe,
+    ):
         for key in section.model_fields:
             assert key in guide, key

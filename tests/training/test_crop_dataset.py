@@ -7,7 +7,7 @@ import torch
 
 from passerby.data import read_crops
 from passerby.data.decoding import decode, resize
-from passerby.training.crop_dataset import CropDataset, EpochSampler
+from passerby.training.crop_dataset import CropDataset
 from passerby.training.recipe import AugmentSection
 
 PLAIN = AugmentSection(flip=0, shift=0)
@@ -17,11 +17,13 @@ def test_without_augmentation_the_pixels_are_the_crops(toy_data: Path) -> None:
     crops = read_crops(toy_data)[:8]
     dataset = CropDataset(crops, (64, 32), PLAIN)
     assert crops.labels is not None
+    assert crops.persons is not None
     for row, path in enumerate(crops.paths):
-        pixels, labels = dataset[row]
+        pixels, labels, person = dataset[row]
         expected = resize(decode(path), (64, 32))
         np.testing.assert_array_equal(pixels.permute(1, 2, 0).numpy(), expected)
         np.testing.assert_array_equal(labels.numpy(), crops.labels[row])
+        assert crops.person_ids[person] == crops.persons[row]
 
 
 def test_crops_that_do_not_fit_are_decoded_each_time(
@@ -55,13 +57,3 @@ def test_every_augmentation_changes_the_crop_and_keeps_its_shape(toy_data: Path)
         assert pixels.shape == straight.shape
         assert pixels.dtype == torch.uint8
         assert not torch.equal(pixels, straight), change
-
-
-def test_the_order_depends_on_seed_and_epoch_alone() -> None:
-    sampler, again = EpochSampler(50, seed=1), EpochSampler(50, seed=1)
-    first = list(sampler)
-    assert sorted(first) == list(range(50))
-    assert list(again) == first
-    sampler.set_epoch(1)
-    assert list(sampler) != first
-    assert list(EpochSampler(50, seed=2)) != first

@@ -34,6 +34,10 @@ def small(*overrides: str) -> Recipe:
     return load_recipe("smoke", [*SMALL, *overrides])
 
 
+SAVED = "model.model."
+"""Before the network's names in a checkpoint: of the learner's, and of the network within it."""
+
+
 class Stop(Exception):
     """Stands for a killed process."""
 
@@ -125,9 +129,9 @@ def test_frozen_stages_do_not_change(toy_data: Path, tmp_path: Path) -> None:
     after = load_file(run / "model" / "model.safetensors")
     early = [n for n in after if "network.layer1" in n or "network.conv1" in n]
     assert early
-    assert all(torch.equal(after[n], before[f"model.{n}"]) for n in early)
+    assert all(torch.equal(after[n], before[f"{SAVED}{n}"]) for n in early)
     late = "backbone.network.layer4.0.conv1.weight"
-    assert not torch.equal(after[late], before[f"model.{late}"])
+    assert not torch.equal(after[late], before[f"{SAVED}{late}"])
 
 
 def test_bf16_and_a_transformer(toy_data: Path, tmp_path: Path) -> None:
@@ -257,3 +261,65 @@ def test_a_full_disk_at_the_checkpoint(toy_data, tmp_path, monkeypatch) -> None:
         train(small(), toy_data, tmp_path / "run")
     monkeypatch.undo()
     assert not (tmp_path / "run" / CHECKPOINT).exists()
+
+
+IDENTITY = [
+    "batch_size=16",
+    "crops_per_person=4",
+    "model.neck=batchnorm",
+    "model.pool=gem",
+    "loss.identity={weight: 1, reweighting: true}",
+    "loss.metric={kind: weighted_triplet}",
+]
+
+
+def test_identity_is_learned_and_resumed(toy_data: Path, tmp_path: Path) -> None:
+    recipe = small(*IDENTITY)
+    train(recipe, toy_data, tmp_path / "whole")
+    with pytest.raises(Stop):
+        train(recipe, toy_data, tmp_path / "cut", listener=stopping_after(3))
+    train(recipe, toy_data, tmp_path / "cut", resume=True)
+    weights = [load_file(tmp_path / r / "model" / "model.safetensors") for r in ("whole", "cut")]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    info = RuntimeModel.load(tmp_path / "whole").info
+    assert info.tasks == ("attributes", "identity")
+
+
+def test_identity_needs_no_annotation(toy_data: Path, tmp_path: Path) -> None:
+    crops = read_crops(toy_data)
+    assert crops.persons is not None
+    for person, path in zip(crops.persons, crops.paths, strict=True):
+        folder = tmp_path / "people" / str(person)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / path.name).write_bytes(path.read_bytes())
+    recipe = small(*IDENTITY, "loss.attributes.weight=0", "loss.identity.reweighting=false")
+    train(recipe, tmp_path / "people", tmp_path / "run")
+    assert RuntimeModel.load(tmp_path / "run").info.tasks == ("identity",)
+    with pytest.raises(InputError, match="choose a recipe that learns identity alone"):
+        train(small(), tmp_path / "people", tmp_path / "other")
+
+
+def test_going_on_from_an_earlier_run(finished: Path, toy_data: Path, tmp_path: Path) -> None:
+    gentle = ["phases.0.learning_rate=1e-12", "phases.1.learning_rate=1e-12"]
+    train(small(f"model.weights={finished}", *gentle), toy_data, tmp_path / "run")
+    before = load_file(finished / "model" / "model.safetensors")["attribute_head.weight"]
+    after = load_file(tmp_path / "run" / "model" / "model.safetensors")["attribute_head.weight"]
+    torch.testing.assert_close(after, before)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.seed=5", "was trained on persons that this recipe holds out"),
+        ("data.calibration_persons=4", "both the same data.seed and data.calibration_persons"),
+        ("model.pool=gem", "is another network than the recipe's"),
+        ("model.weights=/", "is no model file"),
+    ],
+)
+def test_what_cannot_be_gone_on_from(
+    finished: Path, toy_data: Path, tmp_path: Path, override: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(small(f"model.weights={finished}", override), toy_data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -27,7 +27,7 @@ def test_the_reports_recipes() -> None:
     assert [(p.optimizer, p.epochs) for p in plain.phases] == [("adamw", 50), ("sgd", 100)]
     assert plain.batch_size == 128
     assert plain.model.backbone == "resnet50.tv_in1k"
-    assert plain.loss.weighting == "deepmar"
+    assert plain.loss.attributes.weighting == "deepmar"
     assert attention.model.attention.kind == "both"
     same = attention.model_copy(update={"name": plain.name, "model": plain.model})
     assert same == plain
@@ -61,7 +61,10 @@ def test_overrides(tmp_path: Path) -> None:
         ("epochs", "write it as key.key=value"),
         ("batch_size=1", "batch_size is 1: input should be greater than or equal to 2"),
         ("batch_size=many", "batch_size is 'many': input should be a valid integer"),
-        ("loss.weighting=heavy", "loss.weighting is 'heavy': input should be 'none' or 'deepmar'"),
+        (
+            "loss.attributes.weighting=heavy",
+            "loss.attributes.weighting is 'heavy': input should be 'none' or 'deepmar'",
+        ),
         ("phases=[]", "phases is []:"),
         ("model.size=[64]", "model.size.1 is missing"),
         ("name=[", "is no YAML value"),
@@ -74,7 +77,7 @@ def test_wrong_values_are_named(tmp_path: Path, override: str, message: str) -> 
 
 
 def test_what_is_no_recipe(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no recipe 'none': give a YAML file or one of course-"):
+    with pytest.raises(InputError, match="no recipe 'none': give a YAML file or one of agw, "):
         load_recipe("none")
     with pytest.raises(InputError, match=r"r\.yaml, line 3 is not valid YAML"):
         load_recipe(written(tmp_path / "r.yaml", "a: 1\nb: [\n"))
@@ -100,7 +103,20 @@ def test_values_that_yaml_cannot_build(tmp_path: Path, value: str) -> None:
         load_recipe(written(tmp_path / "r.yaml"), [f"name={value}"])
 
 
-@pytest.mark.parametrize("override", ["phases.0.learning_rate=.inf", "loss.sigma=.nan"])
+@pytest.mark.parametrize("override", ["phases.0.learning_rate=.inf", "loss.attributes.sigma=.nan"])
 def test_numbers_are_finite(tmp_path: Path, override: str) -> None:
     with pytest.raises(InputError, match="should be a finite number"):
+        load_recipe(written(tmp_path / "r.yaml"), [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("loss.metric.kind=triplet", "loss.metric needs crops_per_person of at least 2"),
+        ("crops_per_person=5", "crops_per_person must divide batch_size"),
+        ("loss.attributes.weight=0", "all losses are left out"),
+    ],
+)
+def test_keys_that_do_not_fit_together(tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         load_recipe(written(tmp_path / "r.yaml"), [override])

@@ -21,6 +21,9 @@ Finite = Annotated[float, Field(ge=-10, le=10)]
 Spread = Annotated[float, Field(ge=1e-3, le=10)]
 
 
+Task = Literal["attributes", "identity"]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,6 +55,7 @@ class ModelInfo(_Strict):
         name: of the recipe that made the model.
         fingerprint: SHA-256 of the ONNX file.
         schema_name, attributes: what the attribute outputs mean, in order.
+        tasks: what it was trained for; without "attributes" its attribute outputs mean nothing.
         embedding_size: length of the embedding.
         preprocessing: from pixels to input.
         decision: from probabilities to labels.
@@ -64,6 +68,7 @@ class ModelInfo(_Strict):
     fingerprint: str = ""
     schema_name: str
     attributes: tuple[str, ...]
+    tasks: tuple[Task, ...] = ("attributes",)
     embedding_size: int = Field(ge=1, le=1_000_000)
     preprocessing: Preprocessing
     decision: Decision = Decision()

@@ -8,10 +8,12 @@ Side = Annotated[int, Field(ge=16, le=2048)]
 
 
 class Attention(BaseModel):
-    """Attention on feature maps (CBAM; Woo et al., ECCV 2018; blocks from timm).
+    """Attention on feature maps; blocks from timm.
 
     Attributes:
-        kind: channel attention, spatial attention, or channel then spatial.
+        kind: channel attention, spatial attention, or both, channel then spatial (CBAM, Woo et
+            al., ECCV 2018); or non-local attention (Wang et al., CVPR 2018), which adds itself
+            to its input and starts as the identity.
         place: "head", on the last feature map, before pooling and the classifier; "stages",
             after each of the backbone's last two stages.
         residual: x + w · attention(x) with w learnt from 0, so that training starts from the
@@ -20,7 +22,7 @@ class Attention(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["none", "channel", "spatial", "both"] = "none"
+    kind: Literal["none", "channel", "spatial", "both", "non_local"] = "none"
     place: Literal["head", "stages"] = "head"
     residual: bool = False
 

@@ -1,15 +1,17 @@
-"""Channel and spatial attention on feature maps."""
+"""Channel, spatial and non-local attention on feature maps."""
 
 from collections.abc import Callable
 
 import torch
 from timm.layers.cbam import CbamModule, ChannelAttn, SpatialAttn
+from timm.layers.non_local_attn import NonLocalAttn
 from torch import Tensor, nn
 
 _BLOCKS: dict[str, Callable[[int], nn.Module]] = {
     "channel": ChannelAttn,
     "spatial": lambda channels: SpatialAttn(),
     "both": CbamModule,
+    "non_local": NonLocalAttn,
 }
 
 
@@ -17,7 +19,7 @@ def attention_block(kind: str, channels: int, residual: bool) -> nn.Module:
     """Return an attention block for maps of shape (N, channels, H, W); same shape out.
 
     Args:
-        kind: "channel", "spatial", "both" or "none".
+        kind: as in `passerby.models.architecture.Attention`.
         channels: of the feature map.
         residual: see `ResidualAttention`.
     """

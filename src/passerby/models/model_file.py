@@ -14,6 +14,7 @@ from passerby.embedding.model_info import (
     ONNX_NAME,
     WEIGHTS_NAME,
     ModelInfo,
+    Task,
     read_model_info,
 )
 from passerby.embedding.model_location import find_model
@@ -30,6 +31,7 @@ def save_model(
     folder: Path,
     *,
     name: str,
+    tasks: tuple[Task, ...] = ("attributes",),
     decision: Decision | None = None,
     training: dict[str, Any] | None = None,
 ) -> ModelInfo:
@@ -39,6 +41,7 @@ def save_model(
         model: moved to the CPU and set to evaluation.
         folder: replaced if it exists.
         name: of the recipe.
+        tasks: what it was trained for.
         decision: from probabilities to labels; group argmax if left out.
         training: provenance, JSON values only.
 
@@ -57,6 +60,7 @@ def save_model(
             fingerprint=hashlib.sha256((draft / ONNX_NAME).read_bytes()).hexdigest(),
             schema_name=model.schema.name,
             attributes=model.schema.attributes,
+            tasks=tasks,
             embedding_size=model.embedding_size,
             preprocessing=model.preprocessing,
             decision=decision or Decision(),

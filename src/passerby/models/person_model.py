@@ -11,6 +11,7 @@ from passerby.embedding.model_info import Preprocessing
 from passerby.models.architecture import Architecture
 from passerby.models.attention import attention_block
 from passerby.models.backbone import Backbone
+from passerby.models.neck import NECKS
 from passerby.models.pooling import POOLS
 
 
@@ -66,11 +67,7 @@ class PersonModel(nn.Module):
             "none" if in_stages else attention.kind, self.embedding_size, attention.residual
         )
         self.pool = POOLS[architecture.pool]()
-        self.neck = (
-            nn.BatchNorm1d(self.embedding_size)
-            if architecture.neck == "batchnorm"
-            else nn.Identity()
-        )
+        self.neck = NECKS[architecture.neck](self.embedding_size)
         self.dropout = nn.Dropout(architecture.dropout)
         self.attribute_head = nn.Linear(self.embedding_size, len(schema))
         nn.init.normal_(self.attribute_head.weight, std=0.01)
@@ -94,11 +91,19 @@ class PersonModel(nn.Module):
         Args:
             crops: normalised float32 crops, shape (N, 3, height, width).
         """
-        features = self.neck(self.pool(self.attention(self.backbone(crops))))
+        necked = self.neck(self.features(crops))
         return Outputs(
-            embedding=functional.normalize(features, dim=1),
-            attributes=self.attribute_head(self.dropout(features)),
+            embedding=functional.normalize(necked, dim=1),
+            attributes=self.attribute_logits(necked),
         )
+
+    def features(self, crops: Tensor) -> Tensor:
+        """Return the features before the neck, shape (N, D)."""
+        return self.pool(self.attention(self.backbone(crops)))  # type: ignore[no-any-return]
+
+    def attribute_logits(self, necked: Tensor) -> Tensor:
+        """Return attribute logits, shape (N, attributes), of the features after the neck."""
+        return self.attribute_head(self.dropout(necked))  # type: ignore[no-any-return]
 
     def freeze(self, stages: int) -> list[nn.Module]:
         """Keep the backbone's first stages as they are; return their layers.

@@ -1,12 +1,12 @@
 """Training crops: decoded once, kept in memory when they fit, augmented each time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import psutil
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from passerby.data.crops import Crops
@@ -17,8 +17,12 @@ _SHARE_OF_MEMORY = 0.5
 """Decoded crops may take this share of the memory that is free."""
 
 
-class CropDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Crops with their labels: uint8 (3, height, width), augmented, and bool (attributes,)."""
+class CropDataset(Dataset[tuple[Tensor, Tensor, int]]):
+    """Crops with what is to be learned about them.
+
+    An item is the augmented crop, uint8 (3, height, width), its labels, bool (attributes,), empty
+    without annotation, and the row of its person among `crops.person_ids`.
+    """
 
     def __init__(
         self,
@@ -30,7 +34,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         """Decode the crops if they fit into memory.
 
         Args:
-            crops: annotated crops.
+            crops: crops of real persons.
             size: (height, width) that the network takes.
             augment: of the recipe.
             progress: called with (crops decoded, all crops).
@@ -38,43 +42,26 @@ class CropDataset(Dataset[tuple[Tensor, Tensor]]):
         Raises:
             InputError: a crop cannot be decoded.
         """
-        assert crops.labels is not None
+        assert crops.persons is not None
+        labels = np.zeros((len(crops), 0), np.bool_) if crops.labels is None else crops.labels
         self._crops = crops
         self._size = size
-        self._labels = torch.from_numpy(crops.labels)
+        self._labels = torch.from_numpy(labels)
+        self._persons = np.unique_inverse(crops.persons).inverse_indices
         self._augment = _augmentation(augment, size)
         self._cache = _decode_if_it_fits(crops, size, progress)
 
     def __len__(self) -> int:
         return len(self._crops)
 
-    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor, int]:
         pixels = torch.tensor(self._pixels(row)).permute(2, 0, 1)
-        return self._augment(pixels), self._labels[row]
+        return self._augment(pixels), self._labels[row], int(self._persons[row])
 
     def _pixels(self, row: int) -> Pixels:
         if self._cache is not None:
             return self._cache[row]
         return resize(decode(self._crops.paths[row]), self._size)
-
-
-class EpochSampler(Sampler[int]):
-    """A random order that depends on the seed and the epoch alone, so that runs can resume."""
-
-    def __init__(self, count: int, seed: int) -> None:
-        self._count = count
-        self._seed = seed
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[int]:
-        generator = np.random.default_rng([self._seed, self._epoch])
-        yield from generator.permutation(self._count).tolist()
 
 
 def _decode_if_it_fits(

@@ -21,7 +21,7 @@ import passerby
 from passerby.data.crops import Crops
 from passerby.data.decoding import batches, decode_all
 from passerby.data.readers import read_crops
-from passerby.data.schema import Schema
+from passerby.data.schema import COURSE
 from passerby.embedding.decision import Decision
 from passerby.embedding.model_location import MODEL_FOLDER
 from passerby.embedding.runtime_model import normalised, sigmoid
@@ -30,8 +30,9 @@ from passerby.evaluation.thresholds import best_thresholds
 from passerby.files import write_text
 from passerby.models.model_file import save_model
 from passerby.models.person_model import PersonModel, outputs_of
+from passerby.training.beginning import initial_model
 from passerby.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
-from passerby.training.crop_dataset import CropDataset, EpochSampler
+from passerby.training.crop_dataset import CropDataset
 from passerby.training.hardware import (
     choose_precision,
     keep_freed_memory,
@@ -39,11 +40,14 @@ from passerby.training.hardware import (
     machine,
     peak_memory_mb,
 )
+from passerby.training.learner import Learner
 from passerby.training.log import EpochRow, read_log, write_log
-from passerby.training.losses import AttributeLoss
+from passerby.training.objective import Objective
 from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from passerby.training.recipe import Phase, Recipe
 from passerby.training.run import RECIPE_NAME, TRACKER, check_run, is_finished
+from passerby.training.samplers import EpochSampler, PersonSampler
+from passerby.training.split import Split
 
 
 @dataclass(frozen=True)
@@ -61,32 +65,6 @@ class Listener:
     on_decode: Callable[[int, int], None] | None = None
     on_step: Callable[[int, int, float], None] | None = None
     on_epoch: Callable[[EpochRow], None] | None = None
-
-
-@dataclass(frozen=True)
-class Split:
-    """Who is trained on, who sets the thresholds, and who is left for evaluation."""
-
-    train: Crops
-    calibration: Crops | None
-    held_out: Crops | None
-    fingerprint: str
-
-    @classmethod
-    def of(cls, crops: Crops, recipe: Recipe) -> "Split":
-        """Split annotated crops as the recipe says.
-
-        Raises:
-            InputError: there are too few persons.
-        """
-        section = recipe.data
-        fingerprint = crops.fingerprint
-        held_out = calibration = None
-        if section.held_out_persons:
-            crops, held_out = crops.split_persons(section.held_out_persons, section.seed)
-        if section.calibration_persons:
-            crops, calibration = crops.split_persons(section.calibration_persons, section.seed)
-        return cls(crops, calibration, held_out, fingerprint)
 
 
 def train(
@@ -114,8 +92,11 @@ def train(
         return run / MODEL_FOLDER
     keep_freed_memory()
     crops = read_crops(data)
-    if crops.labels is None:
-        raise InputError(f"{data} has no attribute annotations to train on: add them.")
+    if crops.labels is None and (recipe.loss.attributes.weight or recipe.loss.identity.reweighting):
+        raise InputError(
+            f"{data} has no attribute annotations to train on: add them, or choose a recipe that "
+            "learns identity alone, such as agw."
+        )
     return TrainingRun(recipe, Split.of(crops, recipe), run, listener or Listener()).to_the_end()
 
 
@@ -123,41 +104,41 @@ class TrainingRun:
     """One training run from its checkpoint, if any, to its model file."""
 
     def __init__(self, recipe: Recipe, split: Split, folder: Path, listener: Listener) -> None:
-        assert split.train.schema is not None
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.split = split
         self.folder = folder
         self.accelerator = _accelerator(folder)
         self.listener = listener if self.accelerator.is_main_process else Listener()
-        self.schema: Schema = split.train.schema
+        self.schema = split.train.schema or COURSE
         self.checkpoint = Checkpoint.load(folder)
         if self.checkpoint and self.checkpoint.data != split.fingerprint:
             raise InputError(
                 f"{folder} was begun with other data: resume with the same, or choose another "
                 "folder."
             )
-        model = PersonModel(
-            recipe.model.architecture,
-            self.schema,
-            "none" if self.checkpoint else recipe.model.weights,
+        model = (
+            PersonModel(recipe.model.architecture, self.schema)
+            if self.checkpoint
+            else initial_model(recipe.model, self.schema, split)
         )
+        learner = Learner(model, len(split.train.person_ids), recipe.loss.identity)
         if self.checkpoint:
-            self.checkpoint.restore(model)
+            self.checkpoint.restore(learner)
         self.frozen = model.freeze(recipe.model.frozen_stages)
         self.precision = choose_precision(recipe.precision, self.accelerator.device)
         self.loader = _loader(recipe, split.train, self.listener, self.accelerator)
-        self.model: nn.Module = self.accelerator.prepare(
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.learner: nn.Module = self.accelerator.prepare(
+            learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         )
         self.normalise = _Normalise(model).to(self.accelerator.device)
-        self.loss = AttributeLoss(recipe.loss, split.train.person_labels()[1])
-        self.loss.to(self.accelerator.device)
+        labels = None if split.train.labels is None else split.train.person_labels()[1]
+        self.objective = Objective(recipe.loss, labels).to(self.accelerator.device)
 
     @property
     def person_model(self) -> PersonModel:
-        """The network without what accelerate wraps around it."""
-        return self.accelerator.unwrap_model(self.model)
+        """The network without what training wraps around it."""
+        return self.accelerator.unwrap_model(self.learner).model
 
     @property
     def summary(self) -> str:
@@ -193,7 +174,7 @@ class TrainingRun:
                 write_text(self.folder / RECIPE_NAME, self.recipe.to_yaml())
                 write_log(self.folder, rows)
                 state = optimizer_tensors(optimizer.optimizer)  # type: ignore[attr-defined]
-                weights = self.person_model.state_dict()
+                weights = self.accelerator.unwrap_model(self.learner).state_dict()
                 data = self.split.fingerprint
                 Checkpoint(epoch + 1, seconds, data, weights, state).save(self.folder)
             self.accelerator.log({"loss": row.loss, "lr": row.learning_rate}, step=row.epoch)
@@ -207,7 +188,7 @@ class TrainingRun:
 
     def new_optimizer(self, phase: Phase, *, resumed: bool) -> Optimizer:
         """Return the phase's optimiser, with the checkpoint's state if it is resumed."""
-        optimizer = build_optimizer(phase, self.model)
+        optimizer = build_optimizer(phase, self.learner)
         if resumed and self.checkpoint:
             restore_optimizer(optimizer, self.checkpoint.optimizer)
         return self.accelerator.prepare(optimizer)  # type: ignore[no-any-return]
@@ -219,13 +200,13 @@ class TrainingRun:
         steps = len(self.loader)
         self.loader.set_epoch(epoch)
         torch.manual_seed(_epoch_seed(self.recipe.seed, epoch, self.accelerator.process_index))
-        self.model.train()
+        self.learner.train()
         for module in self.frozen:
             module.eval()
         total = torch.zeros((), device=self.accelerator.device)
-        for step, (pixels, labels) in enumerate(self.loader):
+        for step, (pixels, labels, persons) in enumerate(self.loader):
             set_learning_rate(optimizer, learning_rate(phase, in_phase + (step + 1) / steps))
-            loss = self.step(pixels, labels, optimizer)
+            loss = self.step(pixels, labels, persons, optimizer)
             total += loss
             if self.listener.on_step:
                 done = epoch * steps + step + 1
@@ -246,18 +227,19 @@ class TrainingRun:
             crops_per_second=steps * self.recipe.batch_size / seconds,
         )
 
-    def step(self, pixels: Tensor, labels: Tensor, optimizer: Optimizer) -> Tensor:
+    def step(self, pixels: Tensor, labels: Tensor, persons: Tensor, optimizer: Optimizer) -> Tensor:
         """Learn from one batch and return its loss.
 
         Args:
             pixels: uint8, shape (N, 3, height, width).
             labels: bool, shape (N, attributes).
+            persons: rows of the training persons, int64, shape (N,).
             optimizer: one that `new_optimizer` returned.
         """
         device = self.accelerator.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
-            outputs = self.model(self.normalise(pixels))
-        loss: Tensor = self.loss(outputs.attributes.float(), labels)
+            learned = self.learner(self.normalise(pixels))
+        loss: Tensor = self.objective(learned, labels, persons)
         self.accelerator.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
@@ -269,13 +251,14 @@ class TrainingRun:
             model,
             self.folder / MODEL_FOLDER,
             name=self.recipe.name,
+            tasks=self.recipe.tasks,
             decision=self._decision(model),
             training=self._provenance(seconds),
         )
 
     def _decision(self, model: PersonModel) -> Decision:
         crops = self.split.calibration
-        if crops is None or crops.labels is None:
+        if crops is None or crops.labels is None or "attributes" not in self.recipe.tasks:
             return Decision("group")
         model.eval()
         images = decode_all(crops.paths, model.architecture.size)
@@ -370,10 +353,17 @@ def _loader(
     loader = DataLoader(
         dataset,
         recipe.batch_size,
-        sampler=EpochSampler(len(dataset), recipe.seed),
+        sampler=_sampler(recipe, crops),
         drop_last=True,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=accelerator.device.type == "cuda",
     )
     return accelerator.prepare(loader)
+
+
+def _sampler(recipe: Recipe, crops: Crops) -> EpochSampler:
+    if not recipe.crops_per_person:
+        return EpochSampler(len(crops), recipe.seed)
+    assert crops.persons is not None
+    return PersonSampler(crops.persons, recipe.batch_size, recipe.crops_per_person, recipe.seed)

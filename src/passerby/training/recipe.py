@@ -5,11 +5,12 @@ import reprlib
 import types
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from passerby.embedding.model_info import Task
 from passerby.errors import InputError
 from passerby.models.architecture import Architecture
 
@@ -37,8 +38,8 @@ class DataSection(_Section):
 
     Attributes:
         held_out_persons: persons kept for `passerby evaluate`, chosen by `seed`; 0 trains on all.
-        calibration_persons: of the other persons, those kept to choose decision thresholds on;
-            0 keeps group argmax.
+        calibration_persons: of the other persons, those kept to choose thresholds and weights
+            on; 0 keeps group argmax and leaves answer sets without a threshold.
         seed: of both choices.
     """
 
@@ -51,7 +52,8 @@ class ModelSection(Architecture):
     """The network, and where its backbone's weights come from.
 
     Attributes:
-        weights: "pretrained" (downloaded by timm), "none", or a safetensors file.
+        weights: "pretrained" (downloaded by timm), "none", a safetensors file of the backbone's
+            weights, or the folder of a run or of a model file to go on from.
         frozen_stages: stages of the backbone, from the input on, that keep their weights.
     """
 
@@ -65,16 +67,58 @@ class ModelSection(Architecture):
         return Architecture(**{name: getattr(self, name) for name in names})
 
 
-class LossSection(_Section):
-    """The attribute loss, binary cross entropy.
+class AttributeLossSection(_Section):
+    """Binary cross entropy of the attributes.
 
     Attributes:
+        weight: in the sum of the losses; with 0 the model learns no attributes.
         weighting: "deepmar" weights rare positives and rare negatives up (Li et al. 2015).
         sigma: of the DeepMAR weights; a larger one weights more evenly.
     """
 
+    weight: float = Field(1.0, ge=0)
     weighting: Literal["none", "deepmar"] = "deepmar"
     sigma: float = Field(1.0, gt=0)
+
+
+class IdentityLossSection(_Section):
+    """Cross entropy of a classifier over the training persons, on the features after the neck.
+
+    Attributes:
+        weight: in the sum of the losses; 0 leaves the classifier out.
+        label_smoothing: probability given to all other persons together.
+        reweighting: the classifier sees the re-weighted attribute probabilities too (APR, Lin et
+            al., "Improving Person Re-identification by Attribute and Identity Learning", 2019).
+    """
+
+    weight: float = Field(0.0, ge=0)
+    label_smoothing: Fraction = 0.1
+    reweighting: bool = False
+
+
+class MetricLossSection(_Section):
+    """A loss on the distances within a batch; it needs `crops_per_person`.
+
+    Attributes:
+        kind: "triplet" with the hardest positive and negative of the batch (Hermans et al.,
+            2017), or "weighted_triplet" (AGW, Ye et al. 2021, eq. 8).
+        weight: in the sum of the losses.
+        vectors: "features" before the neck, or the "attributes", as probabilities.
+        margin: of "triplet".
+    """
+
+    kind: Literal["none", "triplet", "weighted_triplet"] = "none"
+    weight: float = Field(1.0, gt=0)
+    vectors: Literal["features", "attributes"] = "features"
+    margin: float = Field(0.3, gt=0)
+
+
+class LossSection(_Section):
+    """The weighted sum that is minimised."""
+
+    attributes: AttributeLossSection = AttributeLossSection()
+    identity: IdentityLossSection = IdentityLossSection()
+    metric: MetricLossSection = MetricLossSection()
 
 
 class AugmentSection(_Section):
@@ -123,6 +167,8 @@ class Recipe(_Section):
     Attributes:
         name: what the model file is called.
         batch_size: crops per step, over all processes.
+        crops_per_person: 0 shows every crop once an epoch; K > 0 makes each batch of
+            batch_size / K persons with K crops each.
         precision: "auto" takes bf16 on GPUs that have it and fp32 on CPUs.
         seed: of the initial weights, the order of the crops and the augmentation.
         phases: one after the other.
@@ -134,9 +180,30 @@ class Recipe(_Section):
     loss: LossSection = LossSection()
     augment: AugmentSection = AugmentSection()
     batch_size: int = Field(128, ge=2)
+    crops_per_person: int = Field(0, ge=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: Seed = 0
     phases: tuple[Phase, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.loss.metric.kind != "none" and self.crops_per_person < 2:
+            raise ValueError("loss.metric needs crops_per_person of at least 2")
+        if self.crops_per_person and self.batch_size % self.crops_per_person:
+            raise ValueError("crops_per_person must divide batch_size")
+        if not self.tasks:
+            raise ValueError("all losses are left out: give one a weight")
+        return self
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What the losses that have a weight teach."""
+        taught: list[Task] = []
+        if self.loss.attributes.weight:
+            taught.append("attributes")
+        if self.loss.identity.weight or self.loss.metric.kind != "none":
+            taught.append("identity")
+        return tuple(taught)
 
     @property
     def epochs(self) -> int:
@@ -248,6 +315,8 @@ def _validated(values: dict[str, Any], source: str) -> Recipe:
             raise InputError(_unknown_key(source, path)) from None
         if first["type"] == "missing":
             raise InputError(f"Recipe {source}: {key} is missing: add it.") from None
+        if first["type"] == "value_error":
+            raise InputError(f"Recipe {source}: {first['ctx']['error']}.") from None
         message = first["msg"][0].lower() + first["msg"][1:]
         value = reprlib.repr(first["input"])
         raise InputError(f"Recipe {source}: {key} is {value}: {message}.") from None

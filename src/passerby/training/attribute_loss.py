@@ -1,4 +1,4 @@
-"""Attribute losses."""
+"""The attribute loss: binary cross entropy, weighted by how frequent each attribute is."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from passerby.training.recipe import LossSection
+from passerby.training.recipe import AttributeLossSection
 
 
 def deepmar_weights(
@@ -27,11 +27,11 @@ def deepmar_weights(
 class AttributeLoss(nn.Module):
     """Binary cross entropy with logits: the mean over crops and attributes of weighted terms."""
 
-    def __init__(self, section: LossSection, person_labels: NDArray[np.bool_]) -> None:
+    def __init__(self, section: AttributeLossSection, person_labels: NDArray[np.bool_]) -> None:
         """Compute the weights.
 
         Args:
-            section: of the recipe.
+            section: `loss.attributes` of the recipe.
             person_labels: labels of the training persons, shape (persons, attributes).
         """
         super().__init__()

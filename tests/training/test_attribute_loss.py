@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from passerby.training.losses import AttributeLoss, deepmar_weights
-from passerby.training.recipe import LossSection
+from passerby.training.attribute_loss import AttributeLoss, deepmar_weights
+from passerby.training.recipe import AttributeLossSection
 
 PERSONS = np.array([[True, False], [True, False], [True, True], [False, False]])
 LOGITS = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
@@ -26,7 +26,7 @@ def test_deepmar_weights_by_hand() -> None:
 
 def test_the_weighted_loss_by_hand() -> None:
     """Frequencies 0.75 and 0.25; −log σ(x) = softplus(−x), −log(1 − σ(x)) = softplus(x)."""
-    loss = AttributeLoss(LossSection(weighting="deepmar"), PERSONS)
+    loss = AttributeLoss(AttributeLossSection(weighting="deepmar"), PERSONS)
     terms = [
         math.exp(0.25) * softplus(-2.0),
         math.exp(0.25) * softplus(-1.0),
@@ -37,6 +37,6 @@ def test_the_weighted_loss_by_hand() -> None:
 
 
 def test_the_plain_loss_is_torchs() -> None:
-    loss = AttributeLoss(LossSection(weighting="none"), PERSONS)
+    loss = AttributeLoss(AttributeLossSection(weighting="none"), PERSONS)
     expected = torch.nn.functional.binary_cross_entropy_with_logits(LOGITS, LABELS.float())
     torch.testing.assert_close(loss(LOGITS, LABELS), expected)

@@ -1,0 +1,84 @@
+"""The network together with what only training needs: the classifier over the training persons."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from passerby.models.person_model import PersonModel
+from passerby.training.recipe import IdentityLossSection
+
+
+class Learned(NamedTuple):
+    """What the losses look at, for N crops.
+
+    Attributes:
+        features: before the neck, shape (N, D).
+        attributes: logits, shape (N, attributes).
+        identities: logits over the training persons, shape (N, persons); (N, 0) without a
+            classifier.
+    """
+
+    features: Tensor
+    attributes: Tensor
+    identities: Tensor
+
+
+class AttributeReweighting(nn.Module):
+    """Attribute probabilities, each times a confidence that all of them decide together.
+
+    Lin et al., "Improving Person Re-identification by Attribute and Identity Learning", Pattern
+    Recognition 2019, section 3.3: c = sigmoid(V a + b), and c ⊙ a joins the features.
+    """
+
+    def __init__(self, attributes: int) -> None:
+        super().__init__()
+        self.confidence = nn.Linear(attributes, attributes)
+
+    def forward(self, logits: Tensor) -> Tensor:
+        probabilities = logits.sigmoid()
+        return probabilities * self.confidence(probabilities).sigmoid()
+
+
+class Learner(nn.Module):
+    """A `PersonModel` with a classifier over the training persons on its necked features."""
+
+    def __init__(self, model: PersonModel, persons: int, section: IdentityLossSection) -> None:
+        """Build the classifier.
+
+        Args:
+            model: the network.
+            persons: how many are trained on.
+            section: `loss.identity` of the recipe.
+        """
+        super().__init__()
+        self.model = model
+        attributes = len(model.schema)
+        self.reweighting: nn.Module | None = None
+        self.classifier: nn.Module | None = None
+        if section.weight:
+            inputs = model.embedding_size
+            if section.reweighting:
+                self.reweighting = AttributeReweighting(attributes)
+                inputs += attributes
+            # without bias, as after a BNNeck (Luo et al. 2019)
+            self.classifier = nn.Linear(inputs, persons, bias=False)
+            nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def forward(self, crops: Tensor) -> Learned:
+        """Run the network.
+
+        Args:
+            crops: normalised float32 crops, shape (N, 3, height, width).
+        """
+        features = self.model.features(crops)
+        necked = self.model.neck(features)
+        attributes = self.model.attribute_logits(necked)
+        return Learned(features, attributes, self._identities(necked, attributes))
+
+    def _identities(self, necked: Tensor, attributes: Tensor) -> Tensor:
+        if self.classifier is None:
+            return necked[:, :0]
+        if self.reweighting is not None:
+            necked = torch.cat([necked, self.reweighting(attributes)], dim=1)
+        return self.classifier(necked)  # type: ignore[no-any-return]

@@ -1,0 +1,38 @@
+"""Dividing the persons of a dataset as a recipe says."""
+
+from dataclasses import dataclass
+
+from passerby.data.crops import Crops
+from passerby.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who is trained on, who sets the thresholds, and who is left for evaluation.
+
+    Attributes:
+        train, calibration, held_out: crops of different persons.
+        fingerprint: of all the data.
+    """
+
+    train: Crops
+    calibration: Crops | None
+    held_out: Crops | None
+    fingerprint: str
+
+    @classmethod
+    def of(cls, crops: Crops, recipe: Recipe) -> "Split":
+        """Split the crops of real persons as the recipe says.
+
+        Raises:
+            InputError: there are too few persons, or no person ids.
+        """
+        section = recipe.data
+        fingerprint = crops.fingerprint
+        crops = crops.of_persons(crops.person_ids)
+        held_out = calibration = None
+        if section.held_out_persons:
+            crops, held_out = crops.split_persons(section.held_out_persons, section.seed)
+        if section.calibration_persons:
+            crops, calibration = crops.split_persons(section.calibration_persons, section.seed)
+        return cls(crops, calibration, held_out, fingerprint)
