@@ -17,14 +17,13 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_commands_and_the_python_code_run(tmp_path: Path) -> None:
-    (commands,) = blocks("bash")
-    for line in commands.strip().splitlines():
-        command = line.split("#")[0].strip().replace("passerby", f"{BIN}/passerby", 1)
+    for line in "".join(blocks("bash")).strip().splitlines():
+        command = line.split("#")[0].strip().replace("passerby ", f"{BIN}/passerby ", 1)
         result = subprocess.run(
             command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
-    for file in ("labels.csv", "classification_test.csv", "run/model/model.onnx"):
+    for file in ("labels.csv", "classification_test.csv", "reid_test.txt", "report.html"):
         assert (tmp_path / file).is_file()
     (code,) = blocks("python")
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
@@ -37,7 +36,15 @@ def test_make_has_the_targets() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/training.md", "docs/data.md"]
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/training.md",
+        "docs/data.md",
+        "docs/embedding.md",
+        "docs/re-identification.md",
+    ],
 )
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page

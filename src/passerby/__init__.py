@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from passerby.data import COURSE, Crops, Schema, read_crops
-    from passerby.embedding import Decision, Embeddings, RuntimeModel
+    from passerby.embedding import (
+        Decision,
+        Embeddings,
+        RuntimeModel,
+        embed_to_folder,
+        read_embeddings,
+    )
     from passerby.errors import InputError
-    from passerby.evaluation import AttributeReport, best_thresholds, evaluate_attributes
+    from passerby.evaluation import Protocol, Report, evaluate
+    from passerby.ranking import Calibration, Distance, Ranking, choose_distance, rank
 
 __version__ = version("passerby")
 
@@ -20,25 +27,39 @@ _HOMES = {
     "Decision": "passerby.embedding",
     "Embeddings": "passerby.embedding",
     "RuntimeModel": "passerby.embedding",
+    "embed_to_folder": "passerby.embedding",
+    "read_embeddings": "passerby.embedding",
     "InputError": "passerby.errors",
-    "AttributeReport": "passerby.evaluation",
-    "best_thresholds": "passerby.evaluation",
-    "evaluate_attributes": "passerby.evaluation",
+    "Protocol": "passerby.evaluation",
+    "Report": "passerby.evaluation",
+    "evaluate": "passerby.evaluation",
+    "Calibration": "passerby.ranking",
+    "Distance": "passerby.ranking",
+    "Ranking": "passerby.ranking",
+    "choose_distance": "passerby.ranking",
+    "rank": "passerby.ranking",
 }
 
 __all__ = [
     "COURSE",
-    "AttributeReport",
+    "Calibration",
     "Crops",
     "Decision",
+    "Distance",
     "Embeddings",
     "InputError",
+    "Protocol",
+    "Ranking",
+    "Report",
     "RuntimeModel",
     "Schema",
-    "best_thresholds",
-    "evaluate_attributes",
+    "choose_distance",
+    "embed_to_folder",
+    "evaluate",
     "load_model",
+    "rank",
     "read_crops",
+    "read_embeddings",
 ]
 
 

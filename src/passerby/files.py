@@ -41,11 +41,11 @@ def replacing(target: Path) -> Iterator[Path]:
     target = target.resolve()
     if target.exists() and not (target.is_file() or target.is_dir()):
         raise InputError(f"{target} is neither a file nor a folder: choose another place.")
-    with _explained(target):
+    with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         workplace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        with _explained(target):
+        with explained(target):
             draft = workplace / target.name
             yield draft
             if draft.is_dir() and target.is_dir():
@@ -53,6 +53,21 @@ def replacing(target: Path) -> Iterator[Path]:
             draft.replace(target)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
+
+
+def check_writable(target: Path) -> None:
+    """Check that `target` can be written to, before the work whose result it is to hold.
+
+    Raises:
+        InputError: it cannot.
+    """
+    target = target.resolve()
+    if target.is_dir():
+        raise InputError(f"{target} is a folder: give the name of a file.")
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
 
 
 def write_text(target: Path, text: str) -> None:
@@ -77,7 +92,12 @@ def explain(error: OSError, where: Path | str | None = None) -> InputError | Non
 
 
 @contextmanager
-def _explained(target: Path) -> Iterator[None]:
+def explained(target: Path) -> Iterator[None]:
+    """Turn the body's operating-system errors that the user can mend into sentences.
+
+    Raises:
+        InputError: `target` cannot be written to (full disk, no permission, ...).
+    """
     try:
         yield
     except OSError as error:

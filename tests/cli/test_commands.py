@@ -10,11 +10,12 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from passerby.cli.main import main
-from passerby.data import COURSE, read_crops
-from passerby.embedding import RuntimeModel
+from passerby.data import COURSE, Crops, read_crops
+from passerby.embedding import RuntimeModel, read_embeddings
 
 SMALL = [
     "--set=data.held_out_persons=6",
@@ -58,7 +59,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, toy_data: Path) -> Path:
 def test_help_names_every_command(passerby) -> None:
     result = passerby("--help")
     assert result.code == 0
-    for command in ("demo", "data", "train", "evaluate", "predict"):
+    for command in ("demo", "data", "train", "evaluate", "predict", "embed", "rank", "calibrate"):
         assert command in result.out
 
 
@@ -120,12 +121,219 @@ class TestEvaluate:
         passerby("data", "toy", tmp_path / "toy", "--persons", 5, "--seed", 9)
         result = passerby("evaluate", trained, "--data", tmp_path / "toy", "--json")
         assert json.loads(result.out)["attributes"]["persons"] == 5
-        assert "not trained on a part of these data: all persons are scored" in result.err
+        assert "not trained on a part of these data: all of train is scored" in result.err
 
     def test_a_rule_the_model_does_not_have(self, passerby, trained: Path, toy_data) -> None:
         result = passerby("evaluate", trained, "--data", toy_data, "--decision", "thresholds")
+        assert result.code == 0
+        assert "rule: thresholds" in result.out
+
+    def test_both_tasks(self, passerby, trained: Path, toy_data: Path) -> None:
+        result = passerby("evaluate", trained, "--data", toy_data)
+        for expected in ("mAP", "mINP", "best F2", "gap", "6 queries of 6 persons, 30 gallery"):
+            assert expected in result.out
+
+    def test_the_retrieval_object(self, passerby, trained: Path, toy_data: Path) -> None:
+        options = ("--features", "attributes", "--metric", "euclidean", "--ap", "trapezoid")
+        result = passerby("evaluate", trained, "--data", toy_data, "--json", *options)
+        found = json.loads(result.out)["retrieval"]
+        assert (found["features"], found["distance"]) == ("attributes", "euclidean plain")
+        assert (found["protocol"], found["cameras"]) == ("course", "ignored")
+        assert (found["queries"], found["skipped"], found["gallery"]) == (6, 0, 30)
+        assert found["average_precision"] == "trapezoid"
+        assert {"top1", "top5", "top10", "map", "minp", "map_ci", "cmc", "slices"} <= set(found)
+        assert [sets["rule"] for sets in found["answer_sets"]] == [
+            "best F2",
+            "recall 0.9",
+            "false matches 0.001",
+            "gap",
+        ]
+
+    def test_across_cameras(self, passerby, trained: Path, toy_data: Path) -> None:
+        result = passerby("evaluate", trained, "--data", toy_data, "--json", "--protocol", "market")
+        found = json.loads(result.out)["retrieval"]
+        assert (found["protocol"], found["cameras"]) == ("market", "cross")
+        assert found["queries"] + found["skipped"] > 6
+
+    def test_a_report(self, passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
+        target = tmp_path / "report.html"
+        result = passerby("evaluate", trained, "--data", toy_data, "--report", target)
+        assert result.code == 0
+        assert target.read_text().count("data:image/jpeg") > 12
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--protocol", "x"), "no protocol 'x': choose from course, market"),
+            (("--cameras", "x"), "--cameras is 'x': choose 'ignored' or 'cross'"),
+            (("--features", "x"), "--features is 'x': choose from embedding"),
+            (("--ap", "x"), "no average precision 'x': choose from plain, trapezoid"),
+            (("--features", "both", "--kind", "learned"), "no learned distance of that sort"),
+        ],
+    )
+    def test_wrong_options(
+        self, passerby, trained: Path, toy_data: Path, options, message: str
+    ) -> None:
+        result = passerby("evaluate", trained, "--data", toy_data, *options)
         assert result.code == 2
-        assert "train with data.calibration_persons" in result.err
+        assert message in result.err
+
+
+@pytest.fixture
+def rank(passerby, trained: Path, toy_data: Path, tmp_path: Path):
+    """Ranks toy_data's test crops for its queries, into tmp_path."""
+
+    def run(*options: object, queries: Path | None = None, gallery: Path | None = None) -> Result:
+        parts = (
+            *("--queries", queries or toy_data / "queries"),
+            *("--gallery", gallery or toy_data / "test"),
+            *("--model", trained, "--out", tmp_path / "reid_test.txt"),
+        )
+        return passerby("rank", *parts, *options)
+
+    return run
+
+
+class TestRank:
+    def test_every_query_has_its_line(self, rank, toy_data: Path, tmp_path: Path) -> None:
+        result = rank()
+        assert result.code == 0
+        lines = (tmp_path / "reid_test.txt").read_text().splitlines()
+        queries = sorted(path.name for path in (toy_data / "queries").iterdir())
+        assert [line.split(":")[0] for line in lines] == queries
+        offered = {path.name for path in (toy_data / "test").iterdir()}
+        named = [name for line in lines for name in line.split(":")[1].split(",") if name]
+        assert {name.strip() for name in named} <= offered
+        assert f"Answer sets of {len(queries)} queries" in result.err
+
+    def test_nearest_first(self, rank, tmp_path: Path, trained: Path, toy_data: Path) -> None:
+        """Against distances computed one by one."""
+        assert rank("--top", 3, "--features", "embedding").code == 0
+        model = RuntimeModel.load(trained)
+        asked = model.embed(read_crops(toy_data / "queries"))
+        searched = model.embed(read_crops(toy_data / "test"))
+        lines = dict(
+            line.split(": ") for line in (tmp_path / "reid_test.txt").read_text().splitlines()
+        )
+        for path, vector in zip(asked.crops.paths, asked.vectors, strict=True):
+            apart = [float(((vector - other) ** 2).sum()) for other in searched.vectors]
+            nearest = sorted(range(len(apart)), key=apart.__getitem__)[:3]
+            expected = [searched.crops.paths[row].name for row in nearest]
+            assert lines[path.name].split(", ") == expected
+
+    def test_empty_sets_are_written(self, rank, toy_data: Path, tmp_path: Path) -> None:
+        result = rank("--threshold", 0)
+        count = len(list((toy_data / "queries").iterdir()))
+        assert f"{count} empty" in result.err
+        lines = (tmp_path / "reid_test.txt").read_text().splitlines()
+        assert [line[-1] for line in lines] == [":"] * count
+
+    def test_json_has_distances_and_probabilities(self, rank) -> None:
+        value = json.loads(rank("--recall", 0.5, "--json").out)
+        answers = [answer for found in value["queries"].values() for answer in found]
+        assert answers
+        assert all(0 <= a["probability"] <= 1 and a["distance"] >= 0 for a in answers)
+        for found in value["queries"].values():
+            assert [a["distance"] for a in found] == sorted(a["distance"] for a in found)
+
+    def test_embeddings_instead_of_crops(
+        self, passerby, rank, trained: Path, toy_data: Path, tmp_path: Path
+    ) -> None:
+        assert rank().code == 0
+        expected = (tmp_path / "reid_test.txt").read_text()
+        stored = tmp_path / "stored"
+        passerby("embed", toy_data / "test", "--model", trained, "--out", stored)
+        assert rank(gallery=stored).code == 0
+        assert (tmp_path / "reid_test.txt").read_text() == expected
+
+    def test_embeddings_of_another_model(
+        self, passerby, rank, model_file: Path, toy_data: Path, tmp_path: Path
+    ) -> None:
+        stored = tmp_path / "stored"
+        passerby("embed", toy_data / "test", "--model", model_file, "--out", stored)
+        result = rank(gallery=stored)
+        assert result.code == 2
+        assert "was embedded with another model than smoke" in result.err
+        assert not (tmp_path / "reid_test.txt").exists()
+
+    def test_a_broken_query(self, rank, toy_data: Path, tmp_path: Path) -> None:
+        shutil.copytree(toy_data / "queries", tmp_path / "queries")
+        broken = min((tmp_path / "queries").iterdir())
+        broken.write_bytes(b"no image")
+        result = rank(queries=tmp_path / "queries")
+        assert result.code == 2
+        assert broken.name in result.err
+        assert not (tmp_path / "reid_test.txt").exists()
+        result = rank("--skip-broken", queries=tmp_path / "queries")
+        assert result.code == 0
+        assert "Skipped" in result.err
+        lines = (tmp_path / "reid_test.txt").read_text().splitlines()
+        assert broken.name not in [line.split(":")[0] for line in lines]
+
+    def test_the_same_name_twice(self, rank, toy_data: Path, tmp_path: Path) -> None:
+        crop = min((toy_data / "test").iterdir())
+        for person in ("1", "2"):
+            (tmp_path / "people" / person).mkdir(parents=True)
+            shutil.copy(crop, tmp_path / "people" / person / "a.jpg")
+        result = rank(gallery=tmp_path / "people")
+        assert result.code == 2
+        assert "file name a.jpg twice" in result.err
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--top", 3, "--gap"), "--top and --gap exclude each other"),
+            (("--recall", 1.5), "The wanted recall is 1.5"),
+            (("--beta", -1), "beta is -1"),
+            (("--features", "both", "--metric", "euclidean"), "is not calibrated"),
+            (("--out", "/proc/x/reid_test.txt"), "Cannot write to /proc/x/reid_test.txt"),
+        ],
+    )
+    def test_wrong_options(self, rank, options, message: str) -> None:
+        result = rank(*options)
+        assert result.code == 2
+        assert message in result.err
+
+
+class TestCalibrate:
+    def test_on_the_persons_kept_back(
+        self, passerby, trained: Path, toy_data: Path, tmp_path: Path
+    ) -> None:
+        run = tmp_path / "run"
+        shutil.copytree(trained, run)
+        info = RuntimeModel.load(run).info
+        assert len(info.distances) == 7
+        info_path = run / "model" / "model.json"
+        before = json.loads(info_path.read_text())
+        info_path.write_text(json.dumps({**before, "distances": []}))
+        result = passerby("evaluate", run, "--data", toy_data)
+        assert "not calibrated, so there are no answer sets" in result.err
+        result = passerby("calibrate", run, "--data", toy_data)
+        assert result.code == 0
+        assert "7 distances, calibrated on 8 persons" in result.err
+        after = json.loads(info_path.read_text())
+        for old, new in zip(before["distances"], after["distances"], strict=True):
+            assert old["distance"]["features"] == new["distance"]["features"]
+            assert new["calibration"]["same"] == pytest.approx(old["calibration"]["same"], abs=0.05)
+
+    def test_on_other_people(self, passerby, trained: Path, tmp_path: Path) -> None:
+        run, other = tmp_path / "run", tmp_path / "toy"
+        shutil.copytree(trained, run)
+        passerby("data", "toy", other, "--persons", 6, "--seed", 9)
+        assert "on 6 persons" in passerby("calibrate", run, "--data", other).err
+
+    def test_nobody_was_kept_back(self, passerby, model_file: Path, toy_data: Path) -> None:
+        result = passerby("calibrate", "nowhere", "--data", toy_data)
+        assert result.code == 2
+        assert "nowhere is no folder" in result.err
+
+    def test_too_few_persons(self, passerby, trained: Path, tmp_path: Path) -> None:
+        passerby("data", "toy", tmp_path / "toy", "--persons", 3)
+        before = (trained / "model" / "model.json").read_bytes()
+        result = passerby("calibrate", trained, "--data", tmp_path / "toy")
+        assert result.code == 2
+        assert "of 3 persons, too few to calibrate" in result.err
+        assert (trained / "model" / "model.json").read_bytes() == before
 
 
 class TestPredict:
@@ -178,6 +386,98 @@ class TestPredict:
         assert "the disk is full: free some space" in result.err
         assert target.read_text() == "yesterday's"
         assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.fixture
+def damaged(toy_data: Path, tmp_path: Path) -> Path:
+    """A folder of ten crops, of which the second is cut off."""
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for path in sorted((toy_data / "train").iterdir())[:10]:
+        shutil.copy(path, folder)
+    victim = sorted(folder.iterdir())[1]
+    victim.write_bytes(victim.read_bytes()[:200])
+    return folder
+
+
+class TestBrokenCrops:
+    def test_predict_stops(self, passerby, trained: Path, damaged: Path, tmp_path: Path) -> None:
+        target = tmp_path / "out.csv"
+        result = passerby("predict", damaged, "--model", trained, "--out", target)
+        assert result.code == 2
+        assert f"{sorted(damaged.iterdir())[1]} is damaged or cut off" in result.err
+        assert not target.exists()
+
+    def test_predict_goes_on(self, passerby, trained: Path, damaged: Path, tmp_path: Path) -> None:
+        target = tmp_path / "out.csv"
+        command = ("predict", damaged, "--model", trained, "--out", target, "--flip", "--json")
+        result = passerby(*command, "--skip-broken")
+        assert result.code == 0
+        bad = sorted(damaged.iterdir())[1]
+        assert f"Skipped: {bad} is damaged or cut off" in result.err
+        assert "Attributes of 9 crops written" in result.err
+        assert len(target.read_text().splitlines()) == 1 + 9
+        value = json.loads(result.out)
+        good = [path for path in sorted(damaged.iterdir()) if path != bad]
+        assert list(value) == [str(path) for path in good]
+        expected = RuntimeModel.load(trained).embed(Crops(tuple(good)), flip=True)
+        found = [list(row.values()) for row in value.values()]
+        np.testing.assert_allclose(found, expected.attributes, atol=1e-5)
+
+
+class TestEmbed:
+    def test_a_part_of_a_dataset(self, passerby, trained: Path, toy_data: Path, tmp_path) -> None:
+        target = tmp_path / "out"
+        command = ("embed", toy_data, "--model", trained, "--out", target)
+        result = passerby(*command, "--part", "query", "--flip", "--batch-size", 5)
+        assert result.code == 0
+        crops = read_crops(toy_data, "query")
+        assert f"Embeddings of {len(crops)} crops written to {target}." in result.err
+        found = read_embeddings(target)
+        expected = RuntimeModel.load(trained).embed(crops, flip=True)
+        assert found.crops.paths == crops.paths
+        np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-5)
+
+    def test_broken_crops(self, passerby, trained: Path, damaged: Path, tmp_path: Path) -> None:
+        target = tmp_path / "out"
+        command = ("embed", damaged, "--model", trained, "--out", target)
+        result = passerby(*command)
+        assert result.code == 2
+        assert "is damaged or cut off" in result.err
+        assert not target.exists()
+        result = passerby(*command, "--skip-broken")
+        assert result.code == 0
+        assert f"Skipped: {sorted(damaged.iterdir())[1]} is damaged or cut off" in result.err
+        assert f"Embeddings of 9 crops written to {target}; 1 skipped." in result.err
+        assert len(read_embeddings(target)) == 9
+
+    def test_something_in_the_way(self, passerby, trained: Path, toy_data, tmp_path: Path) -> None:
+        result = passerby("embed", toy_data, "--model", trained, "--out", tmp_path)
+        assert result.code == 2
+        assert "exists and holds no embeddings: choose another place" in result.err
+
+    def test_interrupted(self, passerby, trained, toy_data, tmp_path: Path, monkeypatch) -> None:
+        """Ctrl-C says what to do, and the same command goes on."""
+        seen: list[int] = []
+        run = RuntimeModel.run
+
+        def interrupted(model: RuntimeModel, pixels: np.ndarray) -> object:
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            seen.append(len(pixels))
+            return run(model, pixels)
+
+        monkeypatch.setattr(RuntimeModel, "run", interrupted)
+        command = ("embed", toy_data / "train", "--model", trained, "--batch-size", 10)
+        command += ("--out", tmp_path / "out")
+        result = passerby(*command)
+        assert result.code == 130
+        assert "the same command goes on after the last finished crop" in result.err
+        monkeypatch.setattr(
+            RuntimeModel, "run", lambda model, p: seen.append(len(p)) or run(model, p)
+        )
+        assert passerby(*command).code == 0
+        assert sum(seen) == len(read_crops(toy_data / "train"))
 
 
 class TestTrain:
@@ -253,14 +553,21 @@ print("HEAVY", heavy, file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("command", ["--help", "predict", "evaluate", "describe", "labels", "toy"])
+@pytest.mark.parametrize(
+    "command", ["--help", "predict", "embed", "evaluate", "rank", "describe", "labels", "toy"]
+)
 def test_the_runtime_never_imports_torch(
     command: str, trained: Path, toy_data: Path, tmp_path: Path
 ) -> None:
     arguments = {
         "--help": ["--help"],
         "predict": ["predict", toy_data / "queries", "--model", trained, "--out", tmp_path / "o"],
+        "embed": ["embed", toy_data, "--model", trained, "--out", tmp_path / "e"],
         "evaluate": ["evaluate", trained, "--data", toy_data, "--json"],
+        "rank": [
+            *("rank", "--queries", toy_data / "queries", "--gallery", toy_data / "test"),
+            *("--model", trained, "--out", tmp_path / "r.txt"),
+        ],
         "describe": ["data", "describe", toy_data],
         "labels": ["data", "labels", toy_data, "--out", tmp_path / "l.csv"],
         "toy": ["data", "toy", tmp_path / "toy", "--persons", "3"],

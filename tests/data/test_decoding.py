@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from passerby.data.decoding import batches, decode, decode_all, resize
+from passerby.data.decoding import batches, decode, decode_all, decode_each, resize
 from passerby.data.toy import toy_images
 from passerby.errors import InputError
 
@@ -132,6 +132,16 @@ def test_a_broken_crop_stops_the_decoding(tmp_path: Path) -> None:
     assert next(decoded).shape == (128, 64, 3)
     with pytest.raises(InputError, match=r"b\.jpg is empty"):
         next(decoded)
+
+
+def test_broken_crops_may_be_passed_over(tmp_path: Path) -> None:
+    good = saved(tmp_path / "a.bmp", Image.fromarray(CROP))
+    bad = tmp_path / "b.jpg"
+    bad.touch()
+    first, error, last = decode_each([good, bad, good], (128, 64))
+    np.testing.assert_array_equal(first, last)
+    assert isinstance(error, InputError)
+    assert str(error) == f"{bad} is empty: replace or remove it."
 
 
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:

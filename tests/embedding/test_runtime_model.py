@@ -1,17 +1,18 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
-from passerby.data import COURSE, read_crops
-from passerby.data.decoding import decode
+from passerby.data import COURSE, Crops, read_crops
+from passerby.data.decoding import decode, resize
 from passerby.embedding import RuntimeModel
 from passerby.embedding.model_info import Preprocessing
-from passerby.embedding.runtime_model import normalised, sigmoid
+from passerby.embedding.runtime_model import normalised, normalised_rows, sigmoid
 from passerby.errors import InputError
 from passerby.models import Architecture, PersonModel, load_person_model, save_model
 
@@ -48,6 +49,93 @@ def test_the_batch_size_changes_nothing(model_file: Path, toy_data: Path) -> Non
     np.testing.assert_allclose(one.vectors, many.vectors, atol=1e-5)
     np.testing.assert_allclose(one.attributes, many.attributes, atol=1e-5)
     assert seen == [(7, 20), (14, 20), (20, 20)]
+
+
+def test_flipping_by_hand(model_file: Path, toy_data: Path) -> None:
+    model = RuntimeModel.load(model_file)
+    crops = read_crops(toy_data)[:9]
+    found = model.embed(crops, flip=True, batch_size=4)
+    assert found.vectors.dtype == found.attributes.dtype == np.float32
+    for row, path in enumerate(crops.paths):
+        pixels = resize(decode(path), (64, 32))
+        mirrored = np.array(ImageOps.mirror(Image.fromarray(pixels)))
+        (vector, attributes), (vector2, attributes2) = (
+            model.run(p[None]) for p in (pixels, mirrored)
+        )
+        mean = (vector[0].astype(float) + vector2[0]) / 2
+        np.testing.assert_allclose(found.vectors[row], mean / np.linalg.norm(mean), atol=1e-5)
+        mean = (attributes[0].astype(float) + attributes2[0]) / 2
+        np.testing.assert_allclose(found.attributes[row], mean, atol=1e-5)
+    assert np.abs(found.vectors - model.embed(crops).vectors).max() > 1e-4
+
+
+def test_a_crop_and_its_mirror_image_are_one_when_flipping(model_file: Path, tmp_path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8)
+    for name, image in (("a.png", pixels), ("b.png", pixels[:, ::-1])):
+        Image.fromarray(image).save(tmp_path / name)
+    found = RuntimeModel.load(model_file).embed(read_crops(tmp_path), flip=True)
+    np.testing.assert_allclose(found.vectors[0], found.vectors[1], atol=1e-5)
+    np.testing.assert_allclose(found.attributes[0], found.attributes[1], atol=1e-5)
+
+
+def test_vectors_that_cancel_out_are_no_nan() -> None:
+    vectors = np.array([[0, 0], [3, 4], [1e-30, 0]], np.float32)
+    np.testing.assert_allclose(normalised_rows(vectors), [[0, 0], [0.6, 0.8], [0, 0]], atol=1e-6)
+
+
+@pytest.fixture
+def damaged_crops(toy_data: Path, tmp_path: Path) -> Crops:
+    """Twenty crops, of which 0, 5, 8 to 11 and 19 are broken."""
+    crops = read_crops(toy_data)[:20]
+    paths = [Path(shutil.copy(path, tmp_path)) for path in crops.paths]
+    for row in (0, 5, 8, 9, 10, 11, 19):
+        paths[row].write_bytes(b"no image")
+    return replace(crops, paths=tuple(paths))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_broken_crops_are_left_out(model_file: Path, damaged_crops: Crops, batch_size) -> None:
+    model = RuntimeModel.load(model_file)
+    told: list[InputError] = []
+    seen: list[int] = []
+    found = model.embed(
+        damaged_crops,
+        batch_size=batch_size,
+        on_broken=told.append,
+        progress=lambda done, _: seen.append(done),
+    )
+    good = [1, 2, 3, 4, 6, 7, 12, 13, 14, 15, 16, 17, 18]
+    readable = damaged_crops[np.array(good)]
+    assert found.crops.paths == readable.paths
+    np.testing.assert_array_equal(found.crops.persons, readable.persons)
+    np.testing.assert_array_equal(found.crops.labels, readable.labels)
+    np.testing.assert_allclose(found.vectors, model.embed(readable).vectors, atol=1e-5)
+    names = [path.name for path in damaged_crops.paths]
+    assert [next(n for n in names if n in str(error)) for error in told] == [
+        names[row] for row in (0, 5, 8, 9, 10, 11, 19)
+    ]
+    assert seen == [min(n, 20) for n in range(batch_size, 20 + batch_size, batch_size)]
+
+
+def test_the_first_broken_crop_stops(model_file: Path, damaged_crops: Crops) -> None:
+    name = damaged_crops.paths[5].name
+    with pytest.raises(InputError, match=f"{name} is not an image: replace or remove it"):
+        RuntimeModel.load(model_file).embed(damaged_crops[1:])
+
+
+def test_nothing_but_broken_crops(model_file: Path, damaged_crops: Crops) -> None:
+    with pytest.raises(InputError, match="None of the 4 crops can be decoded: give JPEG or PNG"):
+        RuntimeModel.load(model_file).embed(damaged_crops[8:12], on_broken=lambda _: None)
+
+
+def test_no_crops_give_no_rows(model_file: Path) -> None:
+    model = RuntimeModel.load(model_file)
+    assert model.embed(Crops(())).vectors.shape == (0, 96)
+
+
+def test_a_batch_of_nothing(model_file: Path, damaged_crops: Crops) -> None:
+    with pytest.raises(InputError, match="batch size is 0: give 1 or more"):
+        RuntimeModel.load(model_file).embed(damaged_crops, batch_size=0)
 
 
 def test_an_image_in_words(model_file: Path, toy_data: Path) -> None:

@@ -52,6 +52,6 @@ def test_another_schema() -> None:
         unseen(replace(CROPS, schema=other), model())
 
 
-def test_no_labels() -> None:
-    with pytest.raises(InputError, match="no attribute annotations to score against"):
+def test_nobody_is_known() -> None:
+    with pytest.raises(InputError, match="These crops have no person ids"):
         unseen(Crops(paths=CROPS.paths), model())

@@ -21,6 +21,10 @@ from passerby.training.log import EpochRow
 
 SMALL = [
     "data.held_out_persons=6",
+    "data.calibration_persons=0",
+    "loss.identity.weight=0",
+    "loss.metric.kind=none",
+    "crops_per_person=0",
     "model.backbone=test_resnet",
     "model.size=[64, 32]",
     "model.dropout=0.2",

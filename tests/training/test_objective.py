@@ -40,12 +40,12 @@ def test_the_sum_of_the_losses() -> None:
     torch.testing.assert_close(Objective(section, PERSON_LABELS)(x, LABELS, PERSONS), expected)
 
 
-def test_distances_of_attribute_probabilities() -> None:
+def test_distances_of_attribute_logits() -> None:
     section = LossSection.model_validate(
-        {"attributes": {"weight": 0}, "metric": {"kind": "triplet", "vectors": "attributes"}}
+        {"attributes": {"weight": 0}, "metric": {"kind": "triplet", "vectors": "logits"}}
     )
     x = learned()
-    expected = HardTripletLoss(0.3)(x.attributes.sigmoid(), PERSONS)
+    expected = HardTripletLoss(0.3)(functional.normalize(x.attributes), PERSONS)
     torch.testing.assert_close(Objective(section, None)(x, LABELS, PERSONS), expected)
 
 

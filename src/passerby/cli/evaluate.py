@@ -6,41 +6,118 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from passerby.cli.console import out, print_json, progress_bar, say
+from passerby.cli.distances import FEATURES, KIND, METRIC
 
 if TYPE_CHECKING:
-    from passerby.embedding import Decision, ModelInfo
+    from passerby.embedding import Decision, Embeddings, ModelInfo, RuntimeModel
 
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="A run, a model file's folder, or a Hub id.")],
-    data: Annotated[Path, typer.Option(help="An annotated dataset.")],
-    part: Annotated[str, typer.Option(help="Which part: train, gallery or query.")] = "train",
+    data: Annotated[Path, typer.Option(help="A dataset with person ids.")],
+    part: Annotated[
+        str,
+        typer.Option(help="train, gallery or query; test: the dataset's own queries and gallery."),
+    ] = "train",
     decision: Annotated[
         str | None,
         typer.Option(help="fixed, group or thresholds; the model's own rule if left out."),
     ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(help="course: a random query of each person; market: of each camera too."),
+    ] = "course",
+    cameras: Annotated[
+        str | None,
+        typer.Option(help="ignored, or cross: matches within a camera do not count."),
+    ] = None,
+    features: FEATURES = None,
+    metric: METRIC = None,
+    kind: KIND = None,
+    average_precision: Annotated[
+        str, typer.Option("--ap", help="plain, or trapezoid as in Market-1501's Matlab code.")
+    ] = "plain",
+    seed: Annotated[int, typer.Option(help="Of the random queries.", min=0)] = 0,
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write an HTML report with plots and ranked strips.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Score a model's attributes on the persons it was not trained on."""
-    from passerby.data.readers import read_crops
+    """Score a model's attributes and re-identification on persons it was not trained on."""
     from passerby.embedding import RuntimeModel
-    from passerby.evaluation import evaluate_attributes, is_training_data, unseen
+    from passerby.evaluation import Protocol, check_average_precision
+    from passerby.evaluation import evaluate as score
+    from passerby.files import check_writable
+    from passerby.ranking import choose_distance
+    from passerby.reporting.retrieval_tables import retrieval_tables
     from passerby.reporting.tables import attribute_tables
 
+    if report is not None:
+        from passerby.reporting.html_report import check_installed, write_report
+
+        check_installed()
+        check_writable(report)
     runtime = RuntimeModel.load(model)
     rule = _decision(runtime.info, decision)
-    everyone = read_crops(data, part)
-    crops = unseen(everyone, runtime.info)
-    if not is_training_data(everyone, runtime.info):
-        say("The model was not trained on a part of these data: all persons are scored.")
-    with progress_bar("Embedding") as progress:
-        embeddings = runtime.embed(crops, progress=progress)
-    report = evaluate_attributes(embeddings, rule)
+    asked = Protocol.named(protocol, cameras, seed)
+    variant = check_average_precision(average_precision)
+    distance, calibration = choose_distance(runtime.info, features, metric, kind)
+    people, gallery = _people(runtime, data, part, flip)
+    found = score(
+        people,
+        gallery,
+        protocol=asked,
+        distance=distance,
+        calibration=calibration,
+        decision=rule,
+        average_precision=variant,
+    )
+    if found.retrieval is None:
+        say("Nobody appears in two crops: re-identification is not scored.")
+    elif calibration is None:
+        say("The distance is not calibrated, so there are no answer sets: see passerby calibrate.")
+    if report is not None:
+        answer_sets = [] if found.retrieval is None else found.retrieval.answer_sets
+        write_report(
+            report,
+            title=runtime.info.name,
+            attributes=found.attributes,
+            retrieval=found.retrieval,
+            queries=found.queries,
+            gallery=found.gallery,
+            threshold=answer_sets[0].threshold if answer_sets else None,
+        )
+        say(f"Report written to {report}.")
     if json:
-        print_json({"attributes": report.to_json()})
+        print_json(found.to_json())
         return
-    for table in attribute_tables(report):
-        out.print(table)
+    if found.attributes is not None:
+        for table in attribute_tables(found.attributes):
+            out.print(table)
+    if found.retrieval is not None:
+        for table in retrieval_tables(found.retrieval):
+            out.print(table)
+
+
+def _people(
+    runtime: "RuntimeModel", data: Path, part: str, flip: bool
+) -> tuple["Embeddings", "Embeddings | None"]:
+    """Embed what is to be scored: one part of the data, or its queries and its gallery."""
+    from passerby.data.readers import read_crops
+    from passerby.evaluation import is_training_data, unseen
+
+    def embedded(name: str) -> "Embeddings":
+        everyone = read_crops(data, name)
+        crops = unseen(everyone, runtime.info)
+        if not is_training_data(everyone, runtime.info):
+            say(f"The model was not trained on a part of these data: all of {name} is scored.")
+        with progress_bar("Embedding") as progress:
+            return runtime.embed(crops, flip=flip, progress=progress)
+
+    if part == "test":
+        return embedded("query"), embedded("gallery")
+    return embedded(part), None
 
 
 def _decision(info: "ModelInfo", rule: str | None) -> "Decision":

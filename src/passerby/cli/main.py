@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from passerby.cli import data, demo, evaluate, predict, train
+from passerby.cli import (
+    calibrate,
+    data,
+    demo,
+    embed,
+    evaluate,
+    predict,
+    rank,
+    reproduce,
+    train,
+)
 from passerby.cli.console import complain, out
 from passerby.errors import InputError
 from passerby.files import explain
@@ -41,6 +51,10 @@ app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
+app.command()(embed.embed)
+app.command()(rank.rank)
+app.command()(calibrate.calibrate)
+app.command()(reproduce.reproduce)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from passerby.cli.console import out, print_json, progress_bar, say
+from passerby.cli.skipping import skip_or_stop
 
 
 def predict(
@@ -19,6 +20,10 @@ def predict(
         ),
     ] = None,
     part: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out crops that cannot be decoded.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Predict attributes: a readable table for one image, a CSV file for many."""
@@ -31,14 +36,16 @@ def predict(
     found = read_crops(crops, "train" if single else part)
     runtime = RuntimeModel.load(model)
     with progress_bar("Predicting") as progress:
-        embeddings = runtime.embed(found, progress=progress)
+        embeddings = runtime.embed(
+            found, flip=flip, on_broken=skip_or_stop(skip_broken), progress=progress
+        )
     if target is not None or not (single or json):
         target = target or Path("classification_test.csv")
         write_text(target, prediction_csv(embeddings, runtime.info.decision))
-        say(f"Attributes of {len(found)} crops written to {target}.")
+        say(f"Attributes of {len(embeddings)} crops written to {target}.")
     if json:
         names = runtime.schema.attributes
-        rows = zip(found.paths, embeddings.attributes.tolist(), strict=True)
+        rows = zip(embeddings.crops.paths, embeddings.attributes.tolist(), strict=True)
         print_json({str(p): dict(zip(names, values, strict=True)) for p, values in rows})
     elif single:
         out.print(prediction_table(embeddings, runtime.info.decision))

@@ -73,11 +73,20 @@ class Crops:
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
     @property
-    def person_ids(self) -> NDArray[np.int64]:
-        """The ids of the real persons, ascending; distractors and junk are not among them."""
+    def known_persons(self) -> NDArray[np.int64]:
+        """The person id of each crop.
+
+        Raises:
+            InputError: there are none.
+        """
         if self.persons is None:
             raise InputError("These crops have no person ids: give a folder with annotations.")
-        return np.unique(self.persons[self.persons > DISTRACTOR])
+        return self.persons
+
+    @property
+    def person_ids(self) -> NDArray[np.int64]:
+        """The ids of the real persons, ascending; distractors and junk are not among them."""
+        return np.unique(self.known_persons[self.known_persons > DISTRACTOR])
 
     def person_labels(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return each annotated person once.
@@ -96,9 +105,7 @@ class Crops:
 
     def of_persons(self, ids: Sequence[int] | NDArray[np.int64]) -> Self:
         """Return the crops of the given persons, in their present order."""
-        if self.persons is None:
-            raise InputError("These crops have no person ids: give a folder with annotations.")
-        return self[np.isin(self.persons, np.asarray(ids))]
+        return self[np.isin(self.known_persons, np.asarray(ids))]
 
     def split_persons(self, held_out: int, seed: int) -> tuple[Self, Self]:
         """Split by person at random, so that nobody is on both sides.

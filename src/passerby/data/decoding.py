@@ -75,9 +75,26 @@ def decode_all(paths: Sequence[Path], size: tuple[int, int], threads: int = 2) -
     Raises:
         InputError: as `decode`, when the broken file's turn comes.
     """
+    for image in decode_each(paths, size, threads):
+        if isinstance(image, InputError):
+            raise image
+        yield image
+
+
+def decode_each(
+    paths: Sequence[Path], size: tuple[int, int], threads: int = 2, ahead: int = 128
+) -> Iterator[Pixels | InputError]:
+    """Do as `decode_all`, but yield the error of a broken file in its place and go on.
+
+    Args:
+        paths: the files.
+        size: the (height, width) to resize to.
+        threads: how many files are decoded at once.
+        ahead: how many images wait for the consumer at most.
+    """
     with ThreadPoolExecutor(threads) as pool:
         waiting = (pool.submit(_decode_resized, path, size) for path in paths)
-        pending = deque(islice(waiting, 64 * threads))
+        pending = deque(islice(waiting, ahead))
         try:
             while pending:
                 image = pending.popleft().result()
@@ -95,8 +112,12 @@ def batches(images: Iterable[Pixels], size: int) -> Iterator[Pixels]:
         yield np.stack(batch)
 
 
-def _decode_resized(path: Path, size: tuple[int, int]) -> Pixels:
-    return resize(decode(path), size)
+def _decode_resized(path: Path, size: tuple[int, int]) -> Pixels | InputError:
+    try:
+        return resize(decode(path), size)
+    except InputError as error:
+        # a fresh one: the traceback would keep the file's bytes alive
+        return InputError(str(error))
 
 
 def _read(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """What a model says about crops: one embedding and the attribute probabilities of each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,3 +39,12 @@ class Embeddings:
 
     def __len__(self) -> int:
         return len(self.crops)
+
+    def of_rows(self, rows: NDArray[np.int64]) -> Self:
+        """Return the embeddings of the given rows."""
+        return replace(
+            self,
+            crops=self.crops[rows],
+            vectors=self.vectors[rows],
+            attributes=self.attributes[rows],
+        )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from passerby.data.schema import SCHEMAS, Schema
 from passerby.embedding.decision import Decision
 from passerby.errors import InputError
+from passerby.files import write_text
 
 FORMAT = 1
 
@@ -59,6 +60,7 @@ class ModelInfo(_Strict):
         embedding_size: length of the embedding.
         preprocessing: from pixels to input.
         decision: from probabilities to labels.
+        distances: calibrated distances, the best first; read by `passerby.ranking`.
         architecture: what `PersonModel` is built from.
         training: provenance: recipe, data, persons, epochs, versions, machine.
     """
@@ -72,6 +74,7 @@ class ModelInfo(_Strict):
     embedding_size: int = Field(ge=1, le=1_000_000)
     preprocessing: Preprocessing
     decision: Decision = Decision()
+    distances: tuple[dict[str, Any], ...] = ()
     architecture: dict[str, Any]
     training: dict[str, Any] = {}
 
@@ -103,6 +106,11 @@ def read_model_info(folder: Path) -> ModelInfo:
         ) from None
     _check_schema(info, path)
     return info
+
+
+def write_model_info(folder: Path, info: ModelInfo) -> None:
+    """Write a model file's `model.json`, whole or not at all."""
+    write_text(folder / INFO_NAME, info.model_dump_json(indent=2) + "\n")
 
 
 def _check_schema(info: ModelInfo, path: Path) -> None:

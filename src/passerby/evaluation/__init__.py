@@ -1,13 +1,26 @@
-"""Scoring attributes against labels, and choosing thresholds."""
+"""Scoring attributes and re-identification; choosing thresholds and distances."""
 
 from passerby.evaluation.attributes import AttributeReport, evaluate_attributes
-from passerby.evaluation.held_out import is_training_data, unseen
+from passerby.evaluation.calibrate import calibrated
+from passerby.evaluation.evaluate import Report, evaluate
+from passerby.evaluation.held_out import for_calibration, is_training_data, unseen
+from passerby.evaluation.protocols import Protocol
+from passerby.evaluation.query_scores import check_average_precision
+from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
 from passerby.evaluation.thresholds import best_thresholds
 
 __all__ = [
     "AttributeReport",
+    "Protocol",
+    "Report",
+    "RetrievalReport",
     "best_thresholds",
+    "calibrated",
+    "check_average_precision",
+    "evaluate",
     "evaluate_attributes",
+    "evaluate_retrieval",
+    "for_calibration",
     "is_training_data",
     "unseen",
 ]

@@ -1,4 +1,6 @@
-"""Which crops a model may be scored on: none of a person whom it was trained or calibrated on."""
+"""Which crops a model may be scored and calibrated on: of nobody whom it was trained on."""
+
+from dataclasses import replace
 
 from passerby.data.crops import Crops
 from passerby.embedding.model_info import ModelInfo
@@ -11,22 +13,24 @@ def is_training_data(crops: Crops, info: ModelInfo) -> bool:
 
 
 def unseen(crops: Crops, info: ModelInfo) -> Crops:
-    """Return the annotated crops that a model may be scored on.
+    """Return the crops that a model may be scored on.
 
     Args:
-        crops: annotated crops: of the model's training data, or any others.
+        crops: crops with person ids: of the model's training data, or any others.
         info: of the model.
 
     Returns:
         The crops of the held-out persons if the model was trained on these data, else all.
+        Without their labels if the model was not trained on attributes.
 
     Raises:
-        InputError: the crops have no labels or those of another schema, or the model was trained
-            on all of their persons.
+        InputError: the crops have no person ids, or labels of another schema, or the model was
+            trained on all of their persons.
     """
-    if crops.labels is None or crops.persons is None or crops.schema is None:
-        raise InputError("These crops have no attribute annotations to score against: add them.")
-    if crops.schema.name != info.schema_name:
+    _ = crops.known_persons
+    if "attributes" not in info.tasks:
+        crops = replace(crops, labels=None, schema=None)
+    if crops.schema is not None and crops.schema.name != info.schema_name:
         raise InputError(
             f"The model answers the schema {info.schema_name}, but the crops are annotated with "
             f"{crops.schema.name}: choose a model of the same schema."
@@ -40,3 +44,29 @@ def unseen(crops: Crops, info: ModelInfo) -> Crops:
             "train with data.held_out_persons."
         )
     return crops.of_persons(held_out)
+
+
+def for_calibration(crops: Crops, info: ModelInfo) -> Crops:
+    """Return the crops that a model's distances may be calibrated on.
+
+    Args:
+        crops: crops with person ids: of the model's training data, or any others.
+        info: of the model.
+
+    Returns:
+        Of the model's training data the crops of the persons kept for calibration, never the
+        held-out ones, which it is evaluated on; of other data all.
+
+    Raises:
+        InputError: the crops have no person ids, or nobody was kept for calibration.
+    """
+    _ = crops.known_persons
+    if not is_training_data(crops, info):
+        return crops
+    kept = info.training.get("calibration_persons")
+    if not kept:
+        raise InputError(
+            "The model kept no training persons to calibrate on: train it with "
+            "data.calibration_persons, or give other data."
+        )
+    return crops.of_persons(kept)

@@ -1,6 +1,7 @@
 """Model files: a folder with `model.json`, `model.safetensors` and `model.onnx`."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from passerby.embedding.model_info import (
     ModelInfo,
     Task,
     read_model_info,
+    write_model_info,
 )
 from passerby.embedding.model_location import find_model
 from passerby.errors import InputError
@@ -24,6 +26,7 @@ from passerby.models.architecture import Architecture
 from passerby.models.export import export_onnx
 from passerby.models.person_model import PersonModel
 from passerby.models.tensor_file import write_tensors
+from passerby.ranking.calibrated import CalibratedDistance
 
 
 def save_model(
@@ -33,6 +36,7 @@ def save_model(
     name: str,
     tasks: tuple[Task, ...] = ("attributes",),
     decision: Decision | None = None,
+    distances: Sequence[CalibratedDistance] = (),
     training: dict[str, Any] | None = None,
 ) -> ModelInfo:
     """Write a model file, whole or not at all.
@@ -43,6 +47,7 @@ def save_model(
         name: of the recipe.
         tasks: what it was trained for.
         decision: from probabilities to labels; group argmax if left out.
+        distances: calibrated ones, the best first.
         training: provenance, JSON values only.
 
     Returns:
@@ -64,11 +69,12 @@ def save_model(
             embedding_size=model.embedding_size,
             preprocessing=model.preprocessing,
             decision=decision or Decision(),
+            distances=tuple(distance.model_dump(mode="json") for distance in distances),
             architecture=model.architecture.model_dump(mode="json"),
             training=training or {},
         )
         write_tensors(draft / WEIGHTS_NAME, model.state_dict())
-        (draft / INFO_NAME).write_text(info.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_model_info(draft, info)
     return info
 
 

@@ -23,13 +23,16 @@ from passerby.data.decoding import batches, decode_all
 from passerby.data.readers import read_crops
 from passerby.data.schema import COURSE
 from passerby.embedding.decision import Decision
+from passerby.embedding.embeddings import Embeddings
 from passerby.embedding.model_location import MODEL_FOLDER
 from passerby.embedding.runtime_model import normalised, sigmoid
 from passerby.errors import InputError
+from passerby.evaluation.calibrate import calibrated
 from passerby.evaluation.thresholds import best_thresholds
 from passerby.files import write_text
 from passerby.models.model_file import save_model
 from passerby.models.person_model import PersonModel, outputs_of
+from passerby.ranking.calibrated import CalibratedDistance
 from passerby.training.beginning import initial_model
 from passerby.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from passerby.training.crop_dataset import CropDataset
@@ -55,13 +58,13 @@ class Listener:
     """What a training run tells while it goes on; every part may be left out.
 
     Attributes:
-        on_start: called once with a sentence on what is trained.
+        say: called with a sentence on what is trained, and on what went wrong on the way.
         on_decode: called with (crops decoded, all crops).
         on_step: called with (steps done, all steps of the run, loss of the step).
         on_epoch: called with each epoch's row of the log.
     """
 
-    on_start: Callable[[str], None] | None = None
+    say: Callable[[str], None] | None = None
     on_decode: Callable[[int, int], None] | None = None
     on_step: Callable[[int, int, float], None] | None = None
     on_epoch: Callable[[EpochRow], None] | None = None
@@ -155,8 +158,7 @@ class TrainingRun:
 
     def to_the_end(self) -> Path:
         """Run the remaining epochs and write the model file."""
-        if self.listener.on_start:
-            self.listener.on_start(self.summary)
+        self._say(self.summary)
         self.accelerator.init_trackers(TRACKER)
         done = self.checkpoint.epochs if self.checkpoint else 0
         seconds = self.checkpoint.seconds if self.checkpoint else 0.0
@@ -247,29 +249,48 @@ class TrainingRun:
 
     def _save(self, seconds: float) -> None:
         model = self.person_model.cpu()
+        people = self._calibration_people(model)
         save_model(
             model,
             self.folder / MODEL_FOLDER,
             name=self.recipe.name,
             tasks=self.recipe.tasks,
-            decision=self._decision(model),
+            decision=self._decision(people),
+            distances=self._distances(people),
             training=self._provenance(seconds),
         )
 
-    def _decision(self, model: PersonModel) -> Decision:
+    def _say(self, sentence: str) -> None:
+        if self.listener.say:
+            self.listener.say(sentence)
+
+    def _distances(self, people: Embeddings | None) -> tuple[CalibratedDistance, ...]:
+        if people is None:
+            return ()
+        try:
+            return calibrated(people, self.recipe.tasks)
+        except InputError as error:
+            # the night's training is worth more than its thresholds
+            self._say(f"The distances are not calibrated: {error}")
+            return ()
+
+    def _calibration_people(self, model: PersonModel) -> Embeddings | None:
         crops = self.split.calibration
-        if crops is None or crops.labels is None or "attributes" not in self.recipe.tasks:
-            return Decision("group")
-        model.eval()
+        if crops is None:
+            return None
         images = decode_all(crops.paths, model.architecture.size)
-        logits = torch.cat(
-            [
-                outputs_of(model, torch.from_numpy(normalised(b, model.preprocessing))).attributes
-                for b in batches(images, 64)
-            ]
-        )
-        found = sigmoid(logits.numpy())
-        return Decision("thresholds", tuple(best_thresholds(found, crops.labels).tolist()))
+        outputs = [
+            outputs_of(model, torch.from_numpy(normalised(b, model.preprocessing)))
+            for b in batches(images, 64)
+        ]
+        vectors, logits = (torch.cat(part).numpy() for part in zip(*outputs, strict=True))
+        return Embeddings(crops, vectors, sigmoid(logits), self.schema, model="")
+
+    def _decision(self, people: Embeddings | None) -> Decision:
+        if people is None or people.crops.labels is None or "attributes" not in self.recipe.tasks:
+            return Decision("group")
+        thresholds = best_thresholds(people.attributes, people.crops.labels)
+        return Decision("thresholds", tuple(thresholds.tolist()))
 
     def _provenance(self, seconds: float) -> dict[str, Any]:
         held_out = self.split.held_out

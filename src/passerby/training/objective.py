@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from passerby.training.attribute_loss import AttributeLoss
 from passerby.training.learner import Learned
@@ -50,8 +51,8 @@ class Objective(nn.Module):
             loss = self.identity(learned.identities.float(), persons)
             total = total + self.section.identity.weight * loss
         if self.metric is not None:
-            vectors = learned.features
-            if self.section.metric.vectors == "attributes":
-                vectors = learned.attributes.sigmoid()
-            total = total + self.section.metric.weight * self.metric(vectors.float(), persons)
+            vectors = learned.features.float()
+            if self.section.metric.vectors == "logits":
+                vectors = functional.normalize(learned.attributes.float(), dim=1)
+            total = total + self.section.metric.weight * self.metric(vectors, persons)
         return total

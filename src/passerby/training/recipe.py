@@ -103,13 +103,13 @@ class MetricLossSection(_Section):
         kind: "triplet" with the hardest positive and negative of the batch (Hermans et al.,
             2017), or "weighted_triplet" (AGW, Ye et al. 2021, eq. 8).
         weight: in the sum of the losses.
-        vectors: "features" before the neck, or the "attributes", as probabilities.
+        vectors: "features" before the neck, or the attribute "logits" scaled to length 1.
         margin: of "triplet".
     """
 
     kind: Literal["none", "triplet", "weighted_triplet"] = "none"
     weight: float = Field(1.0, gt=0)
-    vectors: Literal["features", "attributes"] = "features"
+    vectors: Literal["features", "logits"] = "features"
     margin: float = Field(0.3, gt=0)
 
 
@@ -204,6 +204,19 @@ class Recipe(_Section):
         if self.loss.identity.weight or self.loss.metric.kind != "none":
             taught.append("identity")
         return tuple(taught)
+
+    def shortened(self, budget: float) -> "Recipe":
+        """Return the recipe with that fraction of each phase's epochs, one at least."""
+        phases = [
+            phase.model_copy(
+                update={
+                    "epochs": max(1, round(phase.epochs * budget)),
+                    "warmup_epochs": phase.warmup_epochs * budget,
+                }
+            )
+            for phase in self.phases
+        ]
+        return self.model_copy(update={"phases": tuple(phases)})
 
     @property
     def epochs(self) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from passerby.data.crops import Crops
+from passerby.evaluation.calibrate import check_enough
 from passerby.training.recipe import Recipe
 
 
@@ -35,4 +36,5 @@ class Split:
             crops, held_out = crops.split_persons(section.held_out_persons, section.seed)
         if section.calibration_persons:
             crops, calibration = crops.split_persons(section.calibration_persons, section.seed)
+            check_enough(calibration)
         return cls(crops, calibration, held_out, fingerprint)

@@ -1,0 +1,15 @@
+"""The options that name a distance."""
+
+from typing import Annotated
+
+import typer
+
+FEATURES = Annotated[
+    str | None,
+    typer.Option(
+        help="What is compared: embedding, attributes, logits or both; the model's best if left "
+        "out."
+    ),
+]
+METRIC = Annotated[str | None, typer.Option(help="euclidean or cosine; likewise.")]
+KIND = Annotated[str | None, typer.Option(help="plain, weighted or learned; likewise.")]

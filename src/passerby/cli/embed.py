@@ -1,0 +1,47 @@
+"""`passerby embed`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from passerby.cli.console import progress_bar, say
+from passerby.cli.skipping import skip_or_stop
+
+
+def embed(
+    crops: Annotated[Path, typer.Argument(help="A folder of crops, or one image.")],
+    model: Annotated[str, typer.Option(help="A model file's folder, a run, or a Hub id.")],
+    target: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    part: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out crops that cannot be decoded.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(help="Crops that the model sees at once.")] = 64,
+) -> None:
+    """Write embeddings and attributes of many crops; goes on after an interruption."""
+    from passerby.data.readers import read_crops
+    from passerby.embedding import RuntimeModel, embed_to_folder
+
+    found = read_crops(crops, "train" if crops.is_file() else part)
+    runtime = RuntimeModel.load(model)
+    with progress_bar("Embedding") as progress:
+        try:
+            embeddings = embed_to_folder(
+                runtime,
+                found,
+                target,
+                flip=flip,
+                batch_size=batch_size,
+                on_broken=skip_or_stop(skip_broken),
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            say("Interrupted: the same command goes on after the last finished crop.")
+            raise
+    skipped = len(found) - len(embeddings)
+    say(
+        f"Embeddings of {len(embeddings)} crops written to {target}"
+        + (f"; {skipped} skipped." if skipped else ".")
+    )

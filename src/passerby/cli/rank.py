@@ -1,0 +1,96 @@
+"""`passerby rank`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from passerby.cli.console import print_json, progress_bar, say
+from passerby.cli.distances import FEATURES, KIND, METRIC
+from passerby.cli.skipping import skip_or_stop
+
+if TYPE_CHECKING:
+    from passerby.embedding import Embeddings, RuntimeModel
+
+
+def rank(
+    queries: Annotated[Path, typer.Option(help="A folder of crops, one crop, or embeddings.")],
+    gallery: Annotated[Path, typer.Option(help="A folder of crops, or embeddings.")],
+    model: Annotated[str, typer.Option(help="A model file's folder, a run, or a Hub id.")],
+    target: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path(
+        "reid_test.txt"
+    ),
+    beta: Annotated[
+        float | None, typer.Option(help="Threshold of the best F-beta; 2 if nothing is given.")
+    ] = None,
+    recall: Annotated[float | None, typer.Option(help="Threshold for this recall.")] = None,
+    false_match_rate: Annotated[
+        float | None, typer.Option(help="Threshold for this fraction of the wrong crops.")
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="Largest distance of an answer.")] = None,
+    top: Annotated[int | None, typer.Option(help="Number of answers.", min=1)] = None,
+    gap: Annotated[bool, typer.Option("--gap", help="Cut at the largest gap.")] = False,
+    features: FEATURES = None,
+    metric: METRIC = None,
+    kind: KIND = None,
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out crops that cannot be decoded.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, with distances.")
+    ] = False,
+) -> None:
+    """Find each query's person in a gallery: its answer set, nearest first, possibly empty."""
+    from passerby.embedding import RuntimeModel
+    from passerby.files import check_writable, write_text
+    from passerby.ranking import AnswerRule, answers, choose_distance
+    from passerby.reporting.rankings import ranking_json, ranking_text
+
+    rule = AnswerRule.chosen(
+        beta=beta,
+        recall=recall,
+        false_match_rate=false_match_rate,
+        threshold=threshold,
+        top=top,
+        gap=gap,
+    )
+    check_writable(target)
+    runtime = RuntimeModel.load(model)
+    distance, calibration = choose_distance(runtime.info, features, metric, kind)
+    searched = _embedded(runtime, gallery, "Embedding the gallery", flip, skip_broken)
+    limit = rule.threshold(calibration, len(searched))
+    asked = _embedded(runtime, queries, "Embedding the queries", flip, skip_broken)
+    with progress_bar("Ranking", "queries") as progress:
+        ranking = answers(asked, searched, distance, rule, limit, progress=progress)
+    write_text(target, ranking_text(ranking))
+    empty = sum(1 for rows, _ in ranking if not len(rows))
+    cut = "" if limit is None else f", at most {limit:.4g} away"
+    say(
+        f"Answer sets of {len(ranking)} queries written to {target}: "
+        f"{len(ranking.rows) / len(ranking):.1f} crops each ({distance.name}{cut}), {empty} empty."
+    )
+    if json:
+        print_json(ranking_json(ranking, distance, calibration))
+
+
+def _embedded(
+    runtime: "RuntimeModel", source: Path, title: str, flip: bool, skip_broken: bool
+) -> "Embeddings":
+    from passerby.data.readers import read_crops
+    from passerby.embedding import is_embeddings, read_embeddings
+    from passerby.errors import InputError
+
+    if is_embeddings(source):
+        stored = read_embeddings(source)
+        if stored.model != runtime.info.fingerprint:
+            raise InputError(
+                f"{source} was embedded with another model than {runtime.info.name}: embed its "
+                "crops again, or rank with the model that made it."
+            )
+        return stored
+    crops = read_crops(source)
+    with progress_bar(title) as progress:
+        return runtime.embed(
+            crops, flip=flip, on_broken=skip_or_stop(skip_broken), progress=progress
+        )

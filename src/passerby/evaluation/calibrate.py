@@ -1,0 +1,135 @@
+"""Measuring what distances mean, on persons that a model was not trained on.
+
+Weighted and learned distances are fitted on one half of the persons and measured on the other, and
+the other way round, so that none is measured on whom it was fitted on.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passerby.data.crops import DISTRACTOR, Crops
+from passerby.embedding.embeddings import Embeddings
+from passerby.embedding.model_info import Task
+from passerby.errors import InputError
+from passerby.evaluation.cross_fitting import Fit, halves, mean_ap, real_persons
+from passerby.evaluation.fitted_distances import best_ridge, learned_distance, weighted_distance
+from passerby.ranking.calibrated import CalibratedDistance
+from passerby.ranking.calibration import Calibration
+from passerby.ranking.distance import Distance
+
+POINTS = 128
+"""Points of a calibration along each of its two curves."""
+
+LEAST_PERSONS = 4
+
+
+def calibrated(people: Embeddings, tasks: Sequence[Task]) -> tuple[CalibratedDistance, ...]:
+    """Fit and calibrate the distances that a model file carries.
+
+    Args:
+        people: of crops of at least 4 persons that the model was not trained on, several of each;
+            with labels for the weighted distance.
+        tasks: what the model was trained for.
+
+    Returns:
+        The distances with their calibrations, that with the highest mAP on these persons first.
+
+    Raises:
+        InputError: there are too few persons, or too few crops of them.
+    """
+    people = real_persons(people)
+    check_enough(people.crops)
+    fits = _fits(people, tasks)
+    fits.sort(key=lambda fit: -mean_ap(people, fit))
+    return tuple(
+        CalibratedDistance(distance=fit(people), calibration=calibration_of(people, fit))
+        for fit in fits
+    )
+
+
+def calibration_of(people: Embeddings, fit: Fit) -> Calibration:
+    """Measure how near crops of one person and of two persons are.
+
+    Args:
+        people: of crops of at least 4 persons that the model was not trained on.
+        fit: makes the distance.
+
+    Raises:
+        InputError: there are too few persons or crops of them, or all crops are equally near.
+    """
+    check_enough(people.crops)
+    people = real_persons(people)
+    pairs = [_pair_distances(half, fit(other)) for half, other in halves(people)]
+    same, different = (np.sort(np.concatenate(part)) for part in zip(*pairs, strict=True))
+    # dense where a threshold may lie: evenly among the same, finer and finer among the different
+    shares = np.concatenate([[0.0], np.geomspace(1 / len(different), 1, POINTS)])
+    points = [np.quantile(same, np.linspace(0, 1, POINTS)), np.quantile(different, shares)]
+    distances = np.unique(np.concatenate(points))
+    if len(distances) < 2:
+        raise InputError("The model finds all crops equal: train it further.")
+    counts = np.unique(people.crops.known_persons, return_counts=True)[1]
+    return Calibration(
+        distances=tuple(distances.tolist()),
+        same=tuple(_fraction_within(same, distances)),
+        different=tuple(_fraction_within(different, distances)),
+        # of a crop drawn at random, so many others show its person
+        crops_per_person=float((counts * (counts - 1)).sum() / counts.sum()),
+        persons=len(counts),
+    )
+
+
+def _fits(people: Embeddings, tasks: Sequence[Task]) -> list[Fit]:
+    fits: list[Fit] = [_plain(Distance(features="embedding"))]
+    if "attributes" in tasks:
+        # one ridge for both halves and the whole: it decides on the scale of the distances
+        fits += [
+            partial(learned_distance, ridge=best_ridge(people)),
+            *([weighted_distance] if people.crops.labels is not None else []),
+            _plain(Distance(features="logits")),
+            _plain(Distance(features="logits", metric="euclidean")),
+            _plain(Distance(features="attributes", metric="euclidean")),
+            _plain(Distance(features="both")),
+        ]
+    return fits
+
+
+def _plain(distance: Distance) -> Fit:
+    return lambda people: distance
+
+
+def check_enough(crops: Crops) -> None:
+    """Check that distances can be calibrated on these persons.
+
+    Raises:
+        InputError: there are too few of them, or too few crops.
+    """
+    counts = np.unique(crops.known_persons[crops.known_persons > DISTRACTOR], return_counts=True)[1]
+    for half in (counts[::2], counts[1::2]):
+        if len(half) < LEAST_PERSONS // 2 or half.max() < 2:
+            raise InputError(
+                f"There are {len(crops)} crops of {len(counts)} persons, too few to calibrate "
+                f"distances: give several crops of each of at least {LEAST_PERSONS} persons, and "
+                "of 50 for figures to rely on."
+            )
+
+
+def _pair_distances(
+    people: Embeddings, distance: Distance
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the distances of all pairs of crops of one person, and of two."""
+    signatures = distance.signatures(people).astype(np.float64)
+    persons = people.crops.known_persons
+    same, different = [], []
+    for row in range(len(signatures) - 1):
+        apart = np.sqrt(((signatures[row + 1 :] - signatures[row]) ** 2).sum(axis=1))
+        alike = persons[row + 1 :] == persons[row]
+        same.append(apart[alike])
+        different.append(apart[~alike])
+    return np.concatenate(same), np.concatenate(different)
+
+
+def _fraction_within(ascending: NDArray[np.float64], limits: NDArray[np.float64]) -> list[float]:
+    return (np.searchsorted(ascending, limits, side="right") / len(ascending)).tolist()

@@ -1,0 +1,105 @@
+"""Scoring a model on people it was not trained on: what they look like, and who they are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from passerby.data.crops import DISTRACTOR, Crops
+from passerby.embedding.decision import Decision
+from passerby.embedding.embeddings import Embeddings
+from passerby.errors import InputError
+from passerby.evaluation.attributes import AttributeReport, evaluate_attributes
+from passerby.evaluation.protocols import Protocol, check_cameras
+from passerby.evaluation.query_scores import AveragePrecision
+from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
+from passerby.ranking.calibration import Calibration
+from passerby.ranking.distance import Distance
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `passerby evaluate` finds out.
+
+    Attributes:
+        attributes: None for crops without labels.
+        retrieval: None if nobody appears in two crops.
+        queries, gallery: what was searched for and among; None likewise.
+    """
+
+    attributes: AttributeReport | None
+    retrieval: RetrievalReport | None
+    queries: Embeddings | None
+    gallery: Embeddings | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `passerby evaluate --json` prints."""
+        parts = {"attributes": self.attributes, "retrieval": self.retrieval}
+        return {name: part.to_json() for name, part in parts.items() if part is not None}
+
+
+def evaluate(
+    people: Embeddings,
+    gallery: Embeddings | None = None,
+    *,
+    protocol: Protocol | str = "course",
+    distance: Distance | None = None,
+    calibration: Calibration | None = None,
+    decision: Decision | None = None,
+    average_precision: AveragePrecision = "plain",
+    resamples: int = 1000,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Score attributes and re-identification.
+
+    Args:
+        people: of crops with person ids, labels or both. Without a gallery the protocol divides
+            them into queries and gallery; with one they are the queries.
+        gallery: a given gallery; attributes are scored on it.
+        protocol: "course", "market", or a `Protocol`.
+        distance: between crops; the cosine distance of the embeddings if left out.
+        calibration: of the distance; adds answer sets.
+        decision: turns attribute probabilities into labels; group argmax if left out.
+        average_precision: "plain" or "trapezoid".
+        resamples: bootstrap samples of persons for the intervals; 0 for none.
+        progress: called with (queries done, all queries).
+
+    Raises:
+        InputError: there are neither labels nor person ids, or as the parts raise.
+    """
+    if isinstance(protocol, str):
+        protocol = Protocol.named(protocol)
+    labelled = people if gallery is None else gallery
+    if labelled.crops.labels is None and people.crops.persons is None:
+        raise InputError("These crops have no person ids and no labels to score against: add them.")
+    attributes = None
+    if labelled.crops.labels is not None:
+        attributes = evaluate_attributes(labelled, decision, resamples=resamples)
+    name: str = protocol.name
+    if gallery is not None:
+        name += ", given queries and gallery"
+        if protocol.leave_out_same_camera:
+            check_cameras(people.crops, gallery.crops)
+    elif not _somebody_twice(people.crops):
+        return Report(attributes, None, None, None)
+    else:
+        queries, others = protocol.split(people.crops)
+        people, gallery = people.of_rows(queries), people.of_rows(others)
+    retrieval = evaluate_retrieval(
+        people,
+        gallery,
+        distance or Distance(features="embedding"),
+        calibration,
+        protocol=name,
+        leave_out_same_camera=protocol.leave_out_same_camera,
+        average_precision=average_precision,
+        resamples=resamples,
+        progress=progress,
+    )
+    return Report(attributes, retrieval, people, gallery)
+
+
+def _somebody_twice(crops: Crops) -> bool:
+    persons = crops.known_persons
+    return bool((np.unique(persons[persons > DISTRACTOR], return_counts=True)[1] > 1).any())

@@ -1,0 +1,55 @@
+"""Which gallery crops are right answers to a query, and which do not count."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passerby.data.crops import DISTRACTOR, JUNK, Crops
+from passerby.errors import InputError
+
+
+class RightAnswers:
+    """The right answers to each query, as rows of the gallery without its junk.
+
+    Distractors are never right, neither as answers nor as queries.
+    """
+
+    def __init__(self, queries: Crops, gallery: Crops, leave_out_same_camera: bool) -> None:
+        """Look up who is where.
+
+        Args:
+            queries, gallery: with person ids.
+            leave_out_same_camera: the query's person seen by the query's camera does not count.
+
+        Raises:
+            InputError: person or camera ids are missing.
+        """
+        self._persons = queries.known_persons
+        real = gallery.known_persons != JUNK
+        self._kept = None if real.all() else np.flatnonzero(real)
+        offered = gallery.known_persons[real]
+        self._order = np.argsort(offered, kind="stable")
+        self._starts = np.searchsorted(offered[self._order], self._persons, side="left")
+        self._ends = np.searchsorted(offered[self._order], self._persons, side="right")
+        nobody = self._persons <= DISTRACTOR
+        self._ends[nobody] = self._starts[nobody]
+        self._cameras: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        if leave_out_same_camera:
+            if queries.cameras is None or gallery.cameras is None:
+                raise InputError(
+                    "These crops have no cameras, so matches within a camera cannot be left out: "
+                    "evaluate with --cameras ignored."
+                )
+            self._cameras = queries.cameras, gallery.cameras[real]
+
+    def kept(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the rows of the gallery that are not junk; `values` itself if there is none."""
+        return values if self._kept is None else values[self._kept]
+
+    def of(self, query: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows of a query's right answers, and of the crops that do not count."""
+        own = self._order[self._starts[query] : self._ends[query]]
+        if self._cameras is None:
+            return own, own[:0]
+        mine, theirs = self._cameras
+        same = theirs[own] == mine[query]
+        return own[~same], own[same]

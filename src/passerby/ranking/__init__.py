@@ -1,0 +1,25 @@
+"""Distances between crops, and ranking a gallery by them."""
+
+from passerby.ranking.answer_rule import AnswerRule
+from passerby.ranking.answers import answers
+from passerby.ranking.calibrated import (
+    CalibratedDistance,
+    calibrated_distances,
+    choose_distance,
+)
+from passerby.ranking.calibration import Calibration
+from passerby.ranking.distance import Distance
+from passerby.ranking.rank import rank
+from passerby.ranking.ranking import Ranking
+
+__all__ = [
+    "AnswerRule",
+    "CalibratedDistance",
+    "Calibration",
+    "Distance",
+    "Ranking",
+    "answers",
+    "calibrated_distances",
+    "choose_distance",
+    "rank",
+]

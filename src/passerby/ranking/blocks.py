@@ -1,0 +1,83 @@
+"""Distances of all queries to all of a gallery, a block of queries at a time."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passerby.embedding.embeddings import Embeddings
+from passerby.errors import InputError
+
+BLOCK_VALUES = 16_000_000
+"""Distances held at once, 64 MB of float32, as long as 32 queries fit into it."""
+
+_TILE_ROWS, _TILE_COLUMNS = 32, 64
+"""Whole tiles of the matrix product, for all that BLAS libraries use."""
+
+
+def check_comparable(queries: Embeddings, gallery: Embeddings) -> None:
+    """Check that two sets of embeddings can be compared.
+
+    Raises:
+        InputError: they are of different schemas or models, or one of them is empty.
+    """
+    if not len(queries) or not len(gallery):
+        which = "query" if not len(queries) else "gallery"
+        raise InputError(f"There are no {which} crops: add some.")
+    if queries.schema.name != gallery.schema.name:
+        raise InputError(
+            f"The queries have attributes of the schema {queries.schema.name}, the gallery of "
+            f"{gallery.schema.name}: embed both with one model."
+        )
+    if queries.model != gallery.model:
+        raise InputError(
+            f"The queries were embedded with the model {queries.model[:12]}…, the gallery with "
+            f"{gallery.model[:12]}…: embed both with one model."
+        )
+
+
+def closeness(
+    queries: NDArray[np.float32], gallery: NDArray[np.float32]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield |g|² − 2 q·g for a block of queries and the whole gallery: it orders like distances.
+
+    Equal crops get equal values, wherever they stand: matrix products round the last rows and
+    columns differently, so both are padded to whole tiles.
+
+    Args:
+        queries: signatures, float32, shape (Q, S).
+        gallery: signatures, float32, shape (G, S).
+
+    Yields:
+        The block's first query, and float32 of shape (queries, G), overwritten by the next block.
+    """
+    count = len(gallery)
+    columns = _with_squares(gallery)
+    rows = np.zeros((_whole(len(queries), _TILE_ROWS), columns.shape[1]), np.float32)
+    rows[: len(queries), :-1] = queries
+    rows[:, -1] = 1
+    size = min(len(rows), _whole(BLOCK_VALUES // len(columns), _TILE_ROWS))
+    block = np.empty((size, len(columns)), np.float32)
+    for start in range(0, len(queries), size):
+        part = rows[start : start + size]
+        values = np.matmul(part, columns.T, out=block[: len(part)])
+        yield start, values[: len(queries) - start, :count]
+
+
+def to_distances(closeness: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn one query's values of `closeness` into Euclidean distances."""
+    return np.sqrt(np.maximum(closeness + np.dot(query, query), 0))
+
+
+def _with_squares(gallery: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return −2 g with |g|² as one more column, so that one product gives the whole sum."""
+    count = len(gallery)
+    columns = np.zeros((_whole(count, _TILE_COLUMNS), gallery.shape[1] + 1), np.float32)
+    np.multiply(gallery, -2, out=columns[:count, :-1])
+    np.einsum("gs,gs->g", gallery, gallery, out=columns[:count, -1])
+    return columns
+
+
+def _whole(count: int, tile: int) -> int:
+    """Return how many make whole tiles, one at least."""
+    return max(1, -(-count // tile)) * tile

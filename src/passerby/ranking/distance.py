@@ -1,0 +1,138 @@
+"""What is compared between two crops: every distance is Euclidean, between *signatures*."""
+
+from typing import Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from passerby.embedding.embeddings import Embeddings
+from passerby.errors import InputError
+
+Features = Literal["embedding", "attributes", "logits", "both"]
+Metric = Literal["euclidean", "cosine"]
+Kind = Literal["plain", "weighted", "learned"]
+
+FEATURES: tuple[str, ...] = get_args(Features)
+METRICS: tuple[str, ...] = get_args(Metric)
+KINDS: tuple[str, ...] = get_args(Kind)
+
+_SURE = 1e-6
+"""Probabilities nearer to 0 or 1 count as this far from it when they are turned into logits."""
+
+
+_LARGEST = 1e15
+"""Squares of larger values have no place in float32."""
+
+
+class Distance(BaseModel):
+    """A distance between crops.
+
+    Attributes:
+        features: "embedding"; "attributes", the probabilities; "logits", their log-odds; or
+            "both", the embedding beside the attribute probabilities scaled to length 1.
+        metric: "euclidean", or "cosine", the Euclidean distance of the vectors scaled to length
+            1, √(2 − 2 cos).
+        weights: of each column's squared differences, not negative; none if left out.
+        layer: a linear layer that the vectors pass through first, one row for each column.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    features: Features
+    metric: Metric = "cosine"
+    weights: tuple[float, ...] | None = None
+    layer: tuple[tuple[float, ...], ...] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.weights is not None and self.layer is not None:
+            raise ValueError("a distance has weights or a layer, not both")
+        if self.weights is not None and min(self.weights, default=0) < 0:
+            raise ValueError("a weight is negative")
+        if self.layer is not None and len({len(row) for row in self.layer}) != 1:
+            raise ValueError("the rows of the layer differ in length")
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        """Which of the three sorts of distance it is."""
+        if self.weights is not None:
+            return "weighted"
+        return "plain" if self.layer is None else "learned"
+
+    @property
+    def name(self) -> str:
+        """Features, metric and kind, e.g. "logits cosine learned"."""
+        return f"{self.features} {self.metric}" + ("" if self.kind == "plain" else f" {self.kind}")
+
+    def signatures(self, embeddings: Embeddings) -> NDArray[np.float32]:
+        """Return the vectors whose Euclidean distance this distance is.
+
+        Args:
+            embeddings: of N crops.
+
+        Returns:
+            float32, shape (N, S).
+
+        Raises:
+            InputError: a value is not a number, or there are more or fewer weights than columns.
+        """
+        values = columns(embeddings, self.features)
+        transform = self._transform(values.shape[1])
+        if transform is not None:
+            values = values * transform if transform.ndim == 1 else values @ transform
+        if self.metric == "cosine":
+            values = _unit(values)
+        if not (np.abs(values) < _LARGEST).all():
+            raise InputError(
+                f"The distance {self.name} gives values that cannot be compared: its weights are "
+                "damaged; calibrate the model again."
+            )
+        return np.ascontiguousarray(values, np.float32)
+
+    def _transform(self, columns: int) -> NDArray[np.float32] | None:
+        if self.weights is not None:
+            transform = np.sqrt(np.array(self.weights, np.float32))
+        elif self.layer is not None:
+            transform = np.array(self.layer, np.float32)
+        else:
+            return None
+        if len(transform) != columns:
+            raise InputError(
+                f"The distance {self.name} is made for {len(transform)} columns, but there are "
+                f"{columns}: use it with the model that it was made for."
+            )
+        return transform
+
+
+def columns(embeddings: Embeddings, features: Features) -> NDArray[np.float32]:
+    """Return what a distance starts from, float32, shape (N, columns).
+
+    Raises:
+        InputError: a value is not a number.
+    """
+    values = _columns(embeddings, features)
+    if not np.isfinite(values).all():
+        raise InputError("Some embeddings are not numbers: embed these crops again.")
+    return values
+
+
+def _columns(embeddings: Embeddings, features: Features) -> NDArray[np.float32]:
+    match features:
+        case "embedding":
+            return embeddings.vectors
+        case "attributes":
+            return embeddings.attributes
+        case "logits":
+            p = np.clip(embeddings.attributes.astype(np.float64), _SURE, 1 - _SURE)
+            return np.log(p / (1 - p)).astype(np.float32)
+        case "both":
+            return np.concatenate([embeddings.vectors, _unit(embeddings.attributes)], axis=1)
+
+
+def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    # in float64, where squares of tiny values do not vanish
+    lengths = np.linalg.norm(values.astype(np.float64), axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = (values / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return scaled

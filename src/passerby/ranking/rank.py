@@ -1,0 +1,67 @@
+"""Finding the gallery crops nearest to each query."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passerby.embedding.embeddings import Embeddings
+from passerby.errors import InputError
+from passerby.ranking.blocks import check_comparable, closeness, to_distances
+from passerby.ranking.distance import Distance
+from passerby.ranking.ranking import Ranking
+
+
+def rank(
+    queries: Embeddings,
+    gallery: Embeddings,
+    distance: Distance,
+    *,
+    top: int | None = None,
+    within: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Ranking:
+    """Rank a gallery for each query, nearest first; of equally near crops the earlier row first.
+
+    Only a block of distances is held at a time; the answer itself grows with `top` or `within`.
+
+    Args:
+        queries, gallery: embedded with one model.
+        distance: between their crops.
+        top: keep the nearest so many; all if left out.
+        within: keep the crops at most so far away; no limit if left out.
+        progress: called with (queries done, all queries).
+
+    Raises:
+        InputError: the two cannot be compared, one is empty, or a value is not a number.
+    """
+    check_comparable(queries, gallery)
+    if top is not None and top < 1:
+        raise InputError(f"The nearest {top} crops cannot be shown: ask for at least 1.")
+    wanted, offered = distance.signatures(queries), distance.signatures(gallery)
+    rows: list[NDArray[np.int64]] = []
+    distances: list[NDArray[np.float32]] = []
+    for start, block in closeness(wanted, offered):
+        for values, query in zip(block, wanted[start:], strict=False):
+            found = _nearest(to_distances(values, query), top, within)
+            rows.append(found[0])
+            distances.append(found[1])
+        if progress:
+            progress(start + len(block), len(wanted))
+    starts = np.cumsum([0, *map(len, rows)])
+    return Ranking(
+        queries.crops, gallery.crops, starts, np.concatenate(rows), np.concatenate(distances)
+    )
+
+
+def _nearest(
+    distances: NDArray[np.float32], top: int | None, within: float | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    rows = np.arange(len(distances))
+    if within is not None:
+        rows = np.flatnonzero(distances <= np.float64(within))
+    if top is not None and top < len(rows):
+        limit = np.partition(distances[rows], top - 1)[top - 1]
+        rows = rows[distances[rows] <= limit]
+    order = np.argsort(distances[rows], kind="stable")[:top]
+    return rows[order], distances[rows[order]]

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from passerby.data import Crops
+from passerby.errors import InputError
+from passerby.evaluation.right_answers import RightAnswers
+
+
+def crops_of(persons: list[int] | None, cameras: list[int] | None = None) -> Crops:
+    count = len(persons if persons is not None else cameras or [])
+    return Crops(
+        paths=tuple(Path(f"{i}.jpg") for i in range(count)),
+        persons=None if persons is None else np.array(persons, np.int64),
+        cameras=None if cameras is None else np.array(cameras, np.int64),
+    )
+
+
+def listed(answers: RightAnswers, query: int) -> tuple[list[int], list[int]]:
+    right, ignored = answers.of(query)
+    return sorted(right.tolist()), sorted(ignored.tolist())
+
+
+def test_rows_are_counted_without_the_junk() -> None:
+    """Gallery 7 -1 8 7 0 -1 7: without junk 7 8 7 0 7."""
+    answers = RightAnswers(crops_of([7, 9, 0, -1]), crops_of([7, -1, 8, 7, 0, -1, 7]), False)
+    assert answers.kept(np.arange(7, dtype=np.float32)).tolist() == [0, 2, 3, 4, 6]
+    assert listed(answers, 0) == ([0, 2, 4], [])
+    for nobody in (1, 2, 3):
+        assert listed(answers, nobody) == ([], [])
+
+
+def test_without_junk_nothing_is_copied() -> None:
+    values = np.zeros((2, 3), np.float32)
+    assert RightAnswers(crops_of([1]), crops_of([1, 2]), False).kept(values) is values
+
+
+def test_what_the_own_camera_saw_does_not_count() -> None:
+    queries, gallery = crops_of([7, 8], [1, 2]), crops_of([-1, 7, 7, 8, 7], [1, 1, 2, 1, 1])
+    answers = RightAnswers(queries, gallery, True)
+    assert listed(answers, 0) == ([1], [0, 3])
+    # the other person's crops stay, whatever the camera
+    assert listed(answers, 1) == ([2], [])
+
+
+@given(
+    st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 2)), min_size=1, max_size=5),
+    st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 2)), max_size=20),
+    st.booleans(),
+)
+def test_against_a_loop(
+    asked: list[tuple[int, int]], offered: list[tuple[int, int]], cross: bool
+) -> None:
+    queries, gallery = (
+        crops_of([person for person, _ in part], [camera for _, camera in part])
+        for part in (asked, offered)
+    )
+    answers = RightAnswers(queries, gallery, cross)
+    real = [pair for pair in offered if pair[0] != -1]
+    for query, (person, camera) in enumerate(asked):
+        own = [row for row, pair in enumerate(real) if pair[0] == person > 0]
+        ignored = [row for row in own if cross and real[row][1] == camera]
+        assert listed(answers, query) == (sorted(set(own) - set(ignored)), ignored)
+
+
+def test_what_must_be_known() -> None:
+    known = crops_of([1], [1])
+    for queries, gallery in ((crops_of(None, [1]), known), (known, crops_of(None, [1]))):
+        with pytest.raises(InputError, match="no person ids"):
+            RightAnswers(queries, gallery, False)
+    for queries, gallery in ((crops_of([1]), known), (known, crops_of([1]))):
+        RightAnswers(queries, gallery, False)
+        with pytest.raises(InputError, match="no cameras, .* evaluate with --cameras ignored"):
+            RightAnswers(queries, gallery, True)
