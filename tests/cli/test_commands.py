@@ -336,6 +336,50 @@ class TestCalibrate:
         assert (trained / "model" / "model.json").read_bytes() == before
 
 
+class TestReproduce:
+    OPTIONS = (
+        "--set=data.held_out_persons=6",
+        "--set=data.calibration_persons=4",
+        "--set=model.backbone=test_resnet",
+        "--set=model.size=[64, 32]",
+        "--set=model.frozen_stages=0",
+        "--set=batch_size=16",
+        "--cpu",
+        "--weights=none",
+        "--budget=0.1",
+    )
+
+    @pytest.mark.slow
+    def test_both_tables(self, passerby, toy_data: Path, tmp_path: Path) -> None:
+        target = tmp_path / "tables"
+        command = ("reproduce", "--data", toy_data, "--out", target, *self.OPTIONS)
+        assert passerby(*command).code == 0
+        results = json.loads((target / "reproduction.json").read_text())
+        assert [row["recipe"] for row in results["table1"]] == [
+            "course-attributes-cpu",
+            "course-attention-cpu",
+        ]
+        assert [(row["recipe"], row["features"], row["distance"]) for row in results["table2"]] == [
+            ("course-reid-cpu", "attributes", "euclidean plain"),
+            ("course-reid-cpu", "logits", "cosine plain"),
+            ("course-reid-cpu", "logits", "cosine weighted"),
+            ("course-reid-cpu", "logits", "cosine learned"),
+            ("agw-cpu", "embedding", "cosine plain"),
+        ]
+        text = (target / "reproduction.md").read_text()
+        assert "--budget 0.1: every phase was shortened" in text
+        assert str(tmp_path) not in text
+        assert (target / "reproduction.html").read_text().startswith("<!DOCTYPE html>")
+        (target / "reproduction.md").unlink()
+        assert passerby(*command, "--no-training").code == 0
+        assert (target / "reproduction.md").exists()
+
+    def test_nothing_to_score(self, passerby, toy_data: Path, tmp_path: Path) -> None:
+        result = passerby("reproduce", "--data", toy_data, "--out", tmp_path, "--no-training")
+        assert result.code == 2
+        assert "There is no finished run" in result.err
+
+
 class TestPredict:
     def test_many_crops(self, passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
         target = tmp_path / "classification_test.csv"
@@ -398,6 +442,16 @@ def damaged(toy_data: Path, tmp_path: Path) -> Path:
     victim = sorted(folder.iterdir())[1]
     victim.write_bytes(victim.read_bytes()[:200])
     return folder
+
+
+def test_a_model_of_identity_alone(passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    info = run / "model" / "model.json"
+    info.write_text(json.dumps({**json.loads(info.read_text()), "tasks": ["identity"]}))
+    result = passerby("predict", toy_data, "--model", run)
+    assert result.code == 2
+    assert "was not trained on attributes" in result.err
 
 
 class TestBrokenCrops:

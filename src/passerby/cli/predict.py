@@ -28,13 +28,14 @@ def predict(
 ) -> None:
     """Predict attributes: a readable table for one image, a CSV file for many."""
     from passerby.data.readers import read_crops
-    from passerby.embedding import RuntimeModel
+    from passerby.embedding import RuntimeModel, check_attributes
     from passerby.files import write_text
     from passerby.reporting.predictions import prediction_csv, prediction_table
 
     single = crops.is_file()
     found = read_crops(crops, "train" if single else part)
     runtime = RuntimeModel.load(model)
+    check_attributes(runtime.info)
     with progress_bar("Predicting") as progress:
         embeddings = runtime.embed(
             found, flip=flip, on_broken=skip_or_stop(skip_broken), progress=progress

@@ -3,7 +3,12 @@
 from passerby.embedding.decision import Decision
 from passerby.embedding.embedding_store import is_embeddings, read_embeddings
 from passerby.embedding.embeddings import Embeddings
-from passerby.embedding.model_info import ModelInfo, Preprocessing, write_model_info
+from passerby.embedding.model_info import (
+    ModelInfo,
+    Preprocessing,
+    check_attributes,
+    write_model_info,
+)
 from passerby.embedding.model_location import find_model
 from passerby.embedding.runtime_model import RuntimeModel
 from passerby.embedding.storing import embed_to_folder
@@ -14,6 +19,7 @@ __all__ = [
     "ModelInfo",
     "Preprocessing",
     "RuntimeModel",
+    "check_attributes",
     "embed_to_folder",
     "find_model",
     "is_embeddings",

@@ -108,6 +108,18 @@ def read_model_info(folder: Path) -> ModelInfo:
     return info
 
 
+def check_attributes(info: ModelInfo) -> None:
+    """Check that a model's attributes mean something.
+
+    Raises:
+        InputError: it was not trained on them.
+    """
+    if "attributes" not in info.tasks:
+        raise InputError(
+            f"The model {info.name} was not trained on attributes: choose one that was."
+        )
+
+
 def write_model_info(folder: Path, info: ModelInfo) -> None:
     """Write a model file's `model.json`, whole or not at all."""
     write_text(folder / INFO_NAME, info.model_dump_json(indent=2) + "\n")

@@ -15,7 +15,13 @@ from passerby.data.crops import Crops
 from passerby.data.decoding import Pixels, decode_each
 from passerby.data.schema import Schema
 from passerby.embedding.embeddings import Embeddings
-from passerby.embedding.model_info import ONNX_NAME, ModelInfo, Preprocessing, read_model_info
+from passerby.embedding.model_info import (
+    ONNX_NAME,
+    ModelInfo,
+    Preprocessing,
+    check_attributes,
+    read_model_info,
+)
 from passerby.embedding.model_location import find_model
 from passerby.errors import InputError
 
@@ -156,8 +162,9 @@ class RuntimeModel:
             What each attribute means in plain English ("female", "red top") to its probability.
 
         Raises:
-            InputError: the image cannot be decoded.
+            InputError: the image cannot be decoded, or the model was not trained on attributes.
         """
+        check_attributes(self.info)
         found = self.embed(Crops(paths=(Path(image),))).attributes[0]
         return dict(zip(self.schema.words, found.tolist(), strict=True))
 

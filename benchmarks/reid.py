@@ -1,0 +1,208 @@
+"""Re-identification of finished runs on the course's data, and the time that `rank` takes.
+
+    python benchmarks/reid.py --data DATA [--runs RUN ...] [--rank RUN] [--out docs/results]
+
+Each run is scored on the persons that it held out, with every distance that it carries: protocol
+"course" with all cameras and with matches within a camera left out, over several draws of the
+random queries; answer sets and the open set on the first draw. `--rank` times one `passerby rank`
+of all queries against all test crops, from images to the answer file, in a process of its own.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from passerby.data import read_crops
+from passerby.embedding import RuntimeModel
+from passerby.evaluation import Protocol, evaluate, unseen
+from passerby.files import write_json, write_text
+from passerby.ranking import calibrated_distances
+
+COMMAND = "python benchmarks/reid.py --data DATA --runs RUN ... --rank RUN"
+FIGURES = ("top1", "top5", "top10", "map", "minp")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, nargs="*", default=[])
+    parser.add_argument("--rank", type=Path, help="time `passerby rank` with this run")
+    parser.add_argument("--draws", type=int, default=10, help="of the random queries")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    options = parser.parse_args()
+    target = options.out / "reid.json"
+    results: dict[str, Any] = {
+        "runs": [scored(run, options.data, options.draws) for run in options.runs],
+        "rank": timed(options.rank, options.data) if options.rank else None,
+    }
+    write_json(target, results)
+    write_text(options.out / "reid.md", page(results))
+    print(f"written to {options.out}/reid.md")
+
+
+def scored(run: Path, data: Path, draws: int) -> dict[str, Any]:
+    model = RuntimeModel.load(run)
+    people = model.embed(unseen(read_crops(data), model.info))
+    training = model.info.training
+    rows = []
+    for known in calibrated_distances(model.info):
+        for cameras in ("ignored", "cross"):
+            reports = [
+                evaluate(
+                    people,
+                    protocol=Protocol.named("course", cameras, seed),
+                    distance=known.distance,
+                    calibration=known.calibration if seed == 0 else None,
+                    resamples=1000 if seed == 0 else 0,
+                ).retrieval
+                for seed in range(draws)
+            ]
+            first = reports[0]
+            assert first is not None
+            rows.append(
+                {
+                    "distance": known.distance.name,
+                    "cameras": cameras,
+                    "first_draw": {
+                        **first.figures,
+                        **{f"{name}_ci": list(ci) for name, ci in first.intervals.items()},
+                    },
+                    "mean": {
+                        name: statistics.mean(r.figures[name] for r in reports if r is not None)
+                        for name in FIGURES
+                    },
+                    "queries": first.queries,
+                    "skipped": first.skipped,
+                    "gallery": first.gallery,
+                    "answer_sets": [asdict(scores) for scores in first.answer_sets],
+                    "calibration_error": first.reliability and first.reliability.error,
+                }
+            )
+    return {
+        "run": run.name,
+        "recipe": model.info.name,
+        "split": training["recipe"]["data"]["seed"],
+        "backbone": training["recipe"]["model"]["backbone"],
+        "size": training["recipe"]["model"]["size"],
+        "epochs": training["epochs"],
+        "minutes": round(training["seconds"] / 60, 1),
+        "training_persons": len(training["persons"]),
+        "machine": training["machine"],
+        "versions": training["versions"],
+        "draws": draws,
+        "rows": rows,
+    }
+
+
+def timed(run: Path, data: Path) -> dict[str, Any]:
+    """Rank all queries against all test crops in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "reid_test.txt"
+        command = [sys.executable, "-m", "passerby", "rank", "--model", run, "--out", target]
+        command += ["--queries", data / "queries", "--gallery", data / "test"]
+        started = time.perf_counter()
+        subprocess.run(command, check=True)
+        seconds = time.perf_counter() - started
+        answers = target.read_text().splitlines()
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {
+        "run": run.name,
+        "queries": len(answers),
+        "gallery": len(read_crops(data, "gallery")),
+        "seconds": round(seconds, 1),
+        "peak_memory_mb": round(peak),
+        "answers": sum(line.count(".jpg") - 1 for line in answers),
+        "empty": sum(line.endswith(":") for line in answers),
+    }
+
+
+def page(results: dict[str, Any]) -> str:
+    lines = [
+        "# Re-identification on the course's Market-1501",
+        "",
+        f"Generated by `{COMMAND}`; all figures are in [reid.json](reid.json).",
+        "",
+        "151 of 751 persons are held out by the split's seed; 60 of the other 600 are kept back to",
+        "estimate weights, layers and thresholds on. Protocol `course`: one random crop of each",
+        "held-out person asks, all other crops of theirs are searched; plain average precision.",
+        "*cameras cross*: what the query's own camera saw of its person does not count.",
+    ]
+    for run in results["runs"]:
+        lines += _run(run)
+    if results["rank"]:
+        r = results["rank"]
+        lines += [
+            "",
+            "## From images to the answer file",
+            "",
+            f"`passerby rank --model {r['run']}`: {r['queries']:,} queries against "
+            f"{r['gallery']:,} test crops took {r['seconds']} s and at most "
+            f"{r['peak_memory_mb']:,} MB, start of the process, decoding and embedding included; "
+            f"{r['answers'] / r['queries']:.1f} answers a query, {r['empty']} queries without one.",
+        ]
+    return "\n".join([*lines, ""])
+
+
+def _run(run: dict[str, Any]) -> list[str]:
+    height, width = run["size"]
+    lines = [
+        "",
+        f"## {run['recipe']}, split {run['split']}",
+        "",
+        f"{run['backbone']}, {height}×{width} pixels, {run['epochs']} epochs in "
+        f"{run['minutes']:.0f} minutes, {run['training_persons']} persons; {run['machine']}.",
+        "",
+        "| distance | cameras | top-1 | top-5 | mAP | mINP | "
+        f"mean of {run['draws']} draws: top-1 | top-5 | mAP |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in run["rows"]:
+        first, mean = row["first_draw"], row["mean"]
+        cells = [
+            *(_with_interval(first, name) for name in ("top1", "top5", "map", "minp")),
+            *(f"{mean[name]:.3f}" for name in ("top1", "top5", "map")),
+        ]
+        lines.append(f"| {row['distance']} | {row['cameras']} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "Answer sets, cameras ignored, first draw:",
+        "",
+        "| distance | rule | threshold | precision | recall | F2 | crops | empty | found (TPIR) | "
+        "false alarms, person absent (FPIR) |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in run["rows"]:
+        if row["cameras"] == "ignored":
+            lines += [_answer_set(row["distance"], scores) for scores in row["answer_sets"]]
+    errors = ", ".join(
+        f"{row['distance']} {row['calibration_error']:.3f}"
+        for row in run["rows"]
+        if row["cameras"] == "ignored"
+    )
+    return [*lines, "", f'Calibration error of the probability "same person": {errors}.']
+
+
+def _answer_set(distance: str, scores: dict[str, Any]) -> str:
+    threshold = "–" if scores["threshold"] is None else f"{scores['threshold']:.4g}"
+    figures = " | ".join(f"{scores[name]:.3f}" for name in ("precision", "recall", "f2"))
+    rates = " | ".join(f"{scores[name]:.3f}" for name in ("empty", "identified", "false_alarms"))
+    return (
+        f"| {distance} | {scores['rule']} | {threshold} | {figures} | {scores['size']:.1f} | "
+        f"{rates} |"
+    )
+
+
+def _with_interval(figures: dict[str, Any], name: str) -> str:
+    low, high = figures[f"{name}_ci"]
+    return f"{figures[name]:.3f} ({low:.3f}–{high:.3f})"
+
+
+if __name__ == "__main__":
+    main()
