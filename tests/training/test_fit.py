@@ -317,7 +317,7 @@ def test_going_on_from_an_earlier_run(finished: Path, toy_data: Path, tmp_path: 
     [
         ("data.seed=5", "was trained on persons that this recipe holds out"),
         ("data.calibration_persons=4", "both the same data.seed and data.calibration_persons"),
-        ("model.pool=gem", "is another network than the recipe's"),
+        ("model.attention.kind=spatial", "is another network than the recipe's"),
         ("model.weights=/", "is no model file"),
     ],
 )

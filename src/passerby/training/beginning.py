@@ -17,6 +17,8 @@ from passerby.training.split import Split
 def initial_model(section: ModelSection, schema: Schema, split: Split) -> PersonModel:
     """Build the network of a recipe and load the weights that it names.
 
+    A pool or neck that an earlier model lacks starts anew.
+
     Args:
         section: `model` of the recipe.
         schema: of the attributes.
@@ -37,13 +39,20 @@ def initial_model(section: ModelSection, schema: Schema, split: Split) -> Person
         )
     model = PersonModel(section.architecture, schema)
     try:
-        model.load_state_dict(load_person_model(source).state_dict())
-    except RuntimeError:
-        raise InputError(
-            f"model.weights: {source} is another network than the recipe's: give the recipe the "
-            "same model.backbone, pool, neck and attention."
-        ) from None
+        result = model.load_state_dict(load_person_model(source).state_dict(), strict=False)
+    except RuntimeError as error:
+        raise _other_network(source) from error
+    new = [name for name in result.missing_keys if not name.startswith(("pool.", "neck."))]
+    if new or result.unexpected_keys:
+        raise _other_network(source)
     return model
+
+
+def _other_network(source: str) -> InputError:
+    return InputError(
+        f"model.weights: {source} is another network than the recipe's: give the recipe the same "
+        "model.backbone and attention."
+    )
 
 
 def _check_held_out(info: ModelInfo, split: Split, source: str) -> None:
