@@ -364,7 +364,7 @@ class TestReproduce:
             ("course-reid-cpu", "logits", "cosine plain"),
             ("course-reid-cpu", "logits", "cosine weighted"),
             ("course-reid-cpu", "logits", "cosine learned"),
-            ("agw-cpu", "embedding", "cosine plain"),
+            ("apr-cpu", "embedding", "cosine plain"),
         ]
         text = (target / "reproduction.md").read_text()
         assert "--budget 0.1: every phase was shortened" in text

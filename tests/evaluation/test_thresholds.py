@@ -1,9 +1,15 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passerby.evaluation import best_thresholds
+from passerby.data import COURSE, Crops
+from passerby.embedding import Embeddings
+from passerby.errors import InputError
+from passerby.evaluation import best_thresholds, choose_decision
 
 SCORES = st.lists(
     st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5001, 0.9, 1.0]), st.booleans()),
@@ -42,3 +48,44 @@ def test_no_other_threshold_is_better(beta: float, crops: list[tuple[float, bool
     if labels.any():
         best = max(f_beta(scores, labels, t, beta) for t in np.linspace(0, 1.01, 203))
         assert f_beta(scores, labels, chosen, beta) >= best - 1e-9
+
+
+def people(probabilities: list[float], has: list[bool]) -> Embeddings:
+    """Eight crops of eight persons, of whom the first attribute is looked at."""
+    count = len(has)
+    labels = np.zeros((count, len(COURSE)), np.bool_)
+    attributes = np.zeros((count, len(COURSE)), np.float32)
+    labels[:, BACKPACK], attributes[:, BACKPACK] = has, probabilities
+    crops = Crops(
+        paths=tuple(Path(f"{i}.jpg") for i in range(count)),
+        persons=np.arange(1, count + 1),
+        labels=labels,
+        schema=COURSE,
+    )
+    return Embeddings(crops, np.ones((count, 1), np.float32), attributes, COURSE, "m")
+
+
+BACKPACK = COURSE.attributes.index("backpack")
+
+
+def test_thresholds_are_taken_where_they_help_other_persons() -> None:
+    """Everybody with a backpack is at 0.3 or 0.35, the others at 0.1: 0.5 finds nobody."""
+    found = choose_decision(people([0.3, 0.35, 0.1, 0.1] * 2, [True, True, False, False] * 2))
+    assert found.rule == "thresholds"
+    assert found.thresholds is not None
+    assert 0.1 < found.thresholds[BACKPACK] <= 0.3
+
+
+def test_thresholds_that_hold_for_half_of_the_persons_only_are_not_taken() -> None:
+    """The odd persons ask for a threshold below 0.2, the even ones for one above 0.6."""
+    odd = [(0.9, True), (0.2, True), (0.1, False), (0.1, False)]
+    even = [(0.9, True), (0.9, True), (0.6, False), (0.1, False)]
+    rows = [pair for both in zip(odd, even, strict=True) for pair in both]
+    assert choose_decision(people(*map(list, zip(*rows, strict=True)))).rule == "group"  # type: ignore[arg-type]
+
+
+def test_nothing_to_choose_by() -> None:
+    known = people([0.5] * 4, [True, False] * 2)
+    unlabelled = replace(known, crops=replace(known.crops, labels=None, schema=None))
+    with pytest.raises(InputError, match="no attribute annotations"):
+        choose_decision(unlabelled)

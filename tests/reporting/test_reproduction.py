@@ -20,6 +20,7 @@ def attribute_row(recipe: str, split: int, f1: float, **changes: object) -> dict
         "backbone": "resnet50.tv_in1k",
         "size": [256, 128],
         "epochs": 150,
+        "training_persons": 540,
         "machine": "m",
         "versions": VERSIONS,
         **figures,
@@ -46,12 +47,12 @@ def test_the_runs_of_a_split(tmp_path: Path) -> None:
     assert [(run.folder.name, run.table) for run in runs] == [
         ("course-attributes-cpu-4", 1),
         ("course-attention-cpu-4", 1),
-        ("course-attributes-cpu@kept-4", None),
         ("course-reid-cpu-4", 2),
-        ("agw-cpu-4", 2),
+        ("apr-cpu-4", 2),
     ]
-    assert "data.calibration_persons=60" in runs[2].overrides
-    assert f"model.weights={runs[2].folder}" in runs[3].overrides
+    assert "model.weights=w" in runs[0].overrides
+    for later in runs[2:]:
+        assert f"model.weights={runs[0].folder}" in later.overrides
     for run in runs:
         recipe = load_recipe(run.recipe, [*run.overrides, "batch_size=64"])
         assert (recipe.data.seed, recipe.seed) == (4, 4)
@@ -79,11 +80,12 @@ def test_the_table() -> None:
 def test_every_deviation_is_named() -> None:
     same = deviations(RESULTS)
     assert "drawn by seed (0, 3)" in same[0]
+    assert "540 persons are trained on, the report's 600" in same[1]
     assert not any("backbone" in sentence or "--budget" in sentence for sentence in same)
     short = {
         **RESULTS,
         "budget": 0.2,
-        "missing": ["agw-0"],
+        "missing": ["apr-0"],
         "table1": [attribute_row("course-attributes", 0, 0.5, backbone="lite", epochs=30)],
     }
     text = " ".join(deviations(short))
@@ -91,7 +93,7 @@ def test_every_deviation_is_named() -> None:
         "--budget 0.2: every phase was shortened",
         "The backbone is lite, the report's a ResNet-50",
         "course-attributes: 30 epochs, the report's took 150",
-        "not trained: agw-0",
+        "not trained: apr-0",
     ):
         assert expected in text
 

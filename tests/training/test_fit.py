@@ -114,13 +114,12 @@ def test_thresholds_are_chosen_on_calibration_persons(toy_data: Path, tmp_path: 
     chosen = [set(training[k]) for k in ("persons", "calibration_persons", "held_out_persons")]
     assert [len(ids) for ids in chosen] == [13, 5, 6]
     assert len(set.union(*chosen)) == 24
-    assert model.info.decision.rule == "thresholds"
-    from passerby.evaluation import best_thresholds
+    from passerby.evaluation import choose_decision
 
     crops = read_crops(toy_data).of_persons(sorted(chosen[1]))
-    assert crops.labels is not None
-    expected = best_thresholds(model.embed(crops).attributes, crops.labels)
-    assert model.info.decision.thresholds == pytest.approx(expected.tolist(), abs=1e-3)
+    expected = choose_decision(model.embed(crops))
+    assert model.info.decision.rule == expected.rule
+    assert model.info.distances
 
 
 def test_frozen_stages_do_not_change(toy_data: Path, tmp_path: Path) -> None:

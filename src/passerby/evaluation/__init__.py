@@ -7,7 +7,7 @@ from passerby.evaluation.held_out import for_calibration, is_training_data, unse
 from passerby.evaluation.protocols import Protocol
 from passerby.evaluation.query_scores import check_average_precision
 from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
-from passerby.evaluation.thresholds import best_thresholds
+from passerby.evaluation.thresholds import best_thresholds, choose_decision
 
 __all__ = [
     "AttributeReport",
@@ -17,6 +17,7 @@ __all__ = [
     "best_thresholds",
     "calibrated",
     "check_average_precision",
+    "choose_decision",
     "evaluate",
     "evaluate_attributes",
     "evaluate_retrieval",

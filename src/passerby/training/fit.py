@@ -28,7 +28,7 @@ from passerby.embedding.model_location import MODEL_FOLDER
 from passerby.embedding.runtime_model import normalised, sigmoid
 from passerby.errors import InputError
 from passerby.evaluation.calibrate import calibrated
-from passerby.evaluation.thresholds import best_thresholds
+from passerby.evaluation.thresholds import choose_decision
 from passerby.files import write_text
 from passerby.models.model_file import save_model
 from passerby.models.person_model import PersonModel, outputs_of
@@ -289,8 +289,7 @@ class TrainingRun:
     def _decision(self, people: Embeddings | None) -> Decision:
         if people is None or people.crops.labels is None or "attributes" not in self.recipe.tasks:
             return Decision("group")
-        thresholds = best_thresholds(people.attributes, people.crops.labels)
-        return Decision("thresholds", tuple(thresholds.tolist()))
+        return choose_decision(people)
 
     def _provenance(self, seconds: float) -> dict[str, Any]:
         held_out = self.split.held_out
