@@ -15,7 +15,7 @@ from passerby.ranking.ranking import Ranking
 def rank(
     queries: Embeddings,
     gallery: Embeddings,
-    distance: Distance,
+    distance: Distance | None = None,
     *,
     top: int | None = None,
     within: float | None = None,
@@ -27,7 +27,7 @@ def rank(
 
     Args:
         queries, gallery: embedded with one model.
-        distance: between their crops.
+        distance: between their crops; the cosine distance of the embeddings if left out.
         top: keep the nearest so many; all if left out.
         within: keep the crops at most so far away; no limit if left out.
         progress: called with (queries done, all queries).
@@ -38,6 +38,7 @@ def rank(
     check_comparable(queries, gallery)
     if top is not None and top < 1:
         raise InputError(f"The nearest {top} crops cannot be shown: ask for at least 1.")
+    distance = distance or Distance(features="embedding")
     wanted, offered = distance.signatures(queries), distance.signatures(gallery)
     rows: list[NDArray[np.int64]] = []
     distances: list[NDArray[np.float32]] = []
