@@ -145,7 +145,7 @@ class TestEvaluate:
         assert [sets["rule"] for sets in found["answer_sets"]] == [
             "best F2",
             "recall 0.9",
-            "false matches 0.001",
+            "FMR 0.001",
             "gap",
         ]
 
@@ -270,14 +270,29 @@ class TestRank:
         lines = (tmp_path / "reid_test.txt").read_text().splitlines()
         assert broken.name not in [line.split(":")[0] for line in lines]
 
-    def test_the_same_name_twice(self, rank, toy_data: Path, tmp_path: Path) -> None:
+    def test_the_same_name_in_two_folders(self, rank, toy_data: Path, tmp_path: Path) -> None:
         crop = min((toy_data / "test").iterdir())
         for person in ("1", "2"):
             (tmp_path / "people" / person).mkdir(parents=True)
             shutil.copy(crop, tmp_path / "people" / person / "a.jpg")
-        result = rank(gallery=tmp_path / "people")
-        assert result.code == 2
-        assert "file name a.jpg twice" in result.err
+        assert rank("--top", 2, gallery=tmp_path / "people").code == 0
+        line = (tmp_path / "reid_test.txt").read_text().splitlines()[0]
+        assert line.endswith(": 1/a.jpg, 2/a.jpg")
+
+    def test_a_crop_is_no_answer_to_itself(self, rank, toy_data: Path, tmp_path: Path) -> None:
+        folder = toy_data / "test"
+        assert rank("--top", 1, queries=folder, gallery=folder).code == 0
+        for line in (tmp_path / "reid_test.txt").read_text().splitlines():
+            query, answer = line.split(": ")
+            assert query != answer
+
+    def test_a_dataset_has_queries_and_a_gallery(
+        self, rank, toy_data: Path, tmp_path: Path
+    ) -> None:
+        assert rank().code == 0
+        expected = (tmp_path / "reid_test.txt").read_text()
+        assert rank(queries=toy_data, gallery=toy_data).code == 0
+        assert (tmp_path / "reid_test.txt").read_text() == expected
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -9,6 +9,7 @@ The hand case: persons 1 and 2 ask from 0 and 20 on a line; person 9 is in no ga
     from 20        19   18   16   11   1    2
 """
 
+import itertools
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from passerby.evaluation.answer_sets import (
 )
 from passerby.ranking import Distance, blocks, rank
 
+NUMBERS = itertools.count()
+"""Every crop is a file of its own; a file is no answer to itself."""
+
 EUCLIDEAN = Distance(features="embedding", metric="euclidean")
 
 
@@ -37,7 +41,7 @@ def people(
     vectors = np.asarray(places, np.float32)
     vectors = vectors.reshape(len(vectors), -1 if vectors.size else 1)
     crops = Crops(
-        paths=tuple(Path(f"{i}.jpg") for i in range(len(vectors))),
+        paths=tuple(Path(f"{next(NUMBERS)}.jpg") for _ in range(len(vectors))),
         persons=None if persons is None else np.array(persons, np.int64),
         cameras=None if cameras is None else np.array(cameras, np.int64),
     )

@@ -199,7 +199,7 @@ def test_answer_sets_of_a_calibrated_distance() -> None:
     assert {rule: scores.threshold for rule, scores in named.items()} == {
         "best F2": 3,
         "recall 0.9": 3,
-        "false matches 0.001": 3,
+        "FMR 0.001": 3,
         "gap": None,
     }
     # within 3: from 0 rows 0 1, from 3 rows 0 1 2, from 15 rows 3 4

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from passerby.ranking import AnswerRule, Distance, Ranking, answers, blocks, ran
 
 EUCLIDEAN = Distance(features="embedding", metric="euclidean")
 
+NUMBERS = itertools.count()
+"""Every crop is a file of its own; a file is no answer to itself."""
+
 
 def people(vectors: np.ndarray, *, model: str = "m", schema: Schema = COURSE) -> Embeddings:
     count = len(vectors)
     return Embeddings(
-        Crops(paths=tuple(Path(f"{i}.jpg") for i in range(count))),
+        Crops(paths=tuple(Path(f"{next(NUMBERS)}.jpg") for _ in range(count))),
         vectors.astype(np.float32),
         np.zeros((count, len(schema)), np.float32),
         schema,

@@ -38,6 +38,7 @@ RESULTS = {
     "table2": [],
     "budget": 1.0,
     "missing": [],
+    "persons": 751,
 }
 
 
@@ -85,11 +86,13 @@ def test_every_deviation_is_named() -> None:
     short = {
         **RESULTS,
         "budget": 0.2,
+        "persons": 60,
         "missing": ["apr-0"],
         "table1": [attribute_row("course-attributes", 0, 0.5, backbone="lite", epochs=30)],
     }
     text = " ".join(deviations(short))
     for expected in (
+        "other data, of 60 persons",
         "--budget 0.2: every phase was shortened",
         "The backbone is lite, the report's a ResNet-50",
         "course-attributes: 30 epochs, the report's took 150",

@@ -20,7 +20,7 @@ def calibrate(
     from passerby.data.readers import read_crops
     from passerby.embedding import RuntimeModel, find_model, write_model_info
     from passerby.errors import InputError
-    from passerby.evaluation import calibrated, for_calibration
+    from passerby.evaluation import ENOUGH_PERSONS, calibrated, for_calibration
     from passerby.reporting.retrieval_tables import calibration_table
 
     if not model.is_dir():
@@ -32,9 +32,12 @@ def calibrate(
     distances = calibrated(people, runtime.info.tasks)
     plain = tuple(distance.model_dump(mode="json") for distance in distances)
     folder = find_model(model)
-    write_model_info(folder, runtime.info.model_copy(update={"distances": plain}))
+    found = {"distances": plain, "calibration_data": people.crops.fingerprint}
+    write_model_info(folder, runtime.info.model_copy(update=found))
     out.print(calibration_table(distances))
-    say(
-        f"{len(distances)} distances, calibrated on {len(people.crops.person_ids)} persons, "
-        f"written to {folder}."
-    )
+    persons = len(people.crops.person_ids)
+    if "attributes" in runtime.info.tasks and people.crops.labels is None:
+        say("Without attribute annotations there is no weighted distance.")
+    if persons < ENOUGH_PERSONS:
+        say(f"{persons} persons are few: rely on thresholds of {ENOUGH_PERSONS} or more.")
+    say(f"{len(distances)} distances, calibrated on {persons} persons, written to {folder}.")

@@ -96,7 +96,7 @@ def evaluate(
         for table in attribute_tables(found.attributes):
             out.print(table)
     if found.retrieval is not None:
-        for table in retrieval_tables(found.retrieval):
+        for table in retrieval_tables(found.retrieval, found.queries):
             out.print(table)
 
 
@@ -110,6 +110,8 @@ def _people(
     def embedded(name: str) -> "Embeddings":
         everyone = read_crops(data, name)
         crops = unseen(everyone, runtime.info)
+        if crops.fingerprint == runtime.info.calibration_data:
+            say("The distances were calibrated on these very persons: they look too good on them.")
         if not is_training_data(everyone, runtime.info):
             say(f"The model was not trained on a part of these data: all of {name} is scored.")
         with progress_bar("Embedding") as progress:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def rank(
-    queries: Annotated[Path, typer.Option(help="A folder of crops, one crop, or embeddings.")],
-    gallery: Annotated[Path, typer.Option(help="A folder of crops, or embeddings.")],
+    queries: Annotated[Path, typer.Option(help="One crop, a folder, a dataset, or embeddings.")],
+    gallery: Annotated[Path, typer.Option(help="A folder, a dataset, or embeddings.")],
     model: Annotated[str, typer.Option(help="A model file's folder, a run, or a Hub id.")],
     target: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path(
         "reid_test.txt"
@@ -58,9 +58,9 @@ def rank(
     check_writable(target)
     runtime = RuntimeModel.load(model)
     distance, calibration = choose_distance(runtime.info, features, metric, kind)
-    searched = _embedded(runtime, gallery, "Embedding the gallery", flip, skip_broken)
+    searched = _embedded(runtime, gallery, "gallery", flip, skip_broken)
     limit = rule.threshold(calibration, len(searched))
-    asked = _embedded(runtime, queries, "Embedding the queries", flip, skip_broken)
+    asked = _embedded(runtime, queries, "query", flip, skip_broken)
     with progress_bar("Ranking", "queries") as progress:
         ranking = answers(asked, searched, distance, rule, limit, progress=progress)
     write_text(target, ranking_text(ranking))
@@ -68,14 +68,15 @@ def rank(
     cut = "" if limit is None else f", at most {limit:.4g} away"
     say(
         f"Answer sets of {len(ranking)} queries written to {target}: "
-        f"{len(ranking.rows) / len(ranking):.1f} crops each ({distance.name}{cut}), {empty} empty."
+        f"{len(ranking.rows) / len(ranking):.1f} crops each on average ({distance.name}{cut}), "
+        f"{empty} empty."
     )
     if json:
-        print_json(ranking_json(ranking, distance, calibration))
+        print_json(ranking_json(ranking, distance, calibration, limit, runtime.info.name))
 
 
 def _embedded(
-    runtime: "RuntimeModel", source: Path, title: str, flip: bool, skip_broken: bool
+    runtime: "RuntimeModel", source: Path, part: str, flip: bool, skip_broken: bool
 ) -> "Embeddings":
     from passerby.data.readers import read_crops
     from passerby.embedding import is_embeddings, read_embeddings
@@ -89,8 +90,9 @@ def _embedded(
                 "crops again, or rank with the model that made it."
             )
         return stored
-    crops = read_crops(source)
-    with progress_bar(title) as progress:
+    # of a whole dataset its own queries and gallery
+    crops = read_crops(source, "train" if source.is_file() else part)
+    with progress_bar(f"Embedding ({part})") as progress:
         return runtime.embed(
             crops, flip=flip, on_broken=skip_or_stop(skip_broken), progress=progress
         )

@@ -1,6 +1,7 @@
 """The table of crops that everything reads."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,6 +67,15 @@ class Crops:
         )
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The file names, with those folders that tell files of the same name apart."""
+        names = tuple(path.name for path in self.paths)
+        if len(set(names)) == len(names):
+            return names
+        common = os.path.commonpath([path.parent for path in self.paths])
+        return tuple(path.relative_to(common).as_posix() for path in self.paths)
+
+    @property
     def fingerprint(self) -> str:
         """A hash of the file names and their persons: whether two tables are the same data."""
         persons = [""] * len(self) if self.persons is None else self.persons.tolist()
@@ -80,7 +90,9 @@ class Crops:
             InputError: there are none.
         """
         if self.persons is None:
-            raise InputError("These crops have no person ids: give a folder with annotations.")
+            raise InputError(
+                "These crops have no person ids: give one folder of crops per person, or a dataset."
+            )
         return self.persons
 
     @property

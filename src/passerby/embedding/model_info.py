@@ -61,6 +61,8 @@ class ModelInfo(_Strict):
         preprocessing: from pixels to input.
         decision: from probabilities to labels.
         distances: calibrated distances, the best first; read by `passerby.ranking`.
+        calibration_data: fingerprint of the crops that these were measured on, if they were
+            measured again after the training.
         architecture: what `PersonModel` is built from.
         training: provenance: recipe, data, persons, epochs, versions, machine.
     """
@@ -75,6 +77,7 @@ class ModelInfo(_Strict):
     preprocessing: Preprocessing
     decision: Decision = Decision()
     distances: tuple[dict[str, Any], ...] = ()
+    calibration_data: str = ""
     architecture: dict[str, Any]
     training: dict[str, Any] = {}
 

@@ -24,6 +24,7 @@ POINTS = 128
 """Points of a calibration along each of its two curves."""
 
 LEAST_PERSONS = 4
+ENOUGH_PERSONS = 50
 
 
 def calibrated(people: Embeddings, tasks: Sequence[Task]) -> tuple[CalibratedDistance, ...]:
@@ -112,7 +113,7 @@ def check_enough(crops: Crops) -> None:
             raise InputError(
                 f"There are {len(crops)} crops of {len(counts)} persons, too few to calibrate "
                 f"distances: give several crops of each of at least {LEAST_PERSONS} persons, and "
-                "of 50 for figures to rely on."
+                f"of {ENOUGH_PERSONS} for figures to rely on."
             )
 
 

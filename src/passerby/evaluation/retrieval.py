@@ -229,7 +229,7 @@ def _answers(
         ("best F2", calibration.threshold_for_f_beta(2, searched)),
         (f"recall {_RECALL:g}", calibration.threshold_for_recall(_RECALL)),
         (
-            f"false matches {_FALSE_MATCH_RATE:g}",
+            f"FMR {_FALSE_MATCH_RATE:g}",
             calibration.threshold_for_false_match_rate(_FALSE_MATCH_RATE),
         ),
     ]

@@ -23,6 +23,7 @@ def rank(
 ) -> Ranking:
     """Rank a gallery for each query, nearest first; of equally near crops the earlier row first.
 
+    A crop is no answer to itself: the query's own file is left out of the gallery.
     Only a block of distances is held at a time; the answer itself grows with `top` or `within`.
 
     Args:
@@ -42,9 +43,13 @@ def rank(
     wanted, offered = distance.signatures(queries), distance.signatures(gallery)
     rows: list[NDArray[np.int64]] = []
     distances: list[NDArray[np.float32]] = []
+    itself = {path: row for row, path in enumerate(gallery.crops.paths)}
     for start, block in closeness(wanted, offered):
-        for values, query in zip(block, wanted[start:], strict=False):
-            found = _nearest(to_distances(values, query), top, within)
+        for number, values in enumerate(block, start):
+            away = to_distances(values, wanted[number])
+            if (row := itself.get(queries.crops.paths[number])) is not None:
+                away[row] = np.inf
+            found = _nearest(away, top, within)
             rows.append(found[0])
             distances.append(found[1])
         if progress:
@@ -58,9 +63,8 @@ def rank(
 def _nearest(
     distances: NDArray[np.float32], top: int | None, within: float | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    rows = np.arange(len(distances))
-    if within is not None:
-        rows = np.flatnonzero(distances <= np.float64(within))
+    rows = np.flatnonzero(distances <= np.float64(np.inf if within is None else within))
+    rows = rows[np.isfinite(distances[rows])]
     if top is not None and top < len(rows):
         limit = np.partition(distances[rows], top - 1)[top - 1]
         rows = rows[distances[rows] <= limit]

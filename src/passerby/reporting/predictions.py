@@ -1,9 +1,5 @@
 """Predicted attributes as a table on screen and as an annotation file."""
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
-
 from rich.table import Table
 
 from passerby.data.annotations import annotation_csv
@@ -24,18 +20,10 @@ def prediction_csv(embeddings: Embeddings, decision: Decision) -> str:
     rows = sorted(
         (name, schema.decode(row, scores))
         for name, row, scores in zip(
-            _names(embeddings.crops.paths), labels, embeddings.attributes, strict=True
+            embeddings.crops.names, labels, embeddings.attributes, strict=True
         )
     )
     return annotation_csv(rows, schema.columns)
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    names = [path.name for path in paths]
-    if len(set(names)) == len(names):
-        return names
-    common = os.path.commonpath(paths)
-    return [path.relative_to(common).as_posix() for path in paths]
 
 
 def prediction_table(embeddings: Embeddings, decision: Decision) -> Table:

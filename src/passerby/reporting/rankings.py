@@ -14,12 +14,13 @@ def ranking_text(ranking: Ranking) -> str:
     """Return the course's `reid_test.txt`.
 
     One line for each query, sorted by file name: `000000.jpg: 003682.jpg, 015886.jpg`, nearest
-    first; a query without answers has its line, too.
+    first; a query without answers has its line, too. Files of the same name in different folders
+    are told apart by their folders.
 
     Raises:
-        InputError: two queries, or two gallery crops, have the same file name.
+        InputError: a file is among the queries, or in the gallery, twice.
     """
-    names, offered = _names(ranking.queries, "queries"), _names(ranking.gallery, "gallery")
+    names, offered = _names(ranking.queries, "query part"), _names(ranking.gallery, "gallery")
     lines = []
     for query in sorted(range(len(ranking)), key=names.__getitem__):
         answers = ", ".join(offered[row] for row in ranking[query][0])
@@ -28,9 +29,21 @@ def ranking_text(ranking: Ranking) -> str:
 
 
 def ranking_json(
-    ranking: Ranking, distance: Distance, calibration: Calibration | None
+    ranking: Ranking,
+    distance: Distance,
+    calibration: Calibration | None,
+    threshold: float | None,
+    model: str,
 ) -> dict[str, Any]:
-    """Return the answer sets with distances and, if calibrated, probabilities "same person"."""
+    """Return the answer sets with distances and, if calibrated, probabilities "same person".
+
+    Args:
+        ranking: the answer sets.
+        distance: that they were found with.
+        calibration: of the distance.
+        threshold: largest distance of an answer, if one was set.
+        model: name of the model.
+    """
     gallery = len(ranking.gallery)
     queries: dict[str, list[dict[str, Any]]] = {}
     for path, (rows, distances) in zip(ranking.queries.paths, ranking, strict=True):
@@ -43,16 +56,21 @@ def ranking_json(
             for answer, probability in zip(answers, said.tolist(), strict=True):
                 answer["probability"] = probability
         queries[str(path)] = answers
-    return {"distance": distance.name, "gallery": gallery, "queries": queries}
+    return {
+        "model": model,
+        "distance": distance.name,
+        "threshold": threshold,
+        "gallery": gallery,
+        "queries": queries,
+    }
 
 
-def _names(crops: Crops, what: str) -> list[str]:
-    names = [path.name for path in crops.paths]
+def _names(crops: Crops, what: str) -> tuple[str, ...]:
+    names = crops.names
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
-        where = [str(path) for path in crops.paths if path.name == name][:2]
         raise InputError(
-            f"The {what} have the file name {name} twice ({' and '.join(where)}), which the answer "
-            "file could not tell apart: rename one."
+            f"The {what} has the file {name} twice, which the answers could not tell apart: leave "
+            "one out."
         )
     return names

@@ -22,6 +22,7 @@ PUBLISHED_TABLE_2 = {
     "the report, weighted": {"top1": 0.78, "top5": 0.94, "map": 0.523},
 }
 
+_COURSE_PERSONS = 751
 _REPORT_BACKBONE = "resnet50"
 _DISTANCES = (
     ("attributes", "euclidean", "plain"),
@@ -141,6 +142,7 @@ def reproduce(
         "table1": rows[1],
         "table2": rows[2],
         "budget": plan.budget,
+        "persons": len(crops.person_ids),
         "missing": missing,
     }
 
@@ -156,6 +158,11 @@ def deviations(results: dict[str, Any]) -> list[str]:
         "on, the report's 600: the others of the 600 are kept back to estimate weights and "
         "thresholds on."
     )
+    if results["persons"] != _COURSE_PERSONS:
+        found.append(
+            f"These are other data, of {results['persons']} persons, than the report's: the "
+            "figures cannot be compared."
+        )
     if results["budget"] < 1:
         found.append(
             f"--budget {results['budget']:g}: every phase was shortened to that part of its epochs."

@@ -2,25 +2,36 @@
 
 from collections.abc import Iterator, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from passerby.embedding.embeddings import Embeddings
 from passerby.evaluation.retrieval import RetrievalReport
 from passerby.ranking.calibrated import CalibratedDistance
+from passerby.reporting.slices import slices
 
 _TITLES = {"top1": "top-1", "top5": "top-5", "top10": "top-10", "map": "mAP", "minp": "mINP"}
 _WORST = 5
 """So many slices are shown on screen; `--json` and `--report` have all."""
 
 
-def retrieval_tables(report: RetrievalReport) -> Iterator[Table | str]:
-    """Yield what `passerby evaluate` prints about re-identification."""
+def retrieval_tables(
+    report: RetrievalReport, queries: Embeddings | None = None
+) -> Iterator[Table | str]:
+    """Yield what `passerby evaluate` prints about re-identification.
+
+    Args:
+        report: the figures.
+        queries: that were scored; their schema puts attributes in words.
+    """
     yield _figures(report)
     if report.answer_sets:
         yield _answer_sets(report)
         yield (
-            "P, R, F2: precision, recall and F2, means over the queries, an empty set counts as 0; "
-            "found: queries with a right answer in their set; alarms: queries with an answer "
-            "though their person is not in the gallery."
+            "threshold: largest distance of an answer; P, R, F2: precision, recall and F2, means "
+            "over the queries, an empty set counts as 0; size: mean number of answers; empty: "
+            "queries without any; TPIR: queries with a right answer in their set; FPIR: queries "
+            "with an answer though their person is not in the gallery; FMR: false-match rate."
         )
     if report.reliability is not None:
         yield (
@@ -28,7 +39,7 @@ def retrieval_tables(report: RetrievalReport) -> Iterator[Table | str]:
             f"{report.reliability.error:.3f} among pairs said to match with 1 % or more."
         )
     if report.slices:
-        yield _worst_slices(report)
+        yield _worst_slices(report, queries)
     yield (
         f"Protocol {report.protocol}, cameras {report.cameras}: {report.queries:,} queries of "
         f"{report.persons:,} persons, {report.gallery:,} gallery crops; distance: "
@@ -56,20 +67,18 @@ def calibration_table(distances: Sequence[CalibratedDistance]) -> Table:
 
 
 def _figures(report: RetrievalReport) -> Table:
-    table = Table(title="re-identification with 95 % intervals over persons")
-    table.add_column("")
-    table.add_column("", justify="right")
+    table = Table(title="re-identification", show_header=False)
     for name, value in report.figures.items():
         low, high = report.intervals.get(name, (None, None))
-        interval = "" if low is None else f"  {low:.3f} – {high:.3f}"
-        table.add_row(_TITLES[name], f"{value:.3f}{interval}")
+        interval = "" if low is None else f"{low:.3f} – {high:.3f}"
+        table.add_row(_TITLES[name], f"{value:.3f}", interval)
     return table
 
 
 def _answer_sets(report: RetrievalReport) -> Table:
-    table = Table(title="answer sets")
+    table = Table(title="answer sets", box=SIMPLE_HEAD)
     table.add_column("rule", no_wrap=True)
-    for title in ("up to", "P", "R", "F2", "crops", "empty", "found", "alarms"):
+    for title in ("threshold", "P", "R", "F2", "size", "empty", "TPIR", "FPIR"):
         table.add_column(title, justify="right", no_wrap=True)
     for scores in report.answer_sets:
         table.add_row(
@@ -79,24 +88,26 @@ def _answer_sets(report: RetrievalReport) -> Table:
             f"{scores.recall:.3f}",
             f"{scores.f2:.3f}",
             f"{scores.size:.1f}",
-            f"{scores.empty:.1%}",
-            f"{scores.identified:.1%}",
-            f"{scores.false_alarms:.1%}",
+            f"{scores.empty:.0%}",
+            f"{scores.identified:.0%}",
+            f"{scores.false_alarms:.0%}",
         )
     return table
 
 
-def _worst_slices(report: RetrievalReport) -> Table:
-    both = {name: sides for name, sides in report.slices.items() if len(sides) == 2}
-    worst = sorted(both, key=lambda name: both[name]["with"]["map"] - both[name]["without"]["map"])
-    table = Table(title="who is found less well: persons with an attribute, and without it")
-    for title in ("attribute", "queries", "mAP with", "mAP without", "top-1 with", "top-1 without"):
-        table.add_column(title, justify="left" if title == "attribute" else "right")
-    for name in worst[:_WORST]:
-        has, lacks = both[name]["with"], both[name]["without"]
+def _worst_slices(report: RetrievalReport, queries: Embeddings | None) -> Table:
+    table = Table(title="who is found less well", box=SIMPLE_HEAD)
+    table.add_column("persons")
+    for title in ("mAP lower by", "queries with", "without", "top-1 with", "without"):
+        table.add_column(title, justify="right")
+    for row in slices(report, queries)[:_WORST]:
+        if row.worse is None or row.gap is None:
+            continue
+        has, lacks = row.sides["with"], row.sides["without"]
         table.add_row(
-            name,
-            f"{has['queries']}",
-            *(f"{value:.3f}" for key in ("map", "top1") for value in (has[key], lacks[key])),
+            row.worse + (" (few)" if row.few else ""),
+            f"{row.gap:.3f}",
+            *(f"{side['queries']:.0f}" for side in (has, lacks)),
+            *(f"{side['top1']:.3f}" for side in (has, lacks)),
         )
     return table

@@ -149,10 +149,12 @@ class TrainingRun:
         crops = self.split.train
         held_out = self.split.held_out
         left = 0 if held_out is None else len(held_out.person_ids)
+        kept = self.split.calibration
+        calibrated_on = "" if kept is None else f", {len(kept.person_ids)} for calibration"
         begun = f", {self.checkpoint.epochs} done" if self.checkpoint else ""
         return (
             f"{self.recipe.model.backbone} on {len(crops):,} crops of {len(crops.person_ids)} "
-            f"persons ({left} held out), {self.recipe.epochs} epochs{begun}; "
+            f"persons ({left} held out{calibrated_on}), {self.recipe.epochs} epochs{begun}; "
             f"{self.accelerator.device.type}, {self.precision}."
         )
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from passerby.data.crops import Crops
+from passerby.errors import InputError
 from passerby.evaluation.calibrate import check_enough
 from passerby.training.recipe import Recipe
 
@@ -32,6 +33,14 @@ class Split:
         fingerprint = crops.fingerprint
         crops = crops.of_persons(crops.person_ids)
         held_out = calibration = None
+        wanted = section.held_out_persons + section.calibration_persons
+        if wanted >= len(crops.person_ids):
+            raise InputError(
+                f"The recipe keeps {section.held_out_persons} persons for evaluation and "
+                f"{section.calibration_persons} for calibration, but there are "
+                f"{len(crops.person_ids)}: choose fewer with --set data.held_out_persons=N and "
+                "--set data.calibration_persons=N."
+            )
         if section.held_out_persons:
             crops, held_out = crops.split_persons(section.held_out_persons, section.seed)
         if section.calibration_persons:
