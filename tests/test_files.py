@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from passerby.errors import InputError
-from passerby.files import replacing, write_text
+from passerby.files import check_writable, replacing, write_text
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -72,3 +72,39 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     write_text(link, "new")
     assert link.is_symlink()
     assert (tmp_path / "real.txt").read_text() == "new"
+
+
+def test_a_folder_comes_back_if_its_successor_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "old").touch()
+
+    def fail(self: Path, other: Path) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), replacing(target) as draft:
+        draft.mkdir()
+        (draft / "new").touch()
+        monkeypatch.setattr(Path, "replace", fail)
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_link_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(InputError, match="is a link to itself"):
+        write_text(tmp_path / "loop", "x")
+    with pytest.raises(InputError, match="is a link to itself"):
+        check_writable(tmp_path / "loop")
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "file")
+    assert list((tmp_path / "new").iterdir()) == []
+    with pytest.raises(InputError, match="is a folder: give the name of a file"):
+        check_writable(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="a part of the path is a file"):
+        check_writable(tmp_path / "file" / "x")

@@ -38,7 +38,7 @@ def replacing(target: Path) -> Iterator[Path]:
     Raises:
         InputError: the place cannot be written to (full disk, no permission, ...).
     """
-    target = target.resolve()
+    target = _resolved(target)
     if target.exists() and not (target.is_file() or target.is_dir()):
         raise InputError(f"{target} is neither a file nor a folder: choose another place.")
     with explained(target):
@@ -48,11 +48,29 @@ def replacing(target: Path) -> Iterator[Path]:
         with explained(target):
             draft = workplace / target.name
             yield draft
-            if draft.is_dir() and target.is_dir():
-                target.rename(workplace / "previous")
-            draft.replace(target)
+            _put_in_place(draft, target, workplace / "previous")
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _put_in_place(draft: Path, target: Path, previous: Path) -> None:
+    """Rename the draft; a folder that it replaces comes back if that fails."""
+    replaced = draft.is_dir() and target.is_dir()
+    if replaced:
+        target.rename(previous)
+    try:
+        draft.replace(target)
+    except BaseException:
+        if replaced:
+            previous.rename(target)
+        raise
+
+
+def _resolved(target: Path) -> Path:
+    try:
+        return target.resolve()
+    except (OSError, RuntimeError):
+        raise InputError(f"{target} is a link to itself: choose another place.") from None
 
 
 def check_writable(target: Path) -> None:
@@ -61,7 +79,7 @@ def check_writable(target: Path) -> None:
     Raises:
         InputError: it cannot.
     """
-    target = target.resolve()
+    target = _resolved(target)
     if target.is_dir():
         raise InputError(f"{target} is a folder: give the name of a file.")
     with explained(target):

@@ -223,5 +223,5 @@ def test_attributes_that_are_no_numbers() -> None:
     attributes = crops.attributes.copy()
     attributes[5, 3] = np.nan  # person 2 is of the second half, on which is fitted first
     broken = people(crops.vectors, crops.crops.known_persons.tolist(), attributes=attributes)
-    with pytest.raises(InputError, match="not numbers"):
+    with pytest.raises(InputError, match="not between 0 and 1"):
         calibrated(broken, ("attributes", "identity"))

@@ -205,7 +205,7 @@ def test_values_that_are_no_numbers(features: str, wrong: float) -> None:
 @pytest.mark.parametrize("features", ["attributes", "logits", "both"])
 def test_probabilities_that_are_no_numbers(features: str) -> None:
     crops = people([[1.0]], attributes_of((np.nan, 1)))
-    with pytest.raises(InputError, match="Some embeddings are not numbers"):
+    with pytest.raises(InputError, match="Some attribute probabilities are not between 0 and 1"):
         Distance.model_validate({"features": features}).signatures(crops)
 
 

@@ -115,6 +115,7 @@ def test_numbers_are_finite(tmp_path: Path, override: str) -> None:
         ("loss.metric.kind=triplet", "loss.metric needs crops_per_person of at least 2"),
         ("crops_per_person=5", "crops_per_person must divide batch_size"),
         ("loss.attributes.weight=0", "all losses are left out"),
+        ("loss.identity.reweighting=true", "needs a weight of loss.identity and loss.attributes"),
     ],
 )
 def test_keys_that_do_not_fit_together(tmp_path: Path, override: str, message: str) -> None:

@@ -18,7 +18,9 @@ def embed(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out crops that cannot be decoded.")
     ] = False,
-    batch_size: Annotated[int, typer.Option(help="Crops that the model sees at once.")] = 64,
+    batch_size: Annotated[
+        int, typer.Option(help="Crops that the model sees at once.", min=1, max=65_536)
+    ] = 64,
 ) -> None:
     """Write embeddings and attributes of many crops; goes on after an interruption."""
     from passerby.data.readers import read_crops

@@ -10,6 +10,7 @@ from passerby.cli.distances import FEATURES, KIND, METRIC
 from passerby.cli.skipping import skip_or_stop
 
 if TYPE_CHECKING:
+    from passerby.data.crops import Crops
     from passerby.embedding import Embeddings, RuntimeModel
 
 
@@ -42,10 +43,11 @@ def rank(
     ] = False,
 ) -> None:
     """Find each query's person in a gallery: its answer set, nearest first, possibly empty."""
+    from passerby.data.crops import Crops
     from passerby.embedding import RuntimeModel
     from passerby.files import check_writable, write_text
     from passerby.ranking import AnswerRule, answers, choose_distance
-    from passerby.reporting.rankings import ranking_json, ranking_text
+    from passerby.reporting.rankings import check_names, ranking_json, ranking_text
 
     rule = AnswerRule.chosen(
         beta=beta,
@@ -55,12 +57,18 @@ def rank(
         top=top,
         gap=gap,
     )
+    paths = {"query": queries, "gallery": gallery}
     check_writable(target)
     runtime = RuntimeModel.load(model)
     distance, calibration = choose_distance(runtime.info, features, metric, kind)
-    searched = _embedded(runtime, gallery, "gallery", flip, skip_broken)
-    limit = rule.threshold(calibration, len(searched))
-    asked = _embedded(runtime, queries, "query", flip, skip_broken)
+    # all that can be wrong is looked at before the long work
+    sources = {part: _read(runtime, path, part) for part, path in paths.items()}
+    for part, source in sources.items():
+        check_names(source if isinstance(source, Crops) else source.crops, part)
+    limit = rule.threshold(calibration, len(sources["gallery"]))
+    asked, searched = (
+        _embedded(runtime, sources[part], part, flip, skip_broken) for part in ("query", "gallery")
+    )
     with progress_bar("Ranking", "queries") as progress:
         ranking = answers(asked, searched, distance, rule, limit, progress=progress)
     write_text(target, ranking_text(ranking))
@@ -75,24 +83,35 @@ def rank(
         print_json(ranking_json(ranking, distance, calibration, limit, runtime.info.name))
 
 
-def _embedded(
-    runtime: "RuntimeModel", source: Path, part: str, flip: bool, skip_broken: bool
-) -> "Embeddings":
+def _read(runtime: "RuntimeModel", source: Path, part: str) -> "Crops | Embeddings":
     from passerby.data.readers import read_crops
     from passerby.embedding import is_embeddings, read_embeddings
     from passerby.errors import InputError
 
-    if is_embeddings(source):
-        stored = read_embeddings(source)
-        if stored.model != runtime.info.fingerprint:
-            raise InputError(
-                f"{source} was embedded with another model than {runtime.info.name}: embed its "
-                "crops again, or rank with the model that made it."
-            )
-        return stored
-    # of a whole dataset its own queries and gallery
-    crops = read_crops(source, "train" if source.is_file() else part)
+    if not is_embeddings(source):
+        # of a whole dataset its own queries and gallery
+        return read_crops(source, "train" if source.is_file() else part)
+    stored = read_embeddings(source)
+    if stored.model != runtime.info.fingerprint:
+        raise InputError(
+            f"{source} was embedded with another model than {runtime.info.name}: embed its crops "
+            "again, or rank with the model that made it."
+        )
+    return stored
+
+
+def _embedded(
+    runtime: "RuntimeModel",
+    source: "Crops | Embeddings",
+    part: str,
+    flip: bool,
+    skip_broken: bool,
+) -> "Embeddings":
+    from passerby.embedding import Embeddings
+
+    if isinstance(source, Embeddings):
+        return source
     with progress_bar(f"Embedding ({part})") as progress:
         return runtime.embed(
-            crops, flip=flip, on_broken=skip_or_stop(skip_broken), progress=progress
+            source, flip=flip, on_broken=skip_or_stop(skip_broken), progress=progress
         )

@@ -45,7 +45,7 @@ def reproduce(
     require("train", "torch")
     from passerby.cli.train import train_with_progress
     from passerby.files import check_writable, write_json, write_text
-    from passerby.reporting.reproduction import Plan
+    from passerby.reporting.reproduction import Plan, planned_runs
     from passerby.reporting.reproduction import reproduce as reproduce_tables
     from passerby.reporting.reproduction_page import reproduction_html, reproduction_markdown
     from passerby.training import load_recipe
@@ -53,7 +53,7 @@ def reproduce(
     plan = Plan(
         data=data,
         runs=runs or target / "runs",
-        splits=tuple(splits or (0,)),
+        splits=tuple(dict.fromkeys(splits or (0,))),
         cpu=cpu,
         weights=weights,
         budget=budget,
@@ -61,7 +61,12 @@ def reproduce(
         train=not no_training,
     )
     page = target / "reproduction.md"
-    check_writable(page)
+    for name in ("reproduction.json", "reproduction.html", page.name):
+        check_writable(target / name)
+    # a recipe that does not fit would otherwise be found after hours
+    for split in plan.splits:
+        for run in planned_runs(plan, split):
+            load_recipe(run.recipe, list(run.overrides))
 
     def train(run: "PlannedRun") -> None:
         recipe = load_recipe(run.recipe, list(run.overrides)).shortened(plan.budget)

@@ -80,7 +80,7 @@ class Crops:
         """A hash of the file names and their persons: whether two tables are the same data."""
         persons = [""] * len(self) if self.persons is None else self.persons.tolist()
         rows = sorted(f"{path.name}:{p}" for path, p in zip(self.paths, persons, strict=True))
-        return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+        return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogateescape")).hexdigest()
 
     @property
     def known_persons(self) -> NDArray[np.int64]:

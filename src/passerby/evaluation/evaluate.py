@@ -12,7 +12,7 @@ from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
 from passerby.evaluation.attributes import AttributeReport, evaluate_attributes
 from passerby.evaluation.protocols import Protocol, check_cameras
-from passerby.evaluation.query_scores import AveragePrecision
+from passerby.evaluation.query_scores import AveragePrecision, check_average_precision
 from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
 from passerby.ranking.calibration import Calibration
 from passerby.ranking.distance import Distance
@@ -68,6 +68,7 @@ def evaluate(
     Raises:
         InputError: there are neither labels nor person ids, or as the parts raise.
     """
+    average_precision = check_average_precision(average_precision)
     if isinstance(protocol, str):
         protocol = Protocol.named(protocol)
     labelled = people if gallery is None else gallery

@@ -9,6 +9,9 @@ from passerby.ranking.calibration import Calibration
 
 Rule = Literal["beta", "recall", "false_match_rate", "threshold", "top", "gap"]
 
+_LARGEST = 2**53
+"""Of the whole numbers that a float can tell apart."""
+
 
 @dataclass(frozen=True)
 class AnswerRule:
@@ -42,6 +45,7 @@ class AnswerRule:
         if not given:
             return cls()
         name, value = given[0]
+        value = min(value, _LARGEST)
         if math.isnan(value):
             raise InputError(f"--{name.replace('_', '-')} is not a number: give one.")
         return cls(name, float(value))  # type: ignore[arg-type]

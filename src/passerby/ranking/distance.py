@@ -112,10 +112,18 @@ def columns(embeddings: Embeddings, features: Features) -> NDArray[np.float32]:
     Raises:
         InputError: a value is not a number.
     """
+    if features != "embedding" and not _are_probabilities(embeddings.attributes):
+        raise InputError(
+            "Some attribute probabilities are not between 0 and 1: embed these crops again."
+        )
     values = _columns(embeddings, features)
     if not np.isfinite(values).all():
         raise InputError("Some embeddings are not numbers: embed these crops again.")
     return values
+
+
+def _are_probabilities(values: NDArray[np.float32]) -> bool:
+    return bool(((values >= 0) & (values <= 1)).all())
 
 
 def _columns(embeddings: Embeddings, features: Features) -> NDArray[np.float32]:

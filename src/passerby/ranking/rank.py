@@ -37,6 +37,8 @@ def rank(
         InputError: the two cannot be compared, one is empty, or a value is not a number.
     """
     check_comparable(queries, gallery)
+    if within is not None and np.isnan(within):
+        raise InputError("The largest distance of an answer is not a number: give one.")
     if top is not None and top < 1:
         raise InputError(f"The nearest {top} crops cannot be shown: ask for at least 1.")
     distance = distance or Distance(features="embedding")

@@ -18,9 +18,12 @@ def ranking_text(ranking: Ranking) -> str:
     are told apart by their folders.
 
     Raises:
-        InputError: a file is among the queries, or in the gallery, twice.
+        InputError: as `check_names`.
     """
-    names, offered = _names(ranking.queries, "query part"), _names(ranking.gallery, "gallery")
+    names, offered = (
+        check_names(ranking.queries, "query part"),
+        check_names(ranking.gallery, "gallery"),
+    )
     lines = []
     for query in sorted(range(len(ranking)), key=names.__getitem__):
         answers = ", ".join(offered[row] for row in ranking[query][0])
@@ -65,8 +68,23 @@ def ranking_json(
     }
 
 
-def _names(crops: Crops, what: str) -> tuple[str, ...]:
+def check_names(crops: Crops, what: str) -> tuple[str, ...]:
+    """Return the names that crops have in the answer file.
+
+    Args:
+        crops: queries or gallery.
+        what: which of them, for the error.
+
+    Raises:
+        InputError: a file is there twice, or a name would be read as several.
+    """
     names = crops.names
+    for name in names:
+        if len(name.splitlines()) > 1 or ", " in name or ": " in name:
+            raise InputError(
+                f"The {what} has the file name {name!r}, which the answer file could not tell from "
+                "several: rename it."
+            )
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise InputError(

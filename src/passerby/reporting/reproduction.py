@@ -10,7 +10,7 @@ from passerby.data.readers import read_crops
 from passerby.embedding import Decision, Embeddings, RuntimeModel
 from passerby.embedding.model_info import ModelInfo
 from passerby.errors import InputError
-from passerby.evaluation import Protocol, evaluate, unseen
+from passerby.evaluation import Protocol, evaluate, is_training_data, unseen
 from passerby.ranking import choose_distance
 
 PUBLISHED_TABLE_1 = {
@@ -120,6 +120,8 @@ def reproduce(
     rows: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
     missing = []
     crops = read_crops(plan.data)
+    if crops.labels is None:
+        raise InputError(f"{plan.data} has no attribute annotations: give an annotated dataset.")
     for split in plan.splits:
         for run in planned_runs(plan, split):
             if plan.train:
@@ -129,6 +131,11 @@ def reproduce(
                 continue
             say(f"Scoring {run.folder.name}")
             model = RuntimeModel.load(run.folder)
+            if not is_training_data(crops, model.info):
+                raise InputError(
+                    f"{run.folder} was trained on other data than {plan.data}: give the same data, "
+                    "or another folder with --runs."
+                )
             people = model.embed(unseen(crops, model.info))
             score = _attribute_rows if run.table == 1 else _retrieval_rows
             rows[run.table] += [

@@ -189,6 +189,15 @@ class Recipe(_Section):
     def _check(self) -> Self:
         if self.loss.metric.kind != "none" and self.crops_per_person < 2:
             raise ValueError("loss.metric needs crops_per_person of at least 2")
+        if self.loss.metric.kind != "none" and self.batch_size < 2 * self.crops_per_person:
+            raise ValueError("loss.metric needs at least two persons in a batch")
+        learns_attributes = self.loss.attributes.weight > 0
+        if self.loss.metric.vectors == "logits" and not learns_attributes:
+            raise ValueError("loss.metric.vectors are logits, so loss.attributes needs a weight")
+        if self.loss.identity.reweighting and not (learns_attributes and self.loss.identity.weight):
+            raise ValueError(
+                "loss.identity.reweighting needs a weight of loss.identity and loss.attributes"
+            )
         if self.crops_per_person and self.batch_size % self.crops_per_person:
             raise ValueError("crops_per_person must divide batch_size")
         if not self.tasks:
