@@ -247,7 +247,7 @@ def test_the_block_size_has_no_influence(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_VALUES", 128)
+    monkeypatch.setattr(blocks, "BLOCK_VALUES", 4)
     monkeypatch.setattr(blocks, "_TILE_ROWS", 2)
     seen: list[tuple[int, int]] = []
     scores_of(

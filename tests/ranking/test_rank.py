@@ -89,7 +89,7 @@ def test_the_block_size_has_no_influence(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_progress_ends_with_all_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
-    monkeypatch.setattr(blocks, "BLOCK_VALUES", 128)
+    monkeypatch.setattr(blocks, "BLOCK_VALUES", 8)
     monkeypatch.setattr(blocks, "_TILE_ROWS", 2)
     rank(
         people(np.zeros((5, 1))),

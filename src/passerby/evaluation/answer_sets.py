@@ -89,12 +89,12 @@ def score_answer_sets(
     """
     check_comparable(queries, gallery)
     answers = RightAnswers(queries.crops, gallery.crops, leave_out_same_camera)
-    wanted, offered = distance.signatures(queries), answers.kept(distance.signatures(gallery))
+    wanted, offered = distance.signatures(queries), distance.signatures(gallery)
     limits = np.array([threshold for _, threshold in thresholds])
     edges = np.zeros(1) if edges is None else edges
     tally = _Tally([], [], [], [])
     same, everything = np.zeros(len(edges) + 1, np.int64), np.zeros(len(edges) + 1, np.int64)
-    for start, block in closeness(wanted, offered):
+    for start, block in closeness(wanted, offered, answers.junk):
         for query, values in enumerate(block, start):
             right, ignored = answers.of(query)
             if not len(right):

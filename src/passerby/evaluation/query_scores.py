@@ -95,7 +95,7 @@ def score_queries(
     check_comparable(queries, gallery)
     persons = queries.crops.known_persons
     answers = RightAnswers(queries.crops, gallery.crops, leave_out_same_camera)
-    wanted, signatures = distance.signatures(queries), answers.kept(distance.signatures(gallery))
+    wanted, signatures = distance.signatures(queries), distance.signatures(gallery)
     scores = QueryScores(
         persons=persons,
         right=np.zeros(len(persons), np.int64),
@@ -103,7 +103,7 @@ def score_queries(
         ap=np.full(len(persons), np.nan),
         inp=np.full(len(persons), np.nan),
     )
-    for start, block in closeness(wanted, signatures):
+    for start, block in closeness(wanted, signatures, answers.junk):
         for query, values in enumerate(block, start):
             right, ignored = answers.of(query)
             values[ignored] = np.inf

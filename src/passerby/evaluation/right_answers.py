@@ -8,9 +8,12 @@ from passerby.errors import InputError
 
 
 class RightAnswers:
-    """The right answers to each query, as rows of the gallery without its junk.
+    """The right answers to each query, as rows of the gallery.
 
-    Distractors are never right, neither as answers nor as queries.
+    Distractors and junk are never right, neither as answers nor as queries.
+
+    Attributes:
+        junk: crops of the gallery that never count, bool, shape (G,).
     """
 
     def __init__(self, queries: Crops, gallery: Crops, leave_out_same_camera: bool) -> None:
@@ -24,9 +27,8 @@ class RightAnswers:
             InputError: person or camera ids are missing.
         """
         self._persons = queries.known_persons
-        real = gallery.known_persons != JUNK
-        self._kept = None if real.all() else np.flatnonzero(real)
-        offered = gallery.known_persons[real]
+        offered = gallery.known_persons
+        self.junk = offered == JUNK
         self._order = np.argsort(offered, kind="stable")
         self._starts = np.searchsorted(offered[self._order], self._persons, side="left")
         self._ends = np.searchsorted(offered[self._order], self._persons, side="right")
@@ -39,11 +41,7 @@ class RightAnswers:
                     "These crops have no cameras, so matches within a camera cannot be left out: "
                     "evaluate with --cameras ignored."
                 )
-            self._cameras = queries.cameras, gallery.cameras[real]
-
-    def kept(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the rows of the gallery that are not junk; `values` itself if there is none."""
-        return values if self._kept is None else values[self._kept]
+            self._cameras = queries.cameras, gallery.cameras
 
     def of(self, query: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the rows of a query's right answers, and of the crops that do not count."""

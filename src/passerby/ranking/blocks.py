@@ -37,45 +37,46 @@ def check_comparable(queries: Embeddings, gallery: Embeddings) -> None:
 
 
 def closeness(
-    queries: NDArray[np.float32], gallery: NDArray[np.float32]
+    queries: NDArray[np.float32],
+    gallery: NDArray[np.float32],
+    ignored: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield |g|² − 2 q·g for a block of queries and the whole gallery: it orders like distances.
 
     Equal crops get equal values, wherever they stand: matrix products round the last rows and
-    columns differently, so both are padded to whole tiles.
+    columns differently, so both are padded to whole tiles. The gallery itself is not copied.
 
     Args:
         queries: signatures, float32, shape (Q, S).
         gallery: signatures, float32, shape (G, S).
+        ignored: gallery crops that do not count, shape (G,); they are infinitely far.
 
     Yields:
         The block's first query, and float32 of shape (queries, G), overwritten by the next block.
     """
     count = len(gallery)
-    columns = _with_squares(gallery)
-    rows = np.zeros((_whole(len(queries), _TILE_ROWS), columns.shape[1]), np.float32)
-    rows[: len(queries), :-1] = queries
-    rows[:, -1] = 1
-    size = min(len(rows), _whole(BLOCK_VALUES // len(columns), _TILE_ROWS))
-    block = np.empty((size, len(columns)), np.float32)
+    whole = count - count % _TILE_COLUMNS
+    last = np.zeros((_TILE_COLUMNS, gallery.shape[1]), np.float32)
+    last[: count - whole] = gallery[whole:]
+    squares = np.einsum("gs,gs->g", gallery, gallery)
+    if ignored is not None:
+        squares[ignored] = np.inf
+    rows = np.zeros((_whole(len(queries), _TILE_ROWS), queries.shape[1]), np.float32)
+    rows[: len(queries)] = -2 * queries
+    size = min(len(rows), _whole(BLOCK_VALUES // max(1, count), _TILE_ROWS))
+    block = np.empty((size, count), np.float32)
     for start in range(0, len(queries), size):
         part = rows[start : start + size]
-        values = np.matmul(part, columns.T, out=block[: len(part)])
-        yield start, values[: len(queries) - start, :count]
+        values = block[: len(part)]
+        np.matmul(part, gallery[:whole].T, out=values[:, :whole])
+        values[:, whole:] = np.matmul(part, last.T)[:, : count - whole]
+        values += squares
+        yield start, values[: len(queries) - start]
 
 
 def to_distances(closeness: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn one query's values of `closeness` into Euclidean distances."""
     return np.sqrt(np.maximum(closeness + np.dot(query, query), 0))
-
-
-def _with_squares(gallery: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return −2 g with |g|² as one more column, so that one product gives the whole sum."""
-    count = len(gallery)
-    columns = np.zeros((_whole(count, _TILE_COLUMNS), gallery.shape[1] + 1), np.float32)
-    np.multiply(gallery, -2, out=columns[:count, :-1])
-    np.einsum("gs,gs->g", gallery, gallery, out=columns[:count, -1])
-    return columns
 
 
 def _whole(count: int, tile: int) -> int:

@@ -21,6 +21,10 @@ _SURE = 1e-6
 """Probabilities nearer to 0 or 1 count as this far from it when they are turned into logits."""
 
 
+_ROUNDING = 1e-6
+"""Vectors whose length is 1 but for this much are not copied to scale them."""
+
+_FINITE = float(np.finfo(np.float32).max)
 _LARGEST = 1e15
 """Squares of larger values have no place in float32."""
 
@@ -84,7 +88,7 @@ class Distance(BaseModel):
             values = values * transform if transform.ndim == 1 else values @ transform
         if self.metric == "cosine":
             values = _unit(values)
-        if not (np.abs(values) < _LARGEST).all():
+        if not _within(values, -_LARGEST, _LARGEST):
             raise InputError(
                 f"The distance {self.name} gives values that cannot be compared: its weights are "
                 "damaged; calibrate the model again."
@@ -117,13 +121,18 @@ def columns(embeddings: Embeddings, features: Features) -> NDArray[np.float32]:
             "Some attribute probabilities are not between 0 and 1: embed these crops again."
         )
     values = _columns(embeddings, features)
-    if not np.isfinite(values).all():
+    if not _within(values, -_FINITE, _FINITE):
         raise InputError("Some embeddings are not numbers: embed these crops again.")
     return values
 
 
 def _are_probabilities(values: NDArray[np.float32]) -> bool:
-    return bool(((values >= 0) & (values <= 1)).all())
+    return _within(values, 0, 1)
+
+
+def _within(values: NDArray[np.float32], low: float, high: float) -> bool:
+    """Tell whether all values, NaN none of them, lie within bounds, without a copy of them."""
+    return not values.size or bool(low <= values.min() and values.max() <= high)
 
 
 def _columns(embeddings: Embeddings, features: Features) -> NDArray[np.float32]:
@@ -141,6 +150,7 @@ def _columns(embeddings: Embeddings, features: Features) -> NDArray[np.float32]:
 
 def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
     # in float64, where squares of tiny values do not vanish
-    lengths = np.linalg.norm(values.astype(np.float64), axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = (values / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return scaled
+    lengths = np.sqrt(np.einsum("ns,ns->n", values, values, dtype=np.float64))
+    if np.abs(lengths - 1).max(initial=0) < _ROUNDING:
+        return values
+    return (values / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)

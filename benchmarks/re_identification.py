@@ -1,6 +1,6 @@
 """Re-identification of finished runs on the course's data, and the time that `rank` takes.
 
-    python benchmarks/reid.py --data DATA [--runs RUN ...] [--rank RUN] [--out docs/results]
+    python benchmarks/re_identification.py --data DATA [--runs RUN ...] [--rank RUN] [--out DIR]
 
 Each run is scored on the persons that it held out, with every distance that it carries: protocol
 "course" with all cameras and with matches within a camera left out, over several draws of the
@@ -25,7 +25,7 @@ from passerby.evaluation import Protocol, evaluate, unseen
 from passerby.files import write_json, write_text
 from passerby.ranking import calibrated_distances
 
-COMMAND = "python benchmarks/reid.py --data DATA --runs RUN ... --rank RUN"
+COMMAND = "python benchmarks/re_identification.py --data DATA --runs RUN ... --rank RUN"
 FIGURES = ("top1", "top5", "top10", "map", "minp")
 
 
