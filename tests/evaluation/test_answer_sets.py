@@ -234,6 +234,7 @@ def test_a_larger_threshold_only_adds_answers(seed: int) -> None:
 def test_the_block_size_has_no_influence(monkeypatch: pytest.MonkeyPatch) -> None:
     expected, pairs = scored(QUERIES, GALLERY, [1, 2, 9], edges=[1, 4])
     monkeypatch.setattr(blocks, "_TILE_ROWS", 1)
+    monkeypatch.setattr(blocks, "_LEAST_ROWS", 1)
     for size in (1, 64, 128, 192):
         monkeypatch.setattr(blocks, "BLOCK_VALUES", size)
         found, again = scored(QUERIES, GALLERY, [1, 2, 9], edges=[1, 4])

@@ -241,6 +241,7 @@ def test_the_block_size_has_no_influence(monkeypatch: pytest.MonkeyPatch) -> Non
     queries, gallery = everyone.of_rows(np.arange(20)), everyone.of_rows(np.arange(20, 60))
     expected = np.array(slow(queries, gallery, True))
     monkeypatch.setattr(blocks, "_TILE_ROWS", 1)
+    monkeypatch.setattr(blocks, "_LEAST_ROWS", 1)
     for size in (1, 64, 127, 128, 640, 10_000):
         monkeypatch.setattr(blocks, "BLOCK_VALUES", size)
         assert np.array(listed(queries, gallery, True)) == pytest.approx(expected, nan_ok=True)
@@ -249,6 +250,7 @@ def test_the_block_size_has_no_influence(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 4)
     monkeypatch.setattr(blocks, "_TILE_ROWS", 2)
+    monkeypatch.setattr(blocks, "_LEAST_ROWS", 1)
     seen: list[tuple[int, int]] = []
     scores_of(
         people([0, 1, 2], [1, 1, 1]),

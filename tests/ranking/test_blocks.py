@@ -44,6 +44,7 @@ def test_blocks_of_any_size_say_the_same(seed: int, monkeypatch: pytest.MonkeyPa
     asked, offered = generator.integers(1, 9, 2).tolist()
     rows = int(generator.integers(1, 4))
     monkeypatch.setattr(blocks, "_TILE_ROWS", rows)
+    monkeypatch.setattr(blocks, "_LEAST_ROWS", 1)
     monkeypatch.setattr(blocks, "BLOCK_VALUES", int(generator.integers(1, 400)))
     queries, gallery = vectors(seed, asked), vectors(seed + 1, offered)
     found, next_start = [], 0

@@ -79,6 +79,7 @@ def test_against_a_stable_sort(seed: int, top: int | None, within: float | None)
 
 def test_the_block_size_has_no_influence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "_TILE_ROWS", 1)
+    monkeypatch.setattr(blocks, "_LEAST_ROWS", 1)
     for seed in range(30):
         queries, gallery = random_case(seed)
         expected = slow(queries, gallery)
@@ -91,6 +92,7 @@ def test_progress_ends_with_all_queries(monkeypatch: pytest.MonkeyPatch) -> None
     seen: list[tuple[int, int]] = []
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 8)
     monkeypatch.setattr(blocks, "_TILE_ROWS", 2)
+    monkeypatch.setattr(blocks, "_LEAST_ROWS", 1)
     rank(
         people(np.zeros((5, 1))),
         people(np.zeros((4, 1))),

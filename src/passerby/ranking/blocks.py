@@ -9,7 +9,10 @@ from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
 
 BLOCK_VALUES = 16_000_000
-"""Distances held at once, 64 MB of float32, as long as 32 queries fit into it."""
+"""Distances held at once, 64 MB of float32, as long as enough queries fit into it."""
+
+_LEAST_ROWS = 128
+"""With fewer queries at once the matrix product reads the gallery too often to be fast."""
 
 _TILE_ROWS, _TILE_COLUMNS = 32, 64
 """Whole tiles of the matrix product, for all that BLAS libraries use."""
@@ -63,7 +66,8 @@ def closeness(
         squares[ignored] = np.inf
     rows = np.zeros((_whole(len(queries), _TILE_ROWS), queries.shape[1]), np.float32)
     rows[: len(queries)] = -2 * queries
-    size = min(len(rows), _whole(BLOCK_VALUES // max(1, count), _TILE_ROWS))
+    size = _whole(BLOCK_VALUES // max(1, count), _TILE_ROWS)
+    size = min(len(rows), max(size, _LEAST_ROWS))
     block = np.empty((size, count), np.float32)
     for start in range(0, len(queries), size):
         part = rows[start : start + size]
