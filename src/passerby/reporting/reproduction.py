@@ -10,7 +10,13 @@ from passerby.data.readers import read_crops
 from passerby.embedding import Decision, Embeddings, RuntimeModel
 from passerby.embedding.model_info import ModelInfo
 from passerby.errors import InputError
-from passerby.evaluation import Protocol, evaluate, is_training_data, unseen
+from passerby.evaluation import (
+    Protocol,
+    evaluate_attributes,
+    evaluate_retrieval,
+    is_training_data,
+    unseen,
+)
 from passerby.ranking import choose_distance
 
 PUBLISHED_TABLE_1 = {
@@ -200,8 +206,7 @@ def deviations(results: dict[str, Any]) -> list[str]:
 
 
 def _attribute_rows(people: Embeddings, info: ModelInfo, split: int) -> Iterator[dict[str, Any]]:
-    report = evaluate(people, decision=Decision("fixed")).attributes
-    assert report is not None
+    report = evaluate_attributes(people, Decision("fixed"))
     yield {"rule": "fixed 0.5, as in the report", **report.to_json()}
 
 
@@ -209,10 +214,14 @@ def _retrieval_rows(people: Embeddings, info: ModelInfo, split: int) -> Iterator
     distances = _DISTANCES if info.name.startswith("course") else (_EMBEDDING,)
     for features, metric, kind in distances:
         distance, calibration = choose_distance(info, features, metric, kind)
-        protocol = Protocol.named("course", seed=split)
-        report = evaluate(people, protocol=protocol, distance=distance, calibration=calibration)
-        assert report.retrieval is not None
-        yield report.retrieval.to_json()
+        queries, gallery = Protocol.named("course", seed=split).split(people.crops)
+        yield evaluate_retrieval(
+            people.of_rows(queries),
+            people.of_rows(gallery),
+            distance,
+            calibration,
+            protocol="course",
+        ).to_json()
 
 
 def _provenance(info: ModelInfo, crops: Crops) -> dict[str, Any]:
