@@ -212,7 +212,10 @@ def test_too_few_crops_for_a_batch(toy_data: Path, tmp_path: Path) -> None:
 
 
 def test_too_few_persons(toy_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Cannot hold out 24 of 24 persons"):
+    with pytest.raises(
+        InputError,
+        match="keeps 24 persons for evaluation and 0 .* but there are 24: choose fewer with --set",
+    ):
         train(small("data.held_out_persons=24"), toy_data, tmp_path / "run")
 
 

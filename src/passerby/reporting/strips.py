@@ -11,7 +11,6 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from passerby.data.crops import JUNK
 from passerby.data.decoding import decode, resize
 from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
@@ -182,15 +181,14 @@ def _verdicts(
     ranking: Ranking, *, leave_out_same_camera: bool
 ) -> list[Sequence[tuple[Verdict, int | None]]]:
     """Return for each query what its answers are, and their ranks among those that count."""
-    real = np.flatnonzero(ranking.gallery.known_persons != JUNK)
     answers = RightAnswers(ranking.queries, ranking.gallery, leave_out_same_camera)
     verdicts: list[Sequence[tuple[Verdict, int | None]]] = []
     for query, (rows, _) in enumerate(ranking):
-        right, ignored = (real[places] for places in answers.of(query))
+        right, ignored = answers.of(query)
         names = np.full(len(rows), "wrong", "U11")
         names[np.isin(rows, right)] = "right"
         names[np.isin(rows, ignored)] = "same camera"
-        names[~np.isin(rows, real)] = "junk"
+        names[answers.junk[rows]] = "junk"
         counts = np.isin(names, ("right", "wrong"))
         ranks = np.cumsum(counts).tolist()
         verdicts.append(
