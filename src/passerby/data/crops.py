@@ -96,6 +96,20 @@ class Crops:
         return self.persons
 
     @property
+    def known_cameras(self) -> NDArray[np.int64]:
+        """The camera id of each crop.
+
+        Raises:
+            InputError: there are none.
+        """
+        if self.cameras is None:
+            raise InputError(
+                "These crops have no cameras, so matches within a camera cannot be left out: "
+                "evaluate with --cameras ignored."
+            )
+        return self.cameras
+
+    @property
     def person_ids(self) -> NDArray[np.int64]:
         """The ids of the real persons, ascending; distractors and junk are not among them."""
         return np.unique(self.known_persons[self.known_persons > DISTRACTOR])

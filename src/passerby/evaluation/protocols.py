@@ -97,12 +97,7 @@ def check_cameras(*parts: Crops) -> None:
     Raises:
         InputError: there are none, or there is one only, so that nothing would count.
     """
-    if any(part.cameras is None for part in parts):
-        raise InputError(
-            "These crops have no cameras, so matches within a camera cannot be left out: "
-            "evaluate with --cameras ignored."
-        )
-    if len(np.unique(np.concatenate([part.cameras for part in parts]))) < 2:  # type: ignore[misc]
+    if len(np.unique(np.concatenate([part.known_cameras for part in parts]))) < 2:
         raise InputError(
             "All crops are of one camera, so leaving out matches within a camera leaves nothing: "
             "evaluate with --cameras ignored."

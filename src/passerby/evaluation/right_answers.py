@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.data.crops import DISTRACTOR, JUNK, Crops
-from passerby.errors import InputError
 
 
 class RightAnswers:
@@ -36,12 +35,7 @@ class RightAnswers:
         self._ends[nobody] = self._starts[nobody]
         self._cameras: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         if leave_out_same_camera:
-            if queries.cameras is None or gallery.cameras is None:
-                raise InputError(
-                    "These crops have no cameras, so matches within a camera cannot be left out: "
-                    "evaluate with --cameras ignored."
-                )
-            self._cameras = queries.cameras, gallery.cameras
+            self._cameras = queries.known_cameras, gallery.known_cameras
 
     def of(self, query: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the rows of a query's right answers, and of the crops that do not count."""

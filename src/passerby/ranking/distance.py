@@ -20,11 +20,9 @@ KINDS: tuple[str, ...] = get_args(Kind)
 _SURE = 1e-6
 """Probabilities nearer to 0 or 1 count as this far from it when they are turned into logits."""
 
-
 _ROUNDING = 1e-6
 """Vectors whose length is 1 but for this much are not copied to scale them."""
 
-_FINITE = float(np.finfo(np.float32).max)
 _LARGEST = 1e15
 """Squares of larger values have no place in float32."""
 
@@ -86,13 +84,13 @@ class Distance(BaseModel):
         transform = self._transform(values.shape[1])
         if transform is not None:
             values = values * transform if transform.ndim == 1 else values @ transform
+            if not _within(values, -_LARGEST, _LARGEST):
+                raise InputError(
+                    f"The distance {self.name} gives values that cannot be compared: its weights "
+                    "are damaged; calibrate the model again."
+                )
         if self.metric == "cosine":
             values = _unit(values)
-        if not _within(values, -_LARGEST, _LARGEST):
-            raise InputError(
-                f"The distance {self.name} gives values that cannot be compared: its weights are "
-                "damaged; calibrate the model again."
-            )
         return np.ascontiguousarray(values, np.float32)
 
     def _transform(self, columns: int) -> NDArray[np.float32] | None:
@@ -116,18 +114,13 @@ def columns(embeddings: Embeddings, features: Features) -> NDArray[np.float32]:
     Raises:
         InputError: a value is not a number.
     """
-    if features != "embedding" and not _are_probabilities(embeddings.attributes):
+    if features != "embedding" and not _within(embeddings.attributes, 0, 1):
         raise InputError(
             "Some attribute probabilities are not between 0 and 1: embed these crops again."
         )
-    values = _columns(embeddings, features)
-    if not _within(values, -_FINITE, _FINITE):
+    if features in ("embedding", "both") and not _within(embeddings.vectors, -_LARGEST, _LARGEST):
         raise InputError("Some embeddings are not numbers: embed these crops again.")
-    return values
-
-
-def _are_probabilities(values: NDArray[np.float32]) -> bool:
-    return _within(values, 0, 1)
+    return _columns(embeddings, features)
 
 
 def _within(values: NDArray[np.float32], low: float, high: float) -> bool:
