@@ -170,3 +170,12 @@ class TestWeights:
     def test_no_network_to_download_from(self) -> None:
         with pytest.raises(InputError, match="check the network, or give model.weights a local"):
             built("test_vit2.r160_in1k", weights="pretrained")
+
+
+def test_exclusive_attributes_can_share_a_softmax() -> None:
+    probabilities = built(groups="softmax")(CROPS).attributes.sigmoid()
+    independent = built()(CROPS).attributes
+    for group in COURSE.groups.values():
+        torch.testing.assert_close(probabilities[:, group], independent[:, group].softmax(dim=1))
+    alone = COURSE.index("backpack")
+    torch.testing.assert_close(probabilities[:, alone], independent[:, alone].sigmoid())

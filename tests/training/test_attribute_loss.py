@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from passerby.models.exclusive_groups import group_log_odds
 from passerby.training.attribute_loss import AttributeLoss, deepmar_weights
 from passerby.training.recipe import AttributeLossSection
 
 PERSONS = np.array([[True, False], [True, False], [True, True], [False, False]])
 LOGITS = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
 LABELS = torch.tensor([[True, False], [False, True]])
+NONE = torch.tensor([False, False])
 
 
 def softplus(x: float) -> float:
@@ -33,10 +35,30 @@ def test_the_weighted_loss_by_hand() -> None:
         math.exp(0.75) * softplus(0.5),
         math.exp(0.75) * softplus(-3.0),
     ]
-    assert loss(LOGITS, LABELS).item() == pytest.approx(sum(terms) / 4, rel=1e-6)
+    assert loss(LOGITS, LABELS, NONE).item() == pytest.approx(sum(terms) / 4, rel=1e-6)
 
 
 def test_the_plain_loss_is_torchs() -> None:
     loss = AttributeLoss(AttributeLossSection(weighting="none"), PERSONS)
     expected = torch.nn.functional.binary_cross_entropy_with_logits(LOGITS, LABELS.float())
-    torch.testing.assert_close(loss(LOGITS, LABELS), expected)
+    torch.testing.assert_close(loss(LOGITS, LABELS, NONE), expected)
+
+
+def test_erased_crops_can_be_left_out() -> None:
+    loss = AttributeLoss(AttributeLossSection(erased=False), PERSONS)
+    one = torch.tensor([False, True])
+    torch.testing.assert_close(loss(LOGITS, LABELS, one), loss(LOGITS[:1], LABELS[:1], one[:1]))
+    both = AttributeLoss(AttributeLossSection(), PERSONS)
+    torch.testing.assert_close(both(LOGITS, LABELS, one), both(LOGITS, LABELS, NONE))
+    assert loss(LOGITS, LABELS, ~NONE).item() == 0
+
+
+def test_a_softmax_group_counts_what_holds() -> None:
+    """Log-odds of a softmax: −log σ of the one that holds is torch's cross entropy."""
+    persons = np.array([[True, False, False], [False, False, True]])
+    logits = torch.tensor([[1.0, -2.0, 0.5], [0.0, 1.0, 3.0]])
+    labels = torch.tensor([[True, False, False], [False, False, True]])
+    groups = [slice(0, 3)]
+    loss = AttributeLoss(AttributeLossSection(weighting="none"), persons, groups)
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 2])) / 3
+    torch.testing.assert_close(loss(group_log_odds(logits, groups), labels, NONE), expected)

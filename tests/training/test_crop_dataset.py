@@ -19,11 +19,12 @@ def test_without_augmentation_the_pixels_are_the_crops(toy_data: Path) -> None:
     assert crops.labels is not None
     assert crops.persons is not None
     for row, path in enumerate(crops.paths):
-        pixels, labels, person = dataset[row]
+        pixels, labels, person, erased = dataset[row]
         expected = resize(decode(path), (64, 32))
         np.testing.assert_array_equal(pixels.permute(1, 2, 0).numpy(), expected)
         np.testing.assert_array_equal(labels.numpy(), crops.labels[row])
-        assert crops.person_ids[person] == crops.persons[row]
+        assert crops.person_ids[int(person)] == crops.persons[row]
+        assert not erased
 
 
 def test_crops_that_do_not_fit_are_decoded_each_time(
@@ -57,3 +58,13 @@ def test_every_augmentation_changes_the_crop_and_keeps_its_shape(toy_data: Path)
         assert pixels.shape == straight.shape
         assert pixels.dtype == torch.uint8
         assert not torch.equal(pixels, straight), change
+
+
+def test_erased_crops_say_so(toy_data: Path) -> None:
+    crops = read_crops(toy_data)[:1]
+    straight = CropDataset(crops, (64, 32), PLAIN)[0].pixels
+    dataset = CropDataset(crops, (64, 32), PLAIN.model_copy(update={"erase": 0.5}))
+    torch.manual_seed(0)
+    items = [dataset[0] for _ in range(30)]
+    assert {bool(item.erased) for item in items} == {False, True}
+    assert all(torch.equal(item.pixels, straight) != item.erased for item in items)

@@ -38,8 +38,8 @@ def small(*overrides: str) -> Recipe:
     return load_recipe("smoke", [*SMALL, *overrides])
 
 
-SAVED = "model.model."
-"""Before the network's names in a checkpoint: of the learner's, and of the network within it."""
+SAVED = "model.learner.model."
+"""Before the network's names in a checkpoint: objective, learner, network."""
 
 
 class Stop(Exception):
@@ -100,6 +100,31 @@ def test_resumed_ends_with_the_same_weights(
     assert epochs == ["1", "2", "3", "4"]
 
 
+def test_the_average_and_learnt_weights_are_resumed_too(toy_data: Path, tmp_path: Path) -> None:
+    recipe = small(
+        "average=0.5",
+        "loss.balance=uncertainty",
+        "loss.identity.weight=1",
+        "phases.0.epochs=1",
+        "phases.1.epochs=1",
+    )
+    train(recipe, toy_data, tmp_path / "whole")
+    with pytest.raises(Stop):
+        train(recipe, toy_data, tmp_path / "run", listener=stopping_after(1))
+    train(recipe, toy_data, tmp_path / "run", resume=True)
+    expected = load_file(tmp_path / "whole" / "model" / "model.safetensors")
+    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    checkpoint = load_file(tmp_path / "run" / CHECKPOINT)
+    assert torch.equal(
+        found["attribute_head.weight"], checkpoint["average.module.attribute_head.weight"]
+    )
+    assert not torch.equal(
+        found["attribute_head.weight"], checkpoint[f"{SAVED}attribute_head.weight"]
+    )
+    assert (checkpoint["model.log_variances.attributes"] != 0).all()
+
+
 def test_the_seed_matters(finished: Path, toy_data: Path, tmp_path: Path) -> None:
     train(small("seed=1"), toy_data, tmp_path / "run")
     expected = load_file(finished / "model" / "model.safetensors")
@@ -146,16 +171,44 @@ def test_bf16_and_a_transformer(toy_data: Path, tmp_path: Path) -> None:
     assert model.embed(read_crops(toy_data)[:3]).attributes.shape == (3, 32)
 
 
-@pytest.mark.slow
-def test_two_processes_write_one_run(toy_data: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
+def train_with_two_processes(data: Path, run: Path, values: list[str]) -> str:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     command += ["--standalone", "-m", "passerby.cli.main", "train", "smoke"]
-    command += [f"--data={toy_data}", f"--out={run}", *(f"--set={value}" for value in SMALL)]
+    command += [f"--data={data}", f"--out={run}", *(f"--set={value}" for value in values)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count("epoch 4/4") == 1
+    return result.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(toy_data: Path, tmp_path: Path) -> None:
+    """Without random changes to the crops, and without batch normalisation, which sees parts."""
+    values = [
+        *SMALL,
+        "model.backbone=test_vit",
+        "model.neck=none",
+        "model.dropout=0",
+        "augment={flip: 0, shift: 0}",
+        "loss.identity.weight=1",
+        "loss.metric.kind=triplet",
+        "batch_size=16",
+        "crops_per_person=4",
+        "phases.0.epochs=1",
+        "phases.1.epochs=1",
+    ]
+    train_with_two_processes(toy_data, tmp_path / "two", values)
+    train(load_recipe("smoke", values), toy_data, tmp_path / "one")
+    one, two = (load_file(tmp_path / n / "model" / "model.safetensors") for n in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.slow
+def test_two_processes_write_one_run(toy_data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    told = train_with_two_processes(toy_data, run, SMALL)
+    assert told.count("epoch 4/4") == 1
     model = RuntimeModel.load(run)
     assert model.info.training["processes"] == 2
     rows = list(csv.DictReader((run / "log.csv").open()))

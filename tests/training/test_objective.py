@@ -1,11 +1,15 @@
+import math
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from passerby.data import COURSE
 from passerby.models import Architecture, PersonModel
 from passerby.training.attribute_loss import AttributeLoss
+from passerby.training.crop_dataset import Batch
 from passerby.training.learner import Learned, Learner
 from passerby.training.metric_loss import HardTripletLoss
 from passerby.training.objective import Objective
@@ -13,7 +17,19 @@ from passerby.training.recipe import IdentityLossSection, LossSection
 
 PERSONS = torch.tensor([0, 0, 1, 1])
 LABELS = torch.tensor([[True, False]] * 2 + [[False, False]] * 2)
+ERASED = torch.tensor([False, True, False, False])
+BATCH = Batch(torch.zeros(4, 3, 64, 32, dtype=torch.uint8), LABELS, PERSONS, ERASED)
 PERSON_LABELS = np.array([[True, False], [False, False]])
+ALL_THREE = {
+    "attributes": {"weight": 0.5},
+    "identity": {"weight": 2, "label_smoothing": 0.2},
+    "metric": {"kind": "triplet", "weight": 3, "margin": 9},
+}
+
+
+def learner(section: IdentityLossSection | None = None) -> Learner:
+    architecture = Architecture(backbone="test_resnet", size=(64, 32), neck="batchnorm")
+    return Learner(PersonModel(architecture, COURSE), 5, section or IdentityLossSection())
 
 
 def learned() -> Learned:
@@ -21,59 +37,79 @@ def learned() -> Learned:
     return Learned(torch.randn(4, 3), torch.randn(4, 2), torch.randn(4, 2))
 
 
-def test_the_sum_of_the_losses() -> None:
-    section = LossSection.model_validate(
-        {
-            "attributes": {"weight": 0.5},
-            "identity": {"weight": 2, "label_smoothing": 0.2},
-            "metric": {"kind": "triplet", "weight": 3, "margin": 9},
-        }
-    )
-    x = learned()
+def objective(values: dict[str, object]) -> Objective:
+    section = LossSection.model_validate(values)
+    weighted = section.attributes.weight > 0
+    attributes = AttributeLoss(section.attributes, PERSON_LABELS) if weighted else None
+    return Objective(learner(), section, attributes)
+
+
+def single_losses(x: Learned) -> tuple[Tensor, Tensor, Tensor]:
+    section = LossSection.model_validate(ALL_THREE)
     smoothed = torch.where(functional.one_hot(PERSONS) == 1, 0.9, 0.1)
-    identity = -(smoothed * x.identities.log_softmax(dim=1)).sum(dim=1).mean()
-    expected = (
-        0.5 * AttributeLoss(section.attributes, PERSON_LABELS)(x.attributes, LABELS)
-        + 2 * identity
-        + 3 * HardTripletLoss(9)(x.features, PERSONS)
+    return (
+        AttributeLoss(section.attributes, PERSON_LABELS)(x.attributes, LABELS, ERASED),
+        -(smoothed * x.identities.log_softmax(dim=1)).sum(dim=1).mean(),
+        HardTripletLoss(9)(x.features, PERSONS),
     )
-    torch.testing.assert_close(Objective(section, PERSON_LABELS)(x, LABELS, PERSONS), expected)
+
+
+def test_the_sum_of_the_losses() -> None:
+    x = learned()
+    attributes, identity, metric = single_losses(x)
+    found = objective(ALL_THREE).loss(x, BATCH)
+    torch.testing.assert_close(found, 0.5 * attributes + 2 * identity + 3 * metric)
+
+
+def test_learnt_weights_begin_with_the_given_ones_and_follow_the_losses() -> None:
+    """With s = −log w, exp(−s) L + s / 2 is w L − log(w) / 2, and its slope in s 1/2 − w L."""
+    x = learned()
+    balanced = objective(ALL_THREE | {"balance": "uncertainty"})
+    loss = balanced.loss(x, BATCH)
+    losses, weights = single_losses(x), (0.5, 2, 3)
+    expected = sum(w * one - math.log(w) / 2 for w, one in zip(weights, losses, strict=True))
+    torch.testing.assert_close(loss, torch.as_tensor(expected))
+    loss.backward()
+    assert balanced.log_variances is not None
+    for weight, one, s in zip(weights, losses, balanced.log_variances.values(), strict=True):
+        torch.testing.assert_close(s.grad, 0.5 - weight * one)
 
 
 def test_distances_of_attribute_logits() -> None:
-    section = LossSection.model_validate(
-        {"attributes": {"weight": 0}, "metric": {"kind": "triplet", "vectors": "logits"}}
-    )
     x = learned()
     expected = HardTripletLoss(0.3)(functional.normalize(x.attributes), PERSONS)
-    torch.testing.assert_close(Objective(section, None)(x, LABELS, PERSONS), expected)
+    only = {"attributes": {"weight": 0}, "metric": {"kind": "triplet", "vectors": "logits"}}
+    torch.testing.assert_close(objective(only).loss(x, BATCH), expected)
+
+
+def test_from_crops_to_the_loss() -> None:
+    section = LossSection.model_validate({"identity": {"weight": 1}, "attributes": {"weight": 0}})
+    whole = Objective(learner(section.identity), section, None).eval()
+    crops = torch.rand(4, 3, 64, 32)
+    torch.testing.assert_close(whole(crops, BATCH), whole.loss(whole.learner(crops), BATCH))
 
 
 @pytest.mark.parametrize("reweighting", [False, True])
 def test_the_learner_wraps_the_network(reweighting: bool) -> None:
-    model = PersonModel(
-        Architecture(backbone="test_resnet", size=(64, 32), neck="batchnorm"), COURSE
-    )
-    section = IdentityLossSection(weight=1, reweighting=reweighting)
-    learner = Learner(model, 5, section).eval()
+    one = learner(IdentityLossSection(weight=1, reweighting=reweighting)).eval()
+    model = one.model
     crops = torch.rand(2, 3, 64, 32)
     with torch.no_grad():
-        answer, plain = learner(crops), model(crops)
+        answer, plain = one(crops), model(crops)
     torch.testing.assert_close(answer.attributes, plain.attributes)
     necked = model.neck(answer.features)
     torch.testing.assert_close(functional.normalize(necked, dim=1), plain.embedding)
     if reweighting:
         probabilities = plain.attributes.sigmoid()
-        assert learner.reweighting is not None
-        gates = learner.reweighting.confidence(probabilities).sigmoid()
+        assert one.reweighting is not None
+        gates = one.reweighting.confidence(probabilities).sigmoid()
         necked = torch.cat([necked, gates * probabilities], dim=1)
-    torch.testing.assert_close(answer.identities, learner.classifier(necked))
+    torch.testing.assert_close(answer.identities, one.classifier(necked))
 
 
 def test_without_identity_there_is_no_classifier() -> None:
-    model = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), COURSE)
-    learner = Learner(model, 5, IdentityLossSection())
-    assert learner(torch.rand(2, 3, 64, 32)).identities.shape == (2, 0)
-    assert {name for name, _ in learner.named_parameters()} == {
-        f"model.{name}" for name, _ in model.named_parameters()
+    one = learner()
+    assert one(torch.rand(2, 3, 64, 32)).identities.shape == (2, 0)
+    assert {name for name, _ in one.named_parameters()} == {
+        f"model.{name}" for name, _ in one.model.named_parameters()
     }

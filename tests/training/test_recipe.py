@@ -55,7 +55,7 @@ def test_overrides(tmp_path: Path) -> None:
         ("model.attention.knd=x", "unknown key 'model.attention.knd': did you mean 'kind'?"),
         ("phases.0.epoch=3", "unknown key 'phases.0.epoch': did you mean 'epochs'?"),
         ("batchsize=3", "unknown key 'batchsize': did you mean 'batch_size'?"),
-        ("zzz=3", "unknown key 'zzz': known are augment, batch_size"),
+        ("zzz=3", "unknown key 'zzz': known are augment, average, batch_size"),
         ("phases.1.epochs=3", "'1' is no position: choose one from 0 to 0"),
         ("name.x=3", "name is a value, not a section"),
         ("epochs", "write it as key.key=value"),

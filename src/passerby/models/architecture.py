@@ -39,6 +39,8 @@ class Architecture(BaseModel):
         neck: "batchnorm" puts a batch normalisation between pooling and the heads (BNNeck, Luo
             et al. 2019).
         dropout: probability of dropping a feature before the attribute head.
+        groups: mutually exclusive attributes, such as the colours of the upper clothing, each have
+            an "independent" probability, or share a "softmax".
         attention: see `Attention`.
     """
 
@@ -50,4 +52,5 @@ class Architecture(BaseModel):
     pool: Literal["average", "gem"] = "average"
     neck: Literal["none", "batchnorm"] = "none"
     dropout: float = Field(0.0, ge=0, lt=1)
+    groups: Literal["independent", "softmax"] = "independent"
     attention: Attention = Attention()

@@ -11,6 +11,7 @@ from passerby.embedding.model_info import Preprocessing
 from passerby.models.architecture import Architecture
 from passerby.models.attention import attention_block
 from passerby.models.backbone import Backbone
+from passerby.models.exclusive_groups import group_log_odds
 from passerby.models.neck import NECKS
 from passerby.models.pooling import POOLS
 
@@ -103,7 +104,10 @@ class PersonModel(nn.Module):
 
     def attribute_logits(self, necked: Tensor) -> Tensor:
         """Return attribute logits, shape (N, attributes), of the features after the neck."""
-        return self.attribute_head(self.dropout(necked))  # type: ignore[no-any-return]
+        logits: Tensor = self.attribute_head(self.dropout(necked))
+        if self.architecture.groups == "softmax":
+            return group_log_odds(logits, self.schema.groups.values())
+        return logits
 
     def freeze(self, stages: int) -> list[nn.Module]:
         """Keep the backbone's first stages as they are; return their layers.

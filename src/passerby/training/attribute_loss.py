@@ -1,4 +1,6 @@
-"""The attribute loss: binary cross entropy, weighted by how frequent each attribute is."""
+"""The attribute loss: cross entropy, weighted by how frequent each attribute is."""
+
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -25,32 +27,50 @@ def deepmar_weights(
 
 
 class AttributeLoss(nn.Module):
-    """Binary cross entropy with logits: the mean over crops and attributes of weighted terms."""
+    """Cross entropy with logits: the mean over crops and attributes of weighted terms.
 
-    def __init__(self, section: AttributeLossSection, person_labels: NDArray[np.bool_]) -> None:
+    Binary for most attributes. Those that share a softmax come as log-odds of it, and only the
+    one that holds counts: − log σ(log-odds) = − log softmax.
+    """
+
+    def __init__(
+        self,
+        section: AttributeLossSection,
+        person_labels: NDArray[np.bool_],
+        softmax_groups: Iterable[slice] = (),
+    ) -> None:
         """Compute the weights.
 
         Args:
             section: `loss.attributes` of the recipe.
             person_labels: labels of the training persons, shape (persons, attributes).
+            softmax_groups: positions of attributes that share a softmax.
         """
         super().__init__()
+        self.erased = section.erased
         frequencies = person_labels.mean(axis=0)
         if section.weighting == "deepmar":
             positive, negative = deepmar_weights(frequencies, section.sigma)
         else:
-            positive = negative = np.ones_like(frequencies)
+            positive, negative = np.ones_like(frequencies), np.ones_like(frequencies)
+        for group in softmax_groups:
+            negative[group] = 0
         self.positive: Tensor
         self.negative: Tensor
         self.register_buffer("positive", torch.tensor(positive, dtype=torch.float32))
         self.register_buffer("negative", torch.tensor(negative, dtype=torch.float32))
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, erased: Tensor) -> Tensor:
         """Return the loss.
 
         Args:
             logits: shape (N, attributes).
             labels: bool, shape (N, attributes).
+            erased: crops with an erased rectangle, bool, shape (N,).
         """
         weights = torch.where(labels, self.positive, self.negative)
+        if not self.erased:
+            # the mean over the others, whose number differs from batch to batch
+            counted = ~erased[:, None]
+            weights = weights * counted * (len(counted) / counted.sum().clamp(min=1))
         return functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), weights)

@@ -19,7 +19,7 @@ from passerby.models.tensor_file import write_tensors
 
 NAME = "checkpoint.safetensors"
 
-_MODEL, _OPTIMIZER = "model.", "optimizer."
+_MODEL, _AVERAGE, _OPTIMIZER = "model.", "average.", "optimizer."
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Checkpoint:
         seconds: time that they took.
         data: fingerprint of the data.
         model: the network's tensors.
+        average: those of the weights' moving average; empty without one.
         optimizer: the optimiser's tensors, "ROW.NAME" each.
     """
 
@@ -38,12 +39,14 @@ class Checkpoint:
     seconds: float
     data: str
     model: dict[str, Tensor]
+    average: dict[str, Tensor]
     optimizer: dict[str, Tensor]
 
     def save(self, run: Path) -> None:
         """Write the checkpoint in place of the previous one."""
         tensors = {
             **{_MODEL + name: value for name, value in self.model.items()},
+            **{_AVERAGE + name: value for name, value in self.average.items()},
             **{_OPTIMIZER + name: value for name, value in self.optimizer.items()},
         }
         progress = {"epochs": self.epochs, "seconds": self.seconds, "data": self.data}
@@ -76,17 +79,20 @@ class Checkpoint:
             seconds=seconds,
             data=data,
             model=_beginning_with(_MODEL, tensors),
+            average=_beginning_with(_AVERAGE, tensors),
             optimizer=_beginning_with(_OPTIMIZER, tensors),
         )
 
-    def restore(self, model: nn.Module) -> None:
-        """Give a network the checkpoint's weights.
+    def restore(self, model: nn.Module, average: nn.Module | None = None) -> None:
+        """Give a network, and the moving average of its weights, the checkpoint's tensors.
 
         Raises:
             InputError: they are not this network's.
         """
         try:
             model.load_state_dict(self.model)
+            if average is not None:
+                average.load_state_dict(self.average)
         except RuntimeError:
             raise InputError(
                 "The checkpoint does not hold the recipe's network: remove the run's folder, and "

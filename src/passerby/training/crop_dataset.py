@@ -1,6 +1,7 @@
 """Training crops: decoded once, kept in memory when they fit, augmented each time."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -16,12 +17,30 @@ from passerby.training.recipe import AugmentSection
 _SHARE_OF_MEMORY = 0.5
 """Decoded crops may take this share of the memory that is free."""
 
+_ERASING = v2.RandomErasing(1.0, scale=(0.02, 0.4), ratio=(0.3, 3.3))
+"""With the sizes of Zhong et al., "Random Erasing Data Augmentation", AAAI 2020."""
 
-class CropDataset(Dataset[tuple[Tensor, Tensor, int]]):
+
+class Batch(NamedTuple):
+    """N training crops, augmented, with what is to be learned about them.
+
+    Attributes:
+        pixels: uint8, shape (N, 3, height, width).
+        labels: bool, shape (N, attributes); (N, 0) without annotation.
+        persons: rows of the training persons, int64, shape (N,).
+        erased: whether a rectangle was erased, bool, shape (N,).
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    persons: Tensor
+    erased: Tensor
+
+
+class CropDataset(Dataset[Batch]):
     """Crops with what is to be learned about them.
 
-    An item is the augmented crop, uint8 (3, height, width), its labels, bool (attributes,), empty
-    without annotation, and the row of its person among `crops.person_ids`.
+    An item is a `Batch` of one crop, without the first axis; the loader stacks them.
     """
 
     def __init__(
@@ -47,16 +66,20 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, int]]):
         self._crops = crops
         self._size = size
         self._labels = torch.from_numpy(labels)
-        self._persons = np.unique_inverse(crops.persons).inverse_indices
+        self._persons = torch.from_numpy(np.unique_inverse(crops.persons).inverse_indices)
         self._augment = _augmentation(augment, size)
+        self._erase = augment.erase
         self._cache = _decode_if_it_fits(crops, size, progress)
 
     def __len__(self) -> int:
         return len(self._crops)
 
-    def __getitem__(self, row: int) -> tuple[Tensor, Tensor, int]:
-        pixels = torch.tensor(self._pixels(row)).permute(2, 0, 1)
-        return self._augment(pixels), self._labels[row], int(self._persons[row])
+    def __getitem__(self, row: int) -> Batch:
+        pixels = self._augment(torch.tensor(self._pixels(row)).permute(2, 0, 1))
+        erased = torch.rand(()) < self._erase
+        if erased:
+            pixels = _ERASING(pixels)
+        return Batch(pixels, self._labels[row], self._persons[row], erased)
 
     def _pixels(self, row: int) -> Pixels:
         if self._cache is not None:
@@ -87,6 +110,4 @@ def _augmentation(augment: AugmentSection, size: tuple[int, int]) -> v2.Transfor
     ]
     if augment.brightness or augment.contrast or augment.saturation:
         transforms.append(v2.ColorJitter(augment.brightness, augment.contrast, augment.saturation))
-    if augment.erase:
-        transforms.append(v2.RandomErasing(augment.erase, scale=(0.02, 0.4), ratio=(0.3, 3.3)))
     return v2.Compose(transforms)

@@ -13,8 +13,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.data_loader import DataLoaderShard
 from accelerate.utils import DataLoaderConfiguration
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 import passerby
@@ -33,9 +35,10 @@ from passerby.files import write_text
 from passerby.models.model_file import save_model
 from passerby.models.person_model import PersonModel, outputs_of
 from passerby.ranking.calibrated import CalibratedDistance
+from passerby.training.attribute_loss import AttributeLoss
 from passerby.training.beginning import initial_model
 from passerby.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
-from passerby.training.crop_dataset import CropDataset
+from passerby.training.crop_dataset import Batch, CropDataset
 from passerby.training.hardware import (
     choose_precision,
     keep_freed_memory,
@@ -126,22 +129,29 @@ class TrainingRun:
             else initial_model(recipe.model, self.schema, split)
         )
         learner = Learner(model, len(split.train.person_ids), recipe.loss.identity)
+        objective = Objective(learner, recipe.loss, _attribute_loss(recipe, split.train))
+        self.average = _average(model, recipe.average)
         if self.checkpoint:
-            self.checkpoint.restore(learner)
+            self.checkpoint.restore(objective, self.average)
+        if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
+            # torch has no such normalisation for CPUs
+            objective = convert_sync_batchnorm(objective)
         self.frozen = model.freeze(recipe.model.frozen_stages)
         self.precision = choose_precision(recipe.precision, self.accelerator.device)
         self.loader = _loader(recipe, split.train, self.listener, self.accelerator)
-        self.learner: nn.Module = self.accelerator.prepare(
-            learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.objective: nn.Module = self.accelerator.prepare(
+            objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         )
+        if self.average:
+            self.average.to(self.accelerator.device)
         self.normalise = _Normalise(model).to(self.accelerator.device)
-        labels = None if split.train.labels is None else split.train.person_labels()[1]
-        self.objective = Objective(recipe.loss, labels).to(self.accelerator.device)
 
     @property
     def person_model(self) -> PersonModel:
-        """The network without what training wraps around it."""
-        return self.accelerator.unwrap_model(self.learner).model
+        """The network that training ends with, without what is wrapped around it."""
+        if self.average:
+            return self.average.module  # type: ignore[return-value]
+        return self.accelerator.unwrap_model(self.objective).learner.model
 
     @property
     def summary(self) -> str:
@@ -178,9 +188,10 @@ class TrainingRun:
                 write_text(self.folder / RECIPE_NAME, self.recipe.to_yaml())
                 write_log(self.folder, rows)
                 state = optimizer_tensors(optimizer.optimizer)  # type: ignore[attr-defined]
-                weights = self.accelerator.unwrap_model(self.learner).state_dict()
+                weights = self.accelerator.unwrap_model(self.objective).state_dict()
+                average = self.average.state_dict() if self.average else {}
                 data = self.split.fingerprint
-                Checkpoint(epoch + 1, seconds, data, weights, state).save(self.folder)
+                Checkpoint(epoch + 1, seconds, data, weights, average, state).save(self.folder)
             self.accelerator.log({"loss": row.loss, "lr": row.learning_rate}, step=row.epoch)
             if self.listener.on_epoch:
                 self.listener.on_epoch(row)
@@ -192,7 +203,7 @@ class TrainingRun:
 
     def new_optimizer(self, phase: Phase, *, resumed: bool) -> Optimizer:
         """Return the phase's optimiser, with the checkpoint's state if it is resumed."""
-        optimizer = build_optimizer(phase, self.learner)
+        optimizer = build_optimizer(phase, self.objective)
         if resumed and self.checkpoint:
             restore_optimizer(optimizer, self.checkpoint.optimizer)
         return self.accelerator.prepare(optimizer)  # type: ignore[no-any-return]
@@ -204,13 +215,13 @@ class TrainingRun:
         steps = len(self.loader)
         self.loader.set_epoch(epoch)
         torch.manual_seed(_epoch_seed(self.recipe.seed, epoch, self.accelerator.process_index))
-        self.learner.train()
+        self.objective.train()
         for module in self.frozen:
             module.eval()
         total = torch.zeros((), device=self.accelerator.device)
-        for step, (pixels, labels, persons) in enumerate(self.loader):
+        for step, batch in enumerate(self.loader):
             set_learning_rate(optimizer, learning_rate(phase, in_phase + (step + 1) / steps))
-            loss = self.step(pixels, labels, persons, optimizer)
+            loss = self.step(batch, optimizer)
             total += loss
             if self.listener.on_step:
                 done = epoch * steps + step + 1
@@ -231,22 +242,22 @@ class TrainingRun:
             crops_per_second=steps * self.recipe.batch_size / seconds,
         )
 
-    def step(self, pixels: Tensor, labels: Tensor, persons: Tensor, optimizer: Optimizer) -> Tensor:
+    def step(self, batch: Batch, optimizer: Optimizer) -> Tensor:
         """Learn from one batch and return its loss.
 
         Args:
-            pixels: uint8, shape (N, 3, height, width).
-            labels: bool, shape (N, attributes).
-            persons: rows of the training persons, int64, shape (N,).
+            batch: of the loader.
             optimizer: one that `new_optimizer` returned.
         """
         device = self.accelerator.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
-            learned = self.learner(self.normalise(pixels))
-        loss: Tensor = self.objective(learned, labels, persons)
+            loss: Tensor = self.objective(self.normalise(batch.pixels), batch)
         self.accelerator.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
+        if self.average:
+            model = self.accelerator.unwrap_model(self.objective).learner.model
+            self.average.update_parameters(model)
         return loss.detach()
 
     def _save(self, seconds: float) -> None:
@@ -335,6 +346,21 @@ class _Normalise(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         values = pixels.float() * self.scale - self.shift
         return values.contiguous(memory_format=torch.channels_last)
+
+
+def _attribute_loss(recipe: Recipe, crops: Crops) -> AttributeLoss | None:
+    if not recipe.loss.attributes.weight:
+        return None
+    assert crops.schema is not None
+    groups = crops.schema.groups.values() if recipe.model.groups == "softmax" else ()
+    return AttributeLoss(recipe.loss.attributes, crops.person_labels()[1], groups)
+
+
+def _average(model: PersonModel, decay: float) -> AveragedModel | None:
+    if not decay:
+        return None
+    # the statistics of batch normalisation belong to the weights that they were measured with
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def _schedule(recipe: Recipe) -> Iterator[tuple[int, int, Phase, int]]:

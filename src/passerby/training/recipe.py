@@ -74,11 +74,14 @@ class AttributeLossSection(_Section):
         weight: in the sum of the losses; with 0 the model learns no attributes.
         weighting: "deepmar" weights rare positives and rare negatives up (Li et al. 2015).
         sigma: of the DeepMAR weights; a larger one weights more evenly.
+        erased: learn from crops with an erased rectangle too, which may have hidden the very
+            thing that the label names.
     """
 
     weight: float = Field(1.0, ge=0)
     weighting: Literal["none", "deepmar"] = "deepmar"
     sigma: float = Field(1.0, gt=0)
+    erased: bool = True
 
 
 class IdentityLossSection(_Section):
@@ -114,8 +117,14 @@ class MetricLossSection(_Section):
 
 
 class LossSection(_Section):
-    """The weighted sum that is minimised."""
+    """The weighted sum that is minimised.
 
+    Attributes:
+        balance: "fixed" keeps the weights; "uncertainty" learns them, beginning with those given
+            (Kendall, Gal and Cipolla, "Multi-Task Learning Using Uncertainty", CVPR 2018).
+    """
+
+    balance: Literal["fixed", "uncertainty"] = "fixed"
     attributes: AttributeLossSection = AttributeLossSection()
     identity: IdentityLossSection = IdentityLossSection()
     metric: MetricLossSection = MetricLossSection()
@@ -171,6 +180,8 @@ class Recipe(_Section):
             batch_size / K persons with K crops each.
         precision: "auto" takes bf16 on GPUs that have it and fp32 on CPUs.
         seed: of the initial weights, the order of the crops and the augmentation.
+        average: the model file gets an exponential moving average of the weights, of which each
+            step keeps this share; 0 takes the last weights.
         phases: one after the other.
     """
 
@@ -183,6 +194,7 @@ class Recipe(_Section):
     crops_per_person: int = Field(0, ge=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: Seed = 0
+    average: float = Field(0.0, ge=0, lt=1)
     phases: tuple[Phase, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
