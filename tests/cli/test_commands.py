@@ -149,6 +149,19 @@ class TestEvaluate:
             "gap",
         ]
 
+    def test_reranking_has_lines_of_its_own(
+        self, passerby, trained: Path, toy_data: Path, tmp_path: Path
+    ) -> None:
+        target = tmp_path / "report.html"
+        options = ("--data", toy_data, "--rerank")
+        told = passerby("evaluate", trained, *options, "--report", target).out
+        assert "mAP, re-ranked" in told
+        assert "a single search cannot reach these figures" in told
+        assert "mAP (plain), re-ranked" in target.read_text()
+        found = json.loads(passerby("evaluate", trained, *options, "--json").out)["retrieval"]
+        assert 0 <= found["reranked"]["map"] <= 1
+        assert found["reranked"]["k1"] == 20
+
     def test_across_cameras(self, passerby, trained: Path, toy_data: Path) -> None:
         result = passerby("evaluate", trained, "--data", toy_data, "--json", "--protocol", "market")
         found = json.loads(result.out)["retrieval"]

@@ -25,7 +25,7 @@ from passerby.embedding import Embeddings
 from passerby.errors import InputError
 from passerby.evaluation import RetrievalReport, evaluate_retrieval
 from passerby.evaluation.query_scores import score_queries
-from passerby.ranking import Distance
+from passerby.ranking import Distance, Reranking
 from passerby.ranking.calibration import Calibration
 
 EUCLIDEAN = Distance(features="embedding", metric="euclidean")
@@ -356,3 +356,38 @@ def test_the_error_is_that_of_the_bins() -> None:
     assert report.reliability.said == pytest.approx([0.5], abs=1e-3)
     assert report.reliability.found == (0.5,)
     assert report.reliability.error == pytest.approx(0, abs=1e-3)
+
+
+def test_reranked_figures_are_those_of_the_reranked_distances() -> None:
+    rng = np.random.default_rng(0)
+    persons = np.repeat(np.arange(1, 13), 8)
+    cameras = rng.integers(1, 4, len(persons)).tolist()
+    places = rng.standard_normal((13, 4))[persons] + 0.9 * rng.standard_normal((len(persons), 4))
+    persons[1:6] = -1
+    crops = people(places, persons.tolist(), cameras)
+    asking = np.arange(0, len(persons), 8)
+    queries, gallery = (
+        crops.of_rows(rows) for rows in (asking, np.setdiff1d(np.arange(len(persons)), asking))
+    )
+    reranking = Reranking(k1=6, k2=3)
+    report = evaluate_retrieval(
+        queries, gallery, EUCLIDEAN, leave_out_same_camera=True, reranking=reranking, resamples=20
+    )
+    assert report.reranked is not None
+    junk = gallery.crops.known_persons == -1
+    (_, block), *others = reranking.blocks(queries.vectors, gallery.vectors, junk)
+    assert not others
+    average_precisions = []
+    for query, row in enumerate(block):
+        mine = gallery.crops.known_persons == queries.crops.known_persons[query]
+        own_camera = gallery.crops.known_cameras == queries.crops.known_cameras[query]
+        hits = mine[np.argsort(np.where(mine & own_camera, np.inf, row), kind="stable")]
+        hits = hits[: len(row) - (mine & own_camera).sum() - junk.sum()]
+        if hits.any():
+            ranks = np.flatnonzero(hits) + 1
+            average_precisions.append((np.arange(1, len(ranks) + 1) / ranks).mean())
+    assert report.reranked.figures["map"] == pytest.approx(np.mean(average_precisions))
+    assert report.reranked.figures["map"] != report.figures["map"]
+    value = report.to_json()["reranked"]
+    assert (value["k1"], value["k2"], value["share"]) == (6, 3, 0.3)
+    assert value["map_ci"][0] <= value["map"] <= value["map_ci"][1]

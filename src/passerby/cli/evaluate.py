@@ -37,6 +37,9 @@ def evaluate(
     average_precision: Annotated[
         str, typer.Option("--ap", help="plain, or trapezoid as in Market-1501's Matlab code.")
     ] = "plain",
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Score k-reciprocal re-ranking too, on its own line.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the random queries.", min=0)] = 0,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
     report: Annotated[
@@ -49,7 +52,7 @@ def evaluate(
     from passerby.evaluation import Protocol, check_average_precision
     from passerby.evaluation import evaluate as score
     from passerby.files import check_writable
-    from passerby.ranking import choose_distance
+    from passerby.ranking import Reranking, choose_distance
     from passerby.reporting.retrieval_tables import retrieval_tables
     from passerby.reporting.tables import attribute_tables
 
@@ -72,6 +75,7 @@ def evaluate(
         calibration=calibration,
         decision=rule,
         average_precision=variant,
+        reranking=Reranking() if rerank else None,
     )
     if found.retrieval is None:
         say("Nobody appears in two crops: re-identification is not scored.")

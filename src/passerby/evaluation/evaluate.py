@@ -16,6 +16,7 @@ from passerby.evaluation.query_scores import AveragePrecision, check_average_pre
 from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
 from passerby.ranking.calibration import Calibration
 from passerby.ranking.distance import Distance
+from passerby.ranking.reranking import Reranking
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def evaluate(
     calibration: Calibration | None = None,
     decision: Decision | None = None,
     average_precision: AveragePrecision = "plain",
+    reranking: Reranking | None = None,
     resamples: int = 1000,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -62,6 +64,7 @@ def evaluate(
         calibration: of the distance; adds answer sets.
         decision: turns attribute probabilities into labels; group argmax if left out.
         average_precision: "plain" or "trapezoid".
+        reranking: adds the figures after k-reciprocal re-ranking.
         resamples: bootstrap samples of persons for the intervals; 0 for none.
         progress: called with (queries done, all queries).
 
@@ -95,6 +98,7 @@ def evaluate(
         protocol=name,
         leave_out_same_camera=protocol.leave_out_same_camera,
         average_precision=average_precision,
+        reranking=reranking,
         resamples=resamples,
         progress=progress,
     )

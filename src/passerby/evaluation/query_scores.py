@@ -20,6 +20,7 @@ from passerby.errors import InputError
 from passerby.evaluation.right_answers import RightAnswers
 from passerby.ranking.blocks import check_comparable, closeness
 from passerby.ranking.distance import Distance
+from passerby.ranking.reranking import Reranking
 
 AveragePrecision = Literal["plain", "trapezoid"]
 AVERAGE_PRECISIONS: tuple[str, ...] = get_args(AveragePrecision)
@@ -73,6 +74,7 @@ def score_queries(
     *,
     leave_out_same_camera: bool,
     average_precision: AveragePrecision = "plain",
+    reranking: Reranking | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> QueryScores:
     """Score each query; memory does not grow with queries × gallery.
@@ -86,6 +88,7 @@ def score_queries(
             wrong.
         average_precision: "plain", the mean precision at the right answers, or "trapezoid", as in
             Market-1501's own Matlab code.
+        reranking: of the distances; none if left out.
         progress: called with (queries done, all queries).
 
     Raises:
@@ -103,7 +106,8 @@ def score_queries(
         ap=np.full(len(persons), np.nan),
         inp=np.full(len(persons), np.nan),
     )
-    for start, block in closeness(wanted, signatures, answers.junk):
+    ordered = closeness if reranking is None else reranking.blocks
+    for start, block in ordered(wanted, signatures, answers.junk):
         for query, values in enumerate(block, start):
             right, ignored = answers.of(query)
             values[ignored] = np.inf

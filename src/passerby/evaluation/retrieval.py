@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from passerby.evaluation.answer_sets import AnswerSetScores, PairCounts, score_a
 from passerby.evaluation.query_scores import AveragePrecision, QueryScores, score_queries
 from passerby.ranking.calibration import Calibration
 from passerby.ranking.distance import Distance
+from passerby.ranking.reranking import Reranking
 
 CMC_RANKS = 50
 FIGURES = ("top1", "top5", "top10", "map", "minp")
@@ -45,6 +47,20 @@ class Reliability:
 
 
 @dataclass(frozen=True)
+class Reranked:
+    """The figures after k-reciprocal re-ranking, which looks at all queries at once.
+
+    Attributes:
+        reranking: its settings.
+        figures, intervals: as in `RetrievalReport`.
+    """
+
+    reranking: Reranking
+    figures: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
 class RetrievalReport:
     """How well persons are found again; fractions between 0 and 1, means over the scored queries.
 
@@ -58,6 +74,7 @@ class RetrievalReport:
         gallery: crops searched, without junk.
         figures: top1, top5, top10, map, minp.
         intervals: 95 % intervals of the same; empty without resampling.
+        reranked: the same after re-ranking, if it was asked for.
         cmc: fraction of queries with a right answer among the first k, for k from 1 to 50.
         slices: attribute to top1, map and number of queries of the persons with ("with") and
             without it ("without"); those with no query are left out.
@@ -76,6 +93,7 @@ class RetrievalReport:
     gallery: int
     figures: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
+    reranked: Reranked | None
     cmc: tuple[float, ...]
     slices: Mapping[str, Mapping[str, Mapping[str, float]]]
     answer_sets: Sequence[AnswerSetScores]
@@ -90,8 +108,13 @@ class RetrievalReport:
             "features": self.distance.features,
             "distance": f"{self.distance.metric} {self.distance.kind}",
             "average_precision": self.average_precision,
-            **self.figures,
-            **{f"{name}_ci": list(interval) for name, interval in self.intervals.items()},
+            **_figures_json(self.figures, self.intervals),
+            "reranked": None
+            if self.reranked is None
+            else {
+                **asdict(self.reranked.reranking),
+                **_figures_json(self.reranked.figures, self.reranked.intervals),
+            },
             "queries": self.queries,
             "skipped": self.skipped,
             "persons": self.persons,
@@ -103,6 +126,12 @@ class RetrievalReport:
         }
 
 
+def _figures_json(
+    figures: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
+) -> dict[str, Any]:
+    return {**figures, **{f"{name}_ci": list(interval) for name, interval in intervals.items()}}
+
+
 def evaluate_retrieval(
     queries: Embeddings,
     gallery: Embeddings,
@@ -112,6 +141,7 @@ def evaluate_retrieval(
     protocol: str = "given",
     leave_out_same_camera: bool = False,
     average_precision: AveragePrecision = "plain",
+    reranking: Reranking | None = None,
     resamples: int = 1000,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -125,6 +155,7 @@ def evaluate_retrieval(
         protocol: what the report calls it.
         leave_out_same_camera: the query's person seen by the query's camera does not count.
         average_precision: "plain", or "trapezoid" as in Market-1501's Matlab code.
+        reranking: adds the figures after it.
         resamples: bootstrap samples of persons for the intervals; 0 for none.
         seed: of the bootstrap.
         progress: called with (queries done, all queries).
@@ -133,19 +164,25 @@ def evaluate_retrieval(
         InputError: the two cannot be compared, one is empty, a value is not a number, ids are
             missing, or no query has a right answer.
     """
-    scores = score_queries(
+    score = partial(
+        score_queries,
         queries,
         gallery,
         distance,
         leave_out_same_camera=leave_out_same_camera,
         average_precision=average_precision,
-        progress=progress,
     )
+    scores = score(progress=progress)
     scored = scores.scored
     searched = int((gallery.crops.known_persons != JUNK).sum())
     if not scored.any():
         raise InputError(_nobody(leave_out_same_camera))
     values = _per_query(scores)
+    figures, intervals = _figures(scores, resamples, seed)
+    reranked = None
+    if reranking is not None:
+        after = score(reranking=reranking, progress=progress)
+        reranked = Reranked(reranking, *_figures(after, resamples, seed))
     answer_sets, reliability = _answers(
         queries, gallery, distance, calibration, leave_out_same_camera, searched
     )
@@ -158,8 +195,9 @@ def evaluate_retrieval(
         skipped=int((~scored).sum()),
         persons=len(np.unique(scores.persons[scored])),
         gallery=searched,
-        figures=dict(zip(FIGURES, values[scored].mean(axis=0).tolist(), strict=True)),
-        intervals=_intervals(values[scored], scores.persons[scored], resamples, seed),
+        figures=figures,
+        intervals=intervals,
+        reranked=reranked,
         cmc=tuple(float((scores.first[scored] <= rank).mean()) for rank in range(1, CMC_RANKS + 1)),
         slices=_slices(queries, values, scored),
         answer_sets=answer_sets,
@@ -181,6 +219,14 @@ def _per_query(scores: QueryScores) -> NDArray[np.float64]:
     """Return what each query adds to the figures, shape (Q, figures)."""
     within = [(scores.first <= rank).astype(np.float64) for rank in (1, 5, 10)]
     return np.stack([*within, scores.ap, scores.inp], axis=1)
+
+
+def _figures(
+    scores: QueryScores, resamples: int, seed: int
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    values, persons = _per_query(scores)[scores.scored], scores.persons[scores.scored]
+    figures = dict(zip(FIGURES, values.mean(axis=0).tolist(), strict=True))
+    return figures, _intervals(values, persons, resamples, seed)
 
 
 def _intervals(

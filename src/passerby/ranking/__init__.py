@@ -11,6 +11,7 @@ from passerby.ranking.calibration import Calibration
 from passerby.ranking.distance import Distance
 from passerby.ranking.rank import rank
 from passerby.ranking.ranking import Ranking
+from passerby.ranking.reranking import Reranking
 
 __all__ = [
     "AnswerRule",
@@ -18,6 +19,7 @@ __all__ = [
     "Calibration",
     "Distance",
     "Ranking",
+    "Reranking",
     "answers",
     "calibrated_distances",
     "choose_distance",

@@ -1,6 +1,6 @@
 """Re-identification on screen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -25,6 +25,12 @@ def retrieval_tables(
         queries: that were scored; their schema puts attributes in words.
     """
     yield _figures(report)
+    if report.reranked is not None:
+        settings = report.reranked.reranking
+        yield (
+            f"re-ranked: k-reciprocal, k1 {settings.k1}, k2 {settings.k2}, λ {settings.share:g}; "
+            "it looks at all queries at once, so a single search cannot reach these figures."
+        )
     if report.answer_sets:
         yield _answer_sets(report)
         yield (
@@ -69,10 +75,20 @@ def calibration_table(distances: Sequence[CalibratedDistance]) -> Table:
 def _figures(report: RetrievalReport) -> Table:
     table = Table(title="re-identification", show_header=False)
     for name, value in report.figures.items():
-        low, high = report.intervals.get(name, (None, None))
-        interval = "" if low is None else f"{low:.3f} – {high:.3f}"
-        table.add_row(_TITLES[name], f"{value:.3f}", interval)
+        table.add_row(_TITLES[name], f"{value:.3f}", _interval(report.intervals, name))
+    if report.reranked is not None:
+        table.add_section()
+        for name, value in report.reranked.figures.items():
+            interval = _interval(report.reranked.intervals, name)
+            table.add_row(f"{_TITLES[name]}, re-ranked", f"{value:.3f}", interval)
     return table
+
+
+def _interval(intervals: Mapping[str, tuple[float, float]], name: str) -> str:
+    if name not in intervals:
+        return ""
+    low, high = intervals[name]
+    return f"{low:.3f} – {high:.3f}"
 
 
 def _answer_sets(report: RetrievalReport) -> Table:
