@@ -20,15 +20,13 @@ from passerby.data import read_crops
 from passerby.embedding import Decision, RuntimeModel
 from passerby.evaluation import evaluate_attributes, unseen
 from passerby.files import write_json, write_text
+from passerby.reporting.figures import mean_and_spread, with_interval
+from passerby.reporting.reproduction import PUBLISHED_TABLE_1
 from passerby.training import load_recipe
 
 Result = dict[str, Any]
 Variant = tuple[int, str]
 
-PUBLISHED = {
-    "the report": {"precision": 0.593, "recall": 0.549, "f1": 0.553},
-    "the report, with attention": {"precision": 0.574, "recall": 0.530, "f1": 0.536},
-}
 COMMAND = "python benchmarks/attributes.py --data DATA --weights FILE"
 
 
@@ -135,7 +133,7 @@ def page(results: list[Result]) -> str:
         "| model | persons | rule | split | precision | recall | F1 |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for title, figures in PUBLISHED.items():
+    for title, figures in PUBLISHED_TABLE_1.items():
         cells = " | ".join(f"{figures[name]:.3f}" for name in ("precision", "recall", "f1"))
         lines.append(f"| {title} | 600 | – | its own | {cells} |")
     for which in variants:
@@ -177,10 +175,10 @@ def _rows(results: list[Result], which: Variant, rule: str, names: tuple[str, ..
     for result in results:
         if variant(result) == which:
             figures = result["rules"][rule]
-            cells = " | ".join(_with_interval(figures, name) for name in names)
+            cells = " | ".join(with_interval(figures, name) for name in names)
             rows.append(f"| {title} | {persons} | {rule} | {result['split']} | {cells} |")
     scores = _of(results, which, rule)
-    cells = " | ".join(_mean([score[name] for score in scores]) for name in names)
+    cells = " | ".join(mean_and_spread([score[name] for score in scores]) for name in names)
     return [*rows, f"| **{title}** | **{persons}** | **{rule}** | **mean ± sd** | {cells} |"]
 
 
@@ -195,7 +193,7 @@ def _summary(results: list[Result], which: Variant, rule: str) -> str:
         [score["official12"] for score in scores],
         [score["official12_multicolor"] for score in scores],
     )
-    cells = " | ".join(_mean(column) for column in columns)
+    cells = " | ".join(mean_and_spread(column) for column in columns)
     return f"| {which[1]} | {-which[0]} | {rule} | {cells} |"
 
 
@@ -237,16 +235,6 @@ def _per_attribute(results: list[Result], which: Variant, rule: str) -> list[str
         ]
         lines.append(f"| {attribute} | " + " | ".join(cells) + " |")
     return lines
-
-
-def _with_interval(figures: dict[str, Any], name: str) -> str:
-    low, high = figures[f"{name}_ci"]
-    return f"{figures[name]:.3f} ({low:.3f}–{high:.3f})"
-
-
-def _mean(values: list[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3f}{spread}"
 
 
 if __name__ == "__main__":

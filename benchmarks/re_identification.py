@@ -24,6 +24,7 @@ from passerby.embedding import Embeddings, RuntimeModel
 from passerby.evaluation import Protocol, RetrievalReport, evaluate_retrieval, unseen
 from passerby.files import write_json, write_text
 from passerby.ranking import CalibratedDistance, calibrated_distances
+from passerby.reporting.figures import with_interval
 
 COMMAND = "python benchmarks/re_identification.py --data DATA --runs RUN ... --rank RUN"
 FIGURES = ("top1", "top5", "top10", "map", "minp")
@@ -172,7 +173,7 @@ def _run(run: dict[str, Any]) -> list[str]:
     for row in run["rows"]:
         first, mean = row["first_draw"], row["mean"]
         cells = [
-            *(_with_interval(first, name) for name in ("top1", "top5", "map", "minp")),
+            *(with_interval(first, name) for name in ("top1", "top5", "map", "minp")),
             *(f"{mean[name]:.3f}" for name in ("top1", "top5", "map")),
         ]
         lines.append(f"| {row['distance']} | {row['cameras']} | " + " | ".join(cells) + " |")
@@ -203,11 +204,6 @@ def _answer_set(distance: str, scores: dict[str, Any]) -> str:
         f"| {distance} | {scores['rule']} | {threshold} | {figures} | {scores['size']:.1f} | "
         f"{rates} |"
     )
-
-
-def _with_interval(figures: dict[str, Any], name: str) -> str:
-    low, high = figures[f"{name}_ci"]
-    return f"{figures[name]:.3f} ({low:.3f}–{high:.3f})"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from passerby.errors import InputError
-from passerby.reporting.reproduction import Plan, deviations, planned_runs
+from passerby.reporting.reproduction import Plan, deviations, planned_runs, reproduce
 from passerby.reporting.reproduction_page import reproduction_html, reproduction_markdown
 from passerby.training import load_recipe
 
@@ -38,6 +39,7 @@ RESULTS = {
     "table2": [],
     "budget": 1.0,
     "missing": [],
+    "kept": [],
     "persons": 751,
 }
 
@@ -51,9 +53,9 @@ def test_the_runs_of_a_split(tmp_path: Path) -> None:
         ("course-reid-cpu-4", 2),
         ("apr-cpu-4", 2),
     ]
-    assert "model.weights=w" in runs[0].overrides
-    for later in runs[2:]:
-        assert f"model.weights={runs[0].folder}" in later.overrides
+    for run in (runs[0], runs[1], runs[3]):
+        assert "model.weights=w" in run.overrides
+    assert f"model.weights={runs[0].folder}" in runs[2].overrides
     for run in runs:
         recipe = load_recipe(run.recipe, [*run.overrides, "batch_size=64"])
         assert (recipe.data.seed, recipe.seed) == (4, 4)
@@ -109,3 +111,21 @@ def test_the_page_says_the_same_as_html() -> None:
     assert "<code>passerby reproduce --out x</code>" in page
     assert "<script>" not in page
     json.dumps(results)
+
+
+def test_rows_of_runs_that_are_gone_are_kept(toy_data: Path, tmp_path: Path) -> None:
+    earlier = RESULTS | {"persons": 24}
+    plan = Plan(toy_data, tmp_path / "runs", splits=(0, 3), train=False)
+
+    def found(before: dict[str, Any]) -> dict[str, Any]:
+        return reproduce(plan, lambda run: None, lambda sentence: None, before)
+
+    results = found(earlier)
+    assert results["table1"] == earlier["table1"]
+    assert results["kept"] == ["course-attributes-0", "course-attributes-3"]
+    assert "course-reid-0" in results["missing"]
+    assert "their runs gone: course-attributes-0, course-attributes-3." in "".join(
+        deviations(results)
+    )
+    with pytest.raises(InputError, match="no finished run"):
+        found(earlier | {"persons": 25})

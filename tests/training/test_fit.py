@@ -15,6 +15,7 @@ from passerby.data import read_crops
 from passerby.data.toy import write_toy
 from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
+from passerby.models import PersonModel
 from passerby.training import Listener, Recipe, load_recipe, train
 from passerby.training.checkpoint import NAME as CHECKPOINT
 from passerby.training.log import EpochRow
@@ -160,6 +161,26 @@ def test_frozen_stages_do_not_change(toy_data: Path, tmp_path: Path) -> None:
     assert all(torch.equal(after[n], before[f"{SAVED}{n}"]) for n in early)
     late = "backbone.network.layer4.0.conv1.weight"
     assert not torch.equal(after[late], before[f"{SAVED}{late}"])
+
+
+def test_smaller_crops_first(toy_data: Path, tmp_path: Path, monkeypatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    forward = PersonModel.features
+    monkeypatch.setattr(
+        PersonModel, "features", lambda self, x: (seen.append(tuple(x.shape)), forward(self, x))[1]
+    )
+    recipe = small("phases.0.epochs=1", "phases.1.epochs=1", "phases.0.size=[48, 24]")
+    model = RuntimeModel.load(train(recipe, toy_data, tmp_path / "run"))
+    training = [shape[2:] for shape in seen if shape[0] == recipe.batch_size]
+    steps = len(training) // 2
+    assert training == [(48, 24)] * steps + [(64, 32)] * steps
+    assert model.info.preprocessing.height == 64
+
+
+def test_a_size_that_the_backbone_does_not_take(toy_data: Path, tmp_path: Path) -> None:
+    recipe = small("model.backbone=test_vit", "phases.1.size=[48, 24]")
+    with pytest.raises(InputError, match=r"phases\.1\.size is \[48, 24\], for which the backbone"):
+        train(recipe, toy_data, tmp_path / "run")
 
 
 def test_bf16_and_a_transformer(toy_data: Path, tmp_path: Path) -> None:

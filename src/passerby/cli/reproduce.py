@@ -1,14 +1,16 @@
 """`passerby reproduce`."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from passerby.cli.console import say
 from passerby.cli.extras import require
+from passerby.errors import InputError
 
 if TYPE_CHECKING:
     from passerby.reporting.reproduction import PlannedRun
@@ -40,7 +42,7 @@ def reproduce(
 ) -> None:
     """Make the course report's two tables again: train what is missing, score, compare.
 
-    Interrupted, the same command goes on where it was.
+    Interrupted, the same command goes on where it was. Rows of runs that are gone are kept.
     """
     require("train", "torch")
     from passerby.cli.train import train_with_progress
@@ -73,7 +75,7 @@ def reproduce(
         say(f"{run.folder.name}: {run.title}")
         train_with_progress(recipe, data, run.folder, resume=True)
 
-    results = reproduce_tables(plan, train, say)
+    results = reproduce_tables(plan, train, say, _earlier(target / "reproduction.json"))
     # as it was typed, but for where things lie
     command = " ".join(["passerby", *(shlex.quote(_named(a)) for a in sys.argv[1:])])
     text = reproduction_markdown(results, command)
@@ -81,6 +83,17 @@ def reproduce(
     write_text(target / "reproduction.html", reproduction_html(results, command))
     write_text(page, text)
     say(f"Tables written to {page}, and as JSON and HTML beside it.")
+
+
+def _earlier(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _ = earlier["persons"], earlier["table1"], earlier["table2"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path} is damaged: remove it, or choose another folder.") from None
+    return earlier
 
 
 def _named(argument: str) -> str:

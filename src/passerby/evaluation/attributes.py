@@ -18,6 +18,7 @@ from passerby.data.schema import Choice, OneOfColumns, Schema
 from passerby.embedding.decision import Decision
 from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
+from passerby.evaluation.bootstrap import interval, person_weights
 
 Array = NDArray[np.float64]
 
@@ -302,14 +303,10 @@ def _summary(
 def _intervals(tallies: _Tallies, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
     if not resamples:
         return {}
-    uniform = np.full(tallies.persons, 1 / tallies.persons)
-    weights = np.random.default_rng(seed).multinomial(tallies.persons, uniform, size=resamples)
+    weights = person_weights(tallies.persons, resamples, seed)
     once = _defined(tallies.weighted(np.ones((1, tallies.persons))).confusion)
     figures = _summary(tallies.weighted(weights.astype(np.float64)), once)
-    return {
-        name: (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975)))
-        for name, values in figures.items()
-    }
+    return {name: tuple(interval(values).tolist()) for name, values in figures.items()}
 
 
 def _part(figures: Mapping[str, float], group: str) -> dict[str, float]:

@@ -12,6 +12,7 @@ from passerby.data.crops import JUNK
 from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
 from passerby.evaluation.answer_sets import AnswerSetScores, PairCounts, score_answer_sets
+from passerby.evaluation.bootstrap import interval, person_weights
 from passerby.evaluation.query_scores import AveragePrecision, QueryScores, score_queries
 from passerby.ranking.calibration import Calibration
 from passerby.ranking.distance import Distance
@@ -238,10 +239,9 @@ def _intervals(
     sums = np.zeros((len(ids), values.shape[1]))
     np.add.at(sums, owner, values)
     counts = np.bincount(owner)
-    uniform = np.full(len(ids), 1 / len(ids))
-    weights = np.random.default_rng(seed).multinomial(len(ids), uniform, size=resamples)
+    weights = person_weights(len(ids), resamples, seed)
     means = (weights @ sums) / (weights @ counts)[:, None]
-    low, high = np.quantile(means, [0.025, 0.975], axis=0)
+    low, high = interval(means)
     return {name: (float(a), float(b)) for name, a, b in zip(FIGURES, low, high, strict=True)}
 
 

@@ -1,5 +1,6 @@
 """Any timm backbone as a source of feature maps."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ class Backbone(nn.Module):
         if weights not in ("pretrained", "none"):
             _load_weights(network, Path(weights))
         # after loading: this is where a transformer's position embeddings are resampled
-        self._set_input_size(size, name)
+        if hasattr(network, "set_input_size"):
+            self._attempt(lambda: network.set_input_size(img_size=size), size, "model.size", name)
+        self.check_size(size, "model.size", name)
         self.mean: tuple[float, ...] = tuple(network.pretrained_cfg["mean"])
         self.std: tuple[float, ...] = tuple(network.pretrained_cfg["std"])
         self.channels: int = network.num_features
@@ -76,22 +79,37 @@ class Backbone(nn.Module):
         patches = tokens[:, self.network.num_prefix_tokens :]
         return patches.transpose(1, 2).unflatten(2, (rows, columns))
 
-    def _set_input_size(self, size: tuple[int, int], name: str) -> None:
-        """Tell a transformer its input size, and try whether the network takes it."""
-        network: Any = self.network
+    def check_size(self, size: tuple[int, int], key: str, name: str) -> None:
+        """Try whether the network takes crops of a size.
+
+        Args:
+            size: height and width.
+            key: of the recipe, where it is said.
+            name: of the backbone.
+
+        Raises:
+            InputError: it does not.
+        """
         training = self.training
-        try:
-            if hasattr(network, "set_input_size"):
-                network.set_input_size(img_size=size)
+
+        def try_it() -> None:
             with torch.no_grad():
                 _, _, _, _ = self.eval()(torch.zeros(1, 3, *size)).shape
+
+        self._attempt(try_it, size, key, name)
+        self.train(training)
+
+    def _attempt(
+        self, work: Callable[[], object], size: tuple[int, int], key: str, name: str
+    ) -> None:
+        try:
+            work()
         except (AssertionError, RuntimeError, ValueError, AttributeError, TypeError) as error:
             reason = str(error).splitlines()[0].rstrip(".") if str(error) else "no reason given"
             raise InputError(
-                f"model.size is {list(size)}, for which the backbone {name!r} gives no feature map "
+                f"{key} is {list(size)}, for which the backbone {name!r} gives no feature map "
                 f"({reason}): choose another size or another backbone."
             ) from error
-        self.train(training)
 
     def early_modules(self, stages: int) -> list[nn.Module]:
         """Return the layers up to the end of the given number of stages, in order.

@@ -101,13 +101,15 @@ def planned_runs(plan: Plan, split: int) -> Iterator[PlannedRun]:
     base = run("attributes", "course-attributes", *weights, table=1)
     yield base
     yield run("attributes, with attention", "course-attention", *weights, table=1)
-    onwards = f"model.weights={base.folder}"
-    yield run("attribute vectors", "course-reid", onwards, table=2)
-    yield run("embeddings", "apr", *((onwards,) if plan.cpu else weights), table=2)
+    yield run("attribute vectors", "course-reid", f"model.weights={base.folder}", table=2)
+    yield run("embeddings", "apr", *weights, table=2)
 
 
 def reproduce(
-    plan: Plan, train: Callable[[PlannedRun], None], say: Callable[[str], None]
+    plan: Plan,
+    train: Callable[[PlannedRun], None],
+    say: Callable[[str], None],
+    earlier: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train what is missing and score everything.
 
@@ -115,16 +117,18 @@ def reproduce(
         plan: what to reproduce.
         train: trains a planned run.
         say: told what goes on.
+        earlier: what this returned before; rows of runs that are gone are taken from it.
 
     Returns:
-        JSON: "table1" and "table2", lists of rows; "published"; "budget"; "missing", the folders of
-        runs that were left out.
+        JSON: "table1" and "table2", lists of rows; "published"; "budget"; "kept", the folders of
+        runs whose earlier rows were taken; "missing", those that were left out.
 
     Raises:
         InputError: the data or a recipe is not as it has to be, or nothing is there to be scored.
     """
     rows: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
-    missing = []
+    missing: list[str] = []
+    kept: list[str] = []
     crops = read_crops(plan.data)
     if crops.labels is None:
         raise InputError(f"{plan.data} has no attribute annotations: give an annotated dataset.")
@@ -133,7 +137,9 @@ def reproduce(
             if plan.train:
                 train(run)
             if not (run.folder / "model").is_dir():
-                missing.append(run.folder.name)
+                before = _earlier_rows(earlier, run, split, len(crops.person_ids))
+                rows[run.table] += before
+                (kept if before else missing).append(run.folder.name)
                 continue
             say(f"Scoring {run.folder.name}")
             model = RuntimeModel.load(run.folder)
@@ -157,7 +163,17 @@ def reproduce(
         "budget": plan.budget,
         "persons": len(crops.person_ids),
         "missing": missing,
+        "kept": kept,
     }
+
+
+def _earlier_rows(
+    earlier: dict[str, Any] | None, run: PlannedRun, split: int, persons: int
+) -> list[dict[str, Any]]:
+    if earlier is None or earlier["persons"] != persons:
+        return []
+    rows = earlier[f"table{run.table}"]
+    return [row for row in rows if row["recipe"] == run.recipe and row["split"] == split]
 
 
 def deviations(results: dict[str, Any]) -> list[str]:
@@ -200,6 +216,8 @@ def deviations(results: dict[str, Any]) -> list[str]:
             "course-reid also pulls the attribute vectors of one person together (triplets); what "
             "the report fine-tuned with, and how it weighted, is not said."
         )
+    if results["kept"]:
+        found.append(f"Scored by an earlier call, their runs gone: {', '.join(results['kept'])}.")
     if results["missing"]:
         found.append(f"Left out, since they are not trained: {', '.join(results['missing'])}.")
     return found

@@ -2,10 +2,10 @@
 
 import html
 import re
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from passerby.reporting.figures import mean_and_spread, with_interval
 from passerby.reporting.reproduction import deviations
 
 Row = Sequence[str]
@@ -103,21 +103,12 @@ def _retrieval_table(results: dict[str, Any]) -> list[Row]:
 
 def _split_rows(title: str, mine: list[dict[str, Any]], names: Sequence[str]) -> list[Row]:
     rows: list[Row] = [
-        (title, str(row["split"]), *(_with_interval(row, name) for name in names)) for row in mine
+        (title, str(row["split"]), *(with_interval(row, name) for name in names)) for row in mine
     ]
     if len(mine) > 1:
-        means = [_mean([row[name] for row in mine]) for name in names]
+        means = [mean_and_spread([row[name] for row in mine]) for name in names]
         rows.append((f"**{title}**", "**mean ± sd**", *means))
     return rows
-
-
-def _with_interval(row: dict[str, Any], name: str) -> str:
-    low, high = row[f"{name}_ci"]
-    return f"{row[name]:.3f} ({low:.3f}–{high:.3f})"
-
-
-def _mean(values: list[float]) -> str:
-    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
 
 
 def _distinct(values: Any) -> list[Any]:

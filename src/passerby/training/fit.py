@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
+from torchvision.transforms.v2.functional import resize
 
 import passerby
 from passerby.data.crops import Crops
@@ -128,6 +129,10 @@ class TrainingRun:
             if self.checkpoint
             else initial_model(recipe.model, self.schema, split)
         )
+        for number, phase in enumerate(recipe.phases):
+            if phase.size:
+                backbone = recipe.model.backbone
+                model.backbone.check_size(phase.size, f"phases.{number}.size", backbone)
         learner = Learner(model, len(split.train.person_ids), recipe.loss.identity)
         objective = Objective(learner, recipe.loss, _attribute_loss(recipe, split.train))
         self.average = _average(model, recipe.average)
@@ -221,7 +226,7 @@ class TrainingRun:
         total = torch.zeros((), device=self.accelerator.device)
         for step, batch in enumerate(self.loader):
             set_learning_rate(optimizer, learning_rate(phase, in_phase + (step + 1) / steps))
-            loss = self.step(batch, optimizer)
+            loss = self.step(batch, optimizer, phase.size)
             total += loss
             if self.listener.on_step:
                 done = epoch * steps + step + 1
@@ -242,16 +247,20 @@ class TrainingRun:
             crops_per_second=steps * self.recipe.batch_size / seconds,
         )
 
-    def step(self, batch: Batch, optimizer: Optimizer) -> Tensor:
+    def step(
+        self, batch: Batch, optimizer: Optimizer, size: tuple[int, int] | None = None
+    ) -> Tensor:
         """Learn from one batch and return its loss.
 
         Args:
             batch: of the loader.
             optimizer: one that `new_optimizer` returned.
+            size: height and width that the crops are scaled to; as they are if left out.
         """
+        pixels = batch.pixels if size is None else resize(batch.pixels, list(size))
         device = self.accelerator.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
-            loss: Tensor = self.objective(self.normalise(batch.pixels), batch)
+            loss: Tensor = self.objective(self.normalise(pixels), batch)
         self.accelerator.backward(loss)
         optimizer.step()
         optimizer.zero_grad()

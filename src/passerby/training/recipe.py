@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from passerby.embedding.model_info import Task
 from passerby.errors import InputError
-from passerby.models.architecture import Architecture
+from passerby.models.architecture import Architecture, Side
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -154,6 +154,8 @@ class Phase(_Section):
     Attributes:
         optimizer: AdamW, or SGD with Nesterov momentum.
         epochs: passes over the training crops.
+        size: height and width that crops are scaled to in this phase; `model.size` if left out.
+            Smaller crops first save time.
         learning_rate: the highest one.
         schedule: how it falls after the warm-up: not at all, or to 0 along a line or a cosine.
         warmup_epochs: during which it rises from 0 along a line; may be a fraction.
@@ -163,6 +165,7 @@ class Phase(_Section):
 
     optimizer: Literal["adamw", "sgd"]
     epochs: int = Field(ge=1)
+    size: tuple[Side, Side] | None = None
     learning_rate: float = Field(gt=0)
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup_epochs: float = Field(0.0, ge=0)

@@ -1,0 +1,31 @@
+"""Intervals from resampling persons: crops of one person are not independent."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVEL = 0.95
+
+
+def person_weights(persons: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """Draw persons with replacement.
+
+    Args:
+        persons: how many there are.
+        resamples: how often as many are drawn.
+        seed: of the draws.
+
+    Returns:
+        How often each person was drawn, int64, shape (resamples, persons).
+    """
+    uniform = np.full(persons, 1 / persons)
+    return np.random.default_rng(seed).multinomial(persons, uniform, size=resamples)
+
+
+def interval(figures: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the middle 95 % of what the resamples gave, shape (2, …), low before high.
+
+    Args:
+        figures: of each resample, shape (resamples, …).
+    """
+    tail = (1 - LEVEL) / 2
+    return np.quantile(figures, [tail, 1 - tail], axis=0)
