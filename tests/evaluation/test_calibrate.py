@@ -111,7 +111,7 @@ def test_the_distances_of_a_model() -> None:
         "logits cosine",
         "logits euclidean",
         "attributes euclidean",
-        "both cosine",
+        "both cosine weighted",
     }
     for one in found:
         assert one.calibration.persons == 10
@@ -142,8 +142,10 @@ def test_the_best_comes_first() -> None:
 
 
 def test_the_weighted_distance_needs_labels() -> None:
-    kinds = [one.distance.kind for one in calibrated(crowd(labelled=False), ("attributes",))]
-    assert sorted(kinds) == ["learned"] + ["plain"] * 5
+    found = calibrated(crowd(labelled=False), ("attributes",))
+    assert sorted(one.distance.kind for one in found) == ["learned"] + ["plain"] * 4 + ["weighted"]
+    (weighted,) = (one.distance for one in found if one.distance.kind == "weighted")
+    assert weighted.features == "both"
 
 
 def test_identity_alone_has_the_embedding_alone() -> None:
@@ -214,7 +216,7 @@ def test_a_model_that_recognises_nothing_is_calibrated_all_the_same() -> None:
         labels=crops.crops.labels,
     )
     found = calibrated(hopeless, ("attributes", "identity"))
-    (weighted,) = (one.distance for one in found if one.distance.kind == "weighted")
+    (weighted,) = (one.distance for one in found if one.distance.name == "logits cosine weighted")
     assert weighted.weights == (1,) * 32
 
 

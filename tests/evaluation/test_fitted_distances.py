@@ -11,7 +11,10 @@ from passerby.errors import InputError
 from passerby.evaluation.cross_fitting import mean_ap
 from passerby.evaluation.fitted_distances import (
     RIDGES,
+    SHARES,
     best_ridge,
+    best_share,
+    fused_distance,
     learned_distance,
     recognition_weights,
     weighted_distance,
@@ -253,3 +256,34 @@ def test_distractors_and_junk_teach_nothing() -> None:
     more = people(np.concatenate([values, noise]), [*persons, 0, 0, 0, 0, -1, -1, -1, -1])
     layers = [np.array(learned_distance(c, "embedding", ridge=1).layer) for c in (crops, more)]
     assert layers[1] == pytest.approx(layers[0])
+
+
+def test_a_fused_distance_adds_the_weighted_squares() -> None:
+    generator = np.random.default_rng(0)
+    crops = people(unit(generator.random((5, 3))), None, attributes=generator.random((5, 32)))
+    signatures = fused_distance(crops, share=0.25).signatures(crops)
+    found = ((signatures[0] - signatures[1:]) ** 2).sum(axis=1)
+    parts = [crops.vectors, unit(crops.attributes)]
+    embedding, attributes = (((part[0] - part[1:]) ** 2).sum(axis=1) for part in parts)
+    # scaled, as the whole has length √(1 + 1/4)
+    np.testing.assert_allclose(found * 1.25, embedding + 0.25 * attributes, rtol=1e-5)
+    assert fused_distance(crops, share=0.25).name == "both cosine weighted"
+
+
+@pytest.mark.parametrize(
+    ("good", "expected"), [("embedding", SHARES[:2]), ("attributes", SHARES[-2:])]
+)
+def test_the_share_follows_what_recognises_people(good: str, expected: tuple[float]) -> None:
+    generator = np.random.default_rng(1)
+    persons = np.repeat(np.arange(1, 41), 5)
+    signal = unit(generator.standard_normal((41, 8)))[persons]
+    signal += 0.25 * generator.standard_normal(signal.shape)
+    noise = generator.standard_normal((len(persons), 8))
+    embedding, known = (signal, noise) if good == "embedding" else (noise, signal)
+    attributes = 1 / (1 + np.exp(-4 * np.tile(known, 4)))
+    crops = people(unit(embedding), persons, attributes=attributes)
+    assert best_share(crops) in expected
+
+
+def unit(values: np.ndarray) -> np.ndarray:
+    return values / np.linalg.norm(values, axis=1, keepdims=True)

@@ -15,7 +15,13 @@ from passerby.embedding.embeddings import Embeddings
 from passerby.embedding.model_info import Task
 from passerby.errors import InputError
 from passerby.evaluation.cross_fitting import Fit, halves, mean_ap, real_persons
-from passerby.evaluation.fitted_distances import best_ridge, learned_distance, weighted_distance
+from passerby.evaluation.fitted_distances import (
+    best_ridge,
+    best_share,
+    fused_distance,
+    learned_distance,
+    weighted_distance,
+)
 from passerby.ranking.calibrated import CalibratedDistance
 from passerby.ranking.calibration import Calibration
 from passerby.ranking.distance import Distance
@@ -85,14 +91,14 @@ def calibration_of(people: Embeddings, fit: Fit) -> Calibration:
 def _fits(people: Embeddings, tasks: Sequence[Task]) -> list[Fit]:
     fits: list[Fit] = [_plain(Distance(features="embedding"))]
     if "attributes" in tasks:
-        # one ridge for both halves and the whole: it decides on the scale of the distances
+        # one ridge, and one share, for both halves and the whole: they decide on the scale
         fits += [
             partial(learned_distance, ridge=best_ridge(people)),
+            partial(fused_distance, share=best_share(people)),
             *([weighted_distance] if people.crops.labels is not None else []),
             _plain(Distance(features="logits")),
             _plain(Distance(features="logits", metric="euclidean")),
             _plain(Distance(features="attributes", metric="euclidean")),
-            _plain(Distance(features="both")),
         ]
     return fits
 

@@ -11,6 +11,9 @@ from passerby.ranking.distance import Distance, Features, Metric, columns
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """Added to the within-person covariance, in units of its mean variance: one of these."""
 
+SHARES = (0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+"""Weights of the attributes' squared distance beside the embedding's: one of these."""
+
 _NOTHING = 1e-12
 """A variance within persons of this fraction of the values' squares is rounding."""
 
@@ -114,6 +117,28 @@ def learned_distance(
     scales = 1 / np.sqrt(np.maximum(variances, 0) / mean_variance + ridge)
     layer = (directions * scales) @ directions.T
     return Distance(features=features, metric=metric, layer=tuple(map(tuple, layer.tolist())))
+
+
+def fused_distance(people: Embeddings, *, share: float | None = None) -> Distance:
+    """Combine embedding and attributes: the sum of their squared distances, the latter weighted.
+
+    Args:
+        people: of crops of persons that the model was not trained on.
+        share: weight of the attributes, both vectors having length 1; `best_share` if left out.
+    """
+    if share is None:
+        share = best_share(people)
+    sizes = people.vectors.shape[1], len(people.schema)
+    return Distance(features="both", weights=(1.0,) * sizes[0] + (share,) * sizes[1])
+
+
+def best_share(people: Embeddings) -> float:
+    """Return the share of `SHARES` with the highest mAP on these persons."""
+
+    def fitted(share: float) -> Fit:
+        return lambda some: fused_distance(some, share=share)
+
+    return max(SHARES, key=lambda share: mean_ap(people, fitted(share)))
 
 
 def best_ridge(
