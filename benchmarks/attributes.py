@@ -91,15 +91,15 @@ def scored(run: Path, data: Path, recipe: str, split: int) -> dict[str, Any]:
     return {
         "recipe": recipe,
         "split": split,
-        "backbone": training["recipe"]["model"]["backbone"],
-        "size": training["recipe"]["model"]["size"],
-        "attention": training["recipe"]["model"]["attention"],
-        "epochs": training["epochs"],
-        "minutes": round(training["seconds"] / 60, 1),
-        "peak_memory_mb": training["peak_memory_mb"],
-        "machine": training["machine"],
-        "training_persons": len(training["persons"]),
-        "versions": training["versions"],
+        "backbone": model.info.architecture["backbone"],
+        "size": list(model.info.preprocessing.size),
+        "attention": training.recipe["model"]["attention"],
+        "epochs": training.epochs,
+        "minutes": round(training.seconds / 60, 1),
+        "peak_memory_mb": training.peak_memory_mb,
+        "machine": training.machine,
+        "training_persons": len(training.persons),
+        "versions": training.versions,
         "rules": {
             rule.rule: evaluate_attributes(people, rule).to_json()
             for rule in sorted(rules, key=lambda rule: rule.rule)

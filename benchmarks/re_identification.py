@@ -27,7 +27,7 @@ from passerby.embedding import Embeddings, RuntimeModel
 from passerby.evaluation import Protocol, RetrievalReport, evaluate_retrieval, unseen
 from passerby.evaluation.retrieval import Reranked
 from passerby.files import write_json, write_text
-from passerby.ranking import CalibratedDistance, calibrated_distances
+from passerby.ranking import CalibratedDistance, Reranking, calibrated_distances
 from passerby.reporting.figures import with_interval
 
 COMMAND = "python benchmarks/re_identification.py --data DATA --runs RUN ... --rank RUN"
@@ -85,14 +85,14 @@ def scored(run: Path, data: Path, draws: int) -> dict[str, Any]:
     return {
         "run": run.name,
         "recipe": model.info.name,
-        "split": training["recipe"]["data"]["seed"],
-        "backbone": training["recipe"]["model"]["backbone"],
-        "size": training["recipe"]["model"]["size"],
-        "epochs": training["epochs"],
-        "minutes": round(training["seconds"] / 60, 1),
-        "training_persons": len(training["persons"]),
-        "machine": training["machine"],
-        "versions": training["versions"],
+        "split": training.recipe["data"]["seed"],
+        "backbone": model.info.architecture["backbone"],
+        "size": list(model.info.preprocessing.size),
+        "epochs": training.epochs,
+        "minutes": round(training.seconds / 60, 1),
+        "training_persons": len(training.persons),
+        "machine": training.machine,
+        "versions": training.versions,
         "draws": draws,
         "rows": rows,
     }

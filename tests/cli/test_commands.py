@@ -207,6 +207,25 @@ def rank(passerby, trained: Path, toy_data: Path, tmp_path: Path):
     return run
 
 
+def test_a_reader_that_has_seen_enough(trained: Path, toy_data: Path) -> None:
+    command = [sys.executable, "-m", "passerby", "evaluate", trained, "--data", toy_data, "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, complaint = process.communicate(timeout=120)
+    assert "Traceback" not in complaint
+    assert "Exception" not in complaint
+    assert process.returncode == 1
+
+
+def test_a_terminal_that_knows_no_dashes(trained: Path, toy_data: Path) -> None:
+    command = [sys.executable, "-m", "passerby", "evaluate", trained, "--data", toy_data]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "mAP" in result.stdout
+
+
 class TestRank:
     def test_every_query_has_its_line(self, rank, toy_data: Path, tmp_path: Path) -> None:
         result = rank()
@@ -258,6 +277,16 @@ class TestRank:
         passerby("embed", toy_data / "test", "--model", trained, "--out", stored)
         assert rank(gallery=stored).code == 0
         assert (tmp_path / "reid_test.txt").read_text() == expected
+
+    def test_embeddings_with_mirror_images(
+        self, passerby, rank, trained: Path, toy_data: Path, tmp_path: Path
+    ) -> None:
+        stored = tmp_path / "stored"
+        passerby("embed", toy_data / "test", "--model", trained, "--out", stored, "--flip")
+        result = rank(gallery=stored)
+        assert result.code == 2
+        assert "was embedded with --flip: give it here too, or embed again" in result.err
+        assert rank("--flip", gallery=stored).code == 0
 
     def test_embeddings_of_another_model(
         self, passerby, rank, model_file: Path, toy_data: Path, tmp_path: Path
@@ -338,7 +367,7 @@ class TestCalibrate:
         assert "not calibrated, so there are no answer sets" in result.err
         result = passerby("calibrate", run, "--data", toy_data)
         assert result.code == 0
-        assert "7 distances, calibrated on 8 persons" in result.err
+        assert "calibrated on 8 persons" in result.err
         after = json.loads(info_path.read_text())
         for old, new in zip(before["distances"], after["distances"], strict=True):
             assert old["distance"]["features"] == new["distance"]["features"]

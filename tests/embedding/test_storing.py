@@ -222,7 +222,8 @@ def test_killed(model, model_file: Path, crops, out) -> None:
     plain = read_crops(crops.paths[0].parent)
     command = [sys.executable, "-c", KILLED, model_file, plain.paths[0].parent, out, "24"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    assert names(out.parent) == [".out.partial"]
+    # a lock file without a process that holds it is in nobody's way
+    assert names(out.parent) == [".out.lock", ".out.partial"]
     found = embed_to_folder(model, plain, out)
     assert model.seen == 26
     assert_same(found, model.embed(plain))
@@ -382,3 +383,22 @@ def test_memory_does_not_grow_with_the_crops(model, crops, out) -> None:
     tracemalloc.stop()
     assert found.vectors.nbytes == 80_000_000
     assert peak < 10_000_000
+
+
+def test_nobody_else_embeds_into_the_folder(model: Counting, crops: Crops, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def progress(done: int, _: int) -> None:
+        with pytest.raises(InputError, match="Another process is embedding into .*out: wait"):
+            embed_to_folder(model, crops, out)
+
+    embed_to_folder(model, crops, out, progress=progress)
+    assert len(read_embeddings(out)) == 50
+    assert not list(tmp_path.glob(".out*"))
+    embed_to_folder(model, crops, out)
+
+
+def test_mirror_images_are_remembered(model: Counting, crops: Crops, tmp_path: Path) -> None:
+    for flip in (True, False):
+        assert embed_to_folder(model, crops[:3], tmp_path / "out", flip=flip).flip == flip
+        assert model.embed(crops[:3], flip=flip).flip == flip

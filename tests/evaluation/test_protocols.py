@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from passerby.data import Crops
 from passerby.errors import InputError
 from passerby.evaluation import Protocol
-from passerby.evaluation.protocols import check_cameras
 
 
 def crops_of(persons: list[int], cameras: list[int] | None = None) -> Crops:
@@ -101,11 +100,11 @@ def test_cameras_that_are_missing_or_one() -> None:
 
 
 def test_two_cameras_may_be_on_two_sides() -> None:
-    check_cameras(crops_of([1], [1]), crops_of([1], [2]))
+    Protocol("course", leave_out_same_camera=True).check(crops_of([1], [1]), crops_of([1], [2]))
     with pytest.raises(InputError, match="one camera"):
-        check_cameras(crops_of([1], [1]), crops_of([1], [1]))
+        Protocol("course", leave_out_same_camera=True).check(crops_of([1], [1]), crops_of([1], [1]))
     with pytest.raises(InputError, match="no cameras"):
-        check_cameras(crops_of([1], [1]), crops_of([1]))
+        Protocol("course", leave_out_same_camera=True).check(crops_of([1], [1]), crops_of([1]))
 
 
 def test_whom_every_camera_saw_once() -> None:
@@ -124,3 +123,12 @@ def test_the_market_asks_from_each_camera_even_if_no_match_is_left_out() -> None
 def test_the_course_across_cameras_needs_two(cameras: list[int] | None) -> None:
     with pytest.raises(InputError, match="--cameras ignored"):
         Protocol("course", True).split(crops_of([7, 7], cameras))
+
+
+def test_without_cameras_left_out_none_are_needed() -> None:
+    Protocol("course", leave_out_same_camera=False).check(crops_of([1], [1]))
+
+
+def test_there_is_no_such_protocol() -> None:
+    with pytest.raises(InputError, match="no protocol 'x': choose from course, market"):
+        Protocol("x", leave_out_same_camera=False)  # type: ignore[arg-type]

@@ -134,3 +134,12 @@ def test_a_ranking_of_no_queries() -> None:
 def test_the_threshold_is_not_rounded() -> None:
     """0.1 as float32 is 0.1000000015, more than 0.1."""
     assert listed(ranking_of([(0, 0.1)]).within(0.1)) == [[]]
+
+
+def test_queries_counted_from_the_end() -> None:
+    crops = Crops(paths=tuple(Path(f"{i}.jpg") for i in range(3)))
+    starts, rows = np.array([0, 1, 1, 3]), np.array([2, 0, 1])
+    ranking = Ranking(crops, crops, starts, rows, np.array([1, 1, 2], np.float32))
+    assert ranking[-1][0].tolist() == ranking[2][0].tolist() == [0, 1]
+    with pytest.raises(IndexError):
+        ranking[3]

@@ -137,7 +137,9 @@ def test_thresholds_are_chosen_on_calibration_persons(toy_data: Path, tmp_path: 
     recipe = small("data.calibration_persons=5", "phases.0.epochs=1", "phases.1.epochs=1")
     model = RuntimeModel.load(train(recipe, toy_data, tmp_path / "run"))
     training = model.info.training
-    chosen = [set(training[k]) for k in ("persons", "calibration_persons", "held_out_persons")]
+    chosen = [
+        set(getattr(training, k)) for k in ("persons", "calibration_persons", "held_out_persons")
+    ]
     assert [len(ids) for ids in chosen] == [13, 5, 6]
     assert len(set.union(*chosen)) == 24
     from passerby.evaluation import choose_decision
@@ -188,7 +190,7 @@ def test_bf16_and_a_transformer(toy_data: Path, tmp_path: Path) -> None:
         "model.backbone=test_vit", "precision=bf16", "phases.0.epochs=1", "phases.1.epochs=1"
     )
     model = RuntimeModel.load(train(recipe, toy_data, tmp_path / "run"))
-    assert model.info.training["precision"] == "bf16"
+    assert model.info.training.precision == "bf16"
     assert model.embed(read_crops(toy_data)[:3]).attributes.shape == (3, 32)
 
 
@@ -231,7 +233,7 @@ def test_two_processes_write_one_run(toy_data: Path, tmp_path: Path) -> None:
     told = train_with_two_processes(toy_data, run, SMALL)
     assert told.count("epoch 4/4") == 1
     model = RuntimeModel.load(run)
-    assert model.info.training["processes"] == 2
+    assert model.info.training.processes == 2
     rows = list(csv.DictReader((run / "log.csv").open()))
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
 

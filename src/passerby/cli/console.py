@@ -35,6 +35,8 @@ def say(sentence: str) -> None:
 def print_json(value: Any) -> None:
     """Print one JSON object, and nothing else, to standard output."""
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    # a reader that has gone is noticed here, and not when Python exits
+    sys.stdout.flush()
 
 
 class Update(Protocol):

@@ -9,7 +9,9 @@ from passerby.cli.console import out, print_json, progress_bar, say
 from passerby.cli.distances import FEATURES, KIND, METRIC
 
 if TYPE_CHECKING:
+    from passerby.data import Crops
     from passerby.embedding import Decision, Embeddings, ModelInfo, RuntimeModel
+    from passerby.evaluation import Protocol
 
 
 def evaluate(
@@ -66,7 +68,7 @@ def evaluate(
     asked = Protocol.named(protocol, cameras, seed)
     variant = check_average_precision(average_precision)
     distance, calibration = choose_distance(runtime.info, features, metric, kind)
-    people, gallery = _people(runtime, data, part, flip)
+    people, gallery = _people(runtime, data, part, asked, flip)
     found = score(
         people,
         gallery,
@@ -105,25 +107,35 @@ def evaluate(
 
 
 def _people(
-    runtime: "RuntimeModel", data: Path, part: str, flip: bool
+    runtime: "RuntimeModel", data: Path, part: str, protocol: "Protocol", flip: bool
 ) -> tuple["Embeddings", "Embeddings | None"]:
-    """Embed what is to be scored: one part of the data, or its queries and its gallery."""
+    """Embed what is to be scored: one part of the data, or its queries and its gallery.
+
+    All that can be wrong with the crops is looked at before the long work.
+    """
     from passerby.data.readers import read_crops
     from passerby.evaluation import is_training_data, unseen
 
-    def embedded(name: str) -> "Embeddings":
+    def chosen(name: str) -> "Crops":
         everyone = read_crops(data, name)
         crops = unseen(everyone, runtime.info)
         if crops.fingerprint == runtime.info.calibration_data:
             say("The distances were calibrated on these very persons: they look too good on them.")
         if not is_training_data(everyone, runtime.info):
             say(f"The model was not trained on a part of these data: all of {name} is scored.")
+        return crops
+
+    def embedded(crops: "Crops") -> "Embeddings":
         with progress_bar("Embedding") as progress:
             return runtime.embed(crops, flip=flip, progress=progress)
 
     if part == "test":
-        return embedded("query"), embedded("gallery")
-    return embedded(part), None
+        queries, gallery = chosen("query"), chosen("gallery")
+        protocol.check(queries, gallery)
+        return embedded(queries), embedded(gallery)
+    people = chosen(part)
+    protocol.check(people)
+    return embedded(people), None
 
 
 def _decision(info: "ModelInfo", rule: str | None) -> "Decision":

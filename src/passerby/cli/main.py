@@ -1,5 +1,6 @@
 """The command `passerby`."""
 
+import io
 import signal
 import sys
 from typing import Annotated
@@ -60,6 +61,10 @@ app.command()(reproduce.reproduce)
 def main() -> None:
     """Run the command line; exit with 0, 1 (Passerby failed) or 2 (the input was wrong)."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a terminal that cannot show a dash still gets the figures
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except SystemExit as stop:

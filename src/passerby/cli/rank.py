@@ -62,7 +62,7 @@ def rank(
     runtime = RuntimeModel.load(model)
     distance, calibration = choose_distance(runtime.info, features, metric, kind)
     # all that can be wrong is looked at before the long work
-    sources = {part: _read(runtime, path, part) for part, path in paths.items()}
+    sources = {part: _read(runtime, path, part, flip) for part, path in paths.items()}
     for part, source in sources.items():
         check_names(source if isinstance(source, Crops) else source.crops, part)
     limit = rule.threshold(calibration, len(sources["gallery"]))
@@ -83,7 +83,7 @@ def rank(
         print_json(ranking_json(ranking, distance, calibration, limit, runtime.info.name))
 
 
-def _read(runtime: "RuntimeModel", source: Path, part: str) -> "Crops | Embeddings":
+def _read(runtime: "RuntimeModel", source: Path, part: str, flip: bool) -> "Crops | Embeddings":
     from passerby.data.readers import read_crops
     from passerby.embedding import is_embeddings, read_embeddings
     from passerby.errors import InputError
@@ -96,6 +96,11 @@ def _read(runtime: "RuntimeModel", source: Path, part: str) -> "Crops | Embeddin
         raise InputError(
             f"{source} was embedded with another model than {runtime.info.name}: embed its crops "
             "again, or rank with the model that made it."
+        )
+    if stored.flip != flip:
+        raise InputError(
+            f"{source} was embedded with{'' if stored.flip else 'out'} --flip: "
+            f"{'give it here too' if stored.flip else 'leave it out here too'}, or embed again."
         )
     return stored
 

@@ -68,7 +68,7 @@ def read_embeddings(folder: Path | str) -> Embeddings:
         raise _damaged(folder / CROPS_NAME, f"{len(crops)} rows instead of {info.rows}")
     vectors = _open_rows(folder / VECTORS_NAME, (info.rows, info.embedding_size))
     attributes = _open_rows(folder / ATTRIBUTES_NAME, (info.rows, len(schema)))
-    return Embeddings(crops, vectors, attributes, schema, info.model)
+    return Embeddings(crops, vectors, attributes, schema, info.model, info.flip)
 
 
 def _read_info(folder: Path) -> StoreInfo:

@@ -20,6 +20,7 @@ class Embeddings:
         attributes: attribute probabilities, float32, shape (N, attributes), in [0, 1].
         schema: names the columns of `attributes`.
         model: fingerprint of the model; vectors of different models cannot be compared.
+        flip: whether each crop was averaged with its mirror image.
     """
 
     crops: Crops
@@ -27,6 +28,7 @@ class Embeddings:
     attributes: NDArray[np.float32]
     schema: Schema
     model: str
+    flip: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.crops)

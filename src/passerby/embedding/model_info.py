@@ -48,6 +48,35 @@ class Preprocessing(_Strict):
         return self.height, self.width
 
 
+class Provenance(_Strict):
+    """Where a model comes from; a model that was not trained here says nothing.
+
+    Attributes:
+        recipe: the whole recipe.
+        data: fingerprint of the data.
+        persons, calibration_persons, held_out_persons: ids of those trained on, of those kept back
+            for thresholds and weights, and of those left for evaluation.
+        crops: trained on.
+        epochs, seconds, peak_memory_mb, precision, processes, machine, finished: of the training.
+        versions: of the libraries.
+    """
+
+    recipe: dict[str, Any] = {}
+    data: str = ""
+    persons: tuple[int, ...] = ()
+    calibration_persons: tuple[int, ...] = ()
+    held_out_persons: tuple[int, ...] = ()
+    crops: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    peak_memory_mb: int = 0
+    precision: str = ""
+    processes: int = 1
+    machine: str = ""
+    finished: str = ""
+    versions: dict[str, str] = {}
+
+
 class ModelInfo(_Strict):
     """The content of `model.json`.
 
@@ -64,7 +93,7 @@ class ModelInfo(_Strict):
         calibration_data: fingerprint of the crops that these were measured on, if they were
             measured again after the training.
         architecture: what `PersonModel` is built from.
-        training: provenance: recipe, data, persons, epochs, versions, machine.
+        training: where the weights come from.
     """
 
     format: Literal[1] = 1
@@ -79,7 +108,7 @@ class ModelInfo(_Strict):
     distances: tuple[dict[str, Any], ...] = ()
     calibration_data: str = ""
     architecture: dict[str, Any]
-    training: dict[str, Any] = {}
+    training: Provenance = Provenance()
 
     @property
     def schema_(self) -> Schema:

@@ -124,7 +124,7 @@ class RuntimeModel:
         if len(kept) < count:
             crops = crops[np.array(kept)]
             vectors, attributes = vectors[: len(kept)], attributes[: len(kept)]
-        return Embeddings(crops, vectors, attributes, self.schema, self.info.fingerprint)
+        return Embeddings(crops, vectors, attributes, self.schema, self.info.fingerprint, flip)
 
     def embed_batches(
         self, paths: Sequence[Path], *, flip: bool = False, batch_size: int = 64

@@ -1,6 +1,10 @@
 """Embedding more crops than fit into memory, or than anyone wants to embed twice."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from passerby.data.crops import Crops
 from passerby.embedding.embedding_store import is_embeddings, read_embeddings
@@ -47,8 +51,8 @@ def embed_to_folder(
         The embeddings as `read_embeddings` opens them.
 
     Raises:
-        InputError: something else is in the folder's place, it cannot be written to, a crop
-            cannot be decoded, or, with `on_broken`, none can.
+        InputError: something else, or another process, is in the folder's place, it cannot be
+            written to, a crop cannot be decoded, or, with `on_broken`, none can.
     """
     out = Path(folder).resolve()
     if out.exists() and not is_embeddings(out):
@@ -57,17 +61,37 @@ def embed_to_folder(
         raise InputError("There are no crops to embed: give at least one.")
     with explained(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(f".{out.name}.partial")
-        with Unfinished(partial, crops, model.info, flip) as unfinished:
-            report_broken(map(InputError, unfinished.broken), on_broken)
-            if unfinished.done and progress:
-                progress(unfinished.done, len(crops))
-            rest = crops.paths[unfinished.done :]
-            for batch in model.embed_batches(rest, flip=flip, batch_size=batch_size):
-                report_broken(batch.broken.values(), on_broken)
-                unfinished.add(batch)
-                if progress:
+        with _alone(out):
+            partial = out.with_name(f".{out.name}.partial")
+            with Unfinished(partial, crops, model.info, flip) as unfinished:
+                report_broken(map(InputError, unfinished.broken), on_broken)
+                if unfinished.done and progress:
                     progress(unfinished.done, len(crops))
-            check_some_readable(unfinished.rows, len(crops))
-        unfinished.publish(out)
+                rest = crops.paths[unfinished.done :]
+                for batch in model.embed_batches(rest, flip=flip, batch_size=batch_size):
+                    report_broken(batch.broken.values(), on_broken)
+                    unfinished.add(batch)
+                    if progress:
+                        progress(unfinished.done, len(crops))
+                check_some_readable(unfinished.rows, len(crops))
+            unfinished.publish(out)
     return read_embeddings(out)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep a second process from writing the same embeddings at the same time."""
+    lock = FileLock(out.with_name(f".{out.name}.lock"), blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"Another process is embedding into {out}: wait for it, or choose another place."
+        ) from None
+    try:
+        yield
+    finally:
+        # before it is released, so that nobody holds a file that is about to go
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
+        lock.release()

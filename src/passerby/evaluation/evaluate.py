@@ -11,7 +11,7 @@ from passerby.embedding.decision import Decision
 from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
 from passerby.evaluation.attributes import AttributeReport, evaluate_attributes
-from passerby.evaluation.protocols import Protocol, check_cameras
+from passerby.evaluation.protocols import Protocol
 from passerby.evaluation.query_scores import AveragePrecision, check_average_precision
 from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
 from passerby.ranking.calibration import Calibration
@@ -83,8 +83,7 @@ def evaluate(
     name: str = protocol.name
     if gallery is not None:
         name += ", given queries and gallery"
-        if protocol.leave_out_same_camera:
-            check_cameras(people.crops, gallery.crops)
+        protocol.check(people.crops, gallery.crops)
     elif not _somebody_twice(people.crops):
         return Report(attributes, None, None, None)
     else:

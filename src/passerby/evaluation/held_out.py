@@ -9,7 +9,7 @@ from passerby.errors import InputError
 
 def is_training_data(crops: Crops, info: ModelInfo) -> bool:
     """Tell whether these are the data that the model was trained on a part of."""
-    return bool(info.training) and info.training.get("data") == crops.fingerprint
+    return info.training.data == crops.fingerprint
 
 
 def unseen(crops: Crops, info: ModelInfo) -> Crops:
@@ -37,7 +37,7 @@ def unseen(crops: Crops, info: ModelInfo) -> Crops:
         )
     if not is_training_data(crops, info):
         return crops
-    held_out = info.training.get("held_out_persons")
+    held_out = info.training.held_out_persons
     if not held_out:
         raise InputError(
             "The model was trained on every person of these data: evaluate it on other data, or "
@@ -63,7 +63,7 @@ def for_calibration(crops: Crops, info: ModelInfo) -> Crops:
     _ = crops.known_persons
     if not is_training_data(crops, info):
         return crops
-    kept = info.training.get("calibration_persons")
+    kept = info.training.calibration_persons
     if not kept:
         raise InputError(
             "The model kept no training persons to calibrate on: train it with "

@@ -30,6 +30,12 @@ class Protocol:
     leave_out_same_camera: bool
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.name not in PROTOCOLS:
+            raise InputError(
+                f"There is no protocol {self.name!r}: choose from {', '.join(PROTOCOLS)}."
+            )
+
     @classmethod
     def named(cls, name: str, cameras: str | None = None, seed: int = 0) -> "Protocol":
         """Return a protocol.
@@ -43,12 +49,25 @@ class Protocol:
         Raises:
             InputError: there is no such protocol or treatment of cameras.
         """
-        if name not in PROTOCOLS:
-            raise InputError(f"There is no protocol {name!r}: choose from {', '.join(PROTOCOLS)}.")
         if cameras not in (None, "ignored", "cross"):
             raise InputError(f"--cameras is {cameras!r}: choose 'ignored' or 'cross'.")
         cross = name == "market" if cameras is None else cameras == "cross"
         return cls(name, cross, seed)  # type: ignore[arg-type]
+
+    def check(self, *parts: Crops) -> None:
+        """Check that crops, or queries and gallery, can be scored this way.
+
+        Raises:
+            InputError: cameras are needed and there are none, or there is one only, so that
+                nothing would count.
+        """
+        if not self.leave_out_same_camera:
+            return
+        if len(np.unique(np.concatenate([part.known_cameras for part in parts]))) < 2:
+            raise InputError(
+                "All crops are of one camera, so leaving out matches within a camera leaves "
+                "nothing: evaluate with --cameras ignored."
+            )
 
     def split(self, crops: Crops) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Divide crops into queries and gallery.
@@ -60,8 +79,7 @@ class Protocol:
             InputError: there is nobody to ask for, or cameras are needed and there are none.
         """
         persons = crops.known_persons
-        if self.leave_out_same_camera:
-            check_cameras(crops)
+        self.check(crops)
         by_camera = self.name == "market" and crops.cameras is not None
         cameras = crops.cameras if by_camera else np.zeros_like(persons)
         shuffled = np.random.default_rng(self.seed).permutation(len(crops))
@@ -89,16 +107,3 @@ def _last_without_others(
     last = np.ones(len(asked), np.bool_)
     last[:-1] = asked[1:] != asked[:-1]
     return nobody_left & last
-
-
-def check_cameras(*parts: Crops) -> None:
-    """Check that crops have cameras, two at least.
-
-    Raises:
-        InputError: there are none, or there is one only, so that nothing would count.
-    """
-    if len(np.unique(np.concatenate([part.known_cameras for part in parts]))) < 2:
-        raise InputError(
-            "All crops are of one camera, so leaving out matches within a camera leaves nothing: "
-            "evaluate with --cameras ignored."
-        )

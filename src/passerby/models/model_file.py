@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -15,6 +14,7 @@ from passerby.embedding.model_info import (
     ONNX_NAME,
     WEIGHTS_NAME,
     ModelInfo,
+    Provenance,
     Task,
     read_model_info,
     write_model_info,
@@ -37,7 +37,7 @@ def save_model(
     tasks: tuple[Task, ...] = ("attributes",),
     decision: Decision | None = None,
     distances: Sequence[CalibratedDistance] = (),
-    training: dict[str, Any] | None = None,
+    training: Provenance | None = None,
 ) -> ModelInfo:
     """Write a model file, whole or not at all.
 
@@ -48,7 +48,7 @@ def save_model(
         tasks: what it was trained for.
         decision: from probabilities to labels; group argmax if left out.
         distances: calibrated ones, the best first.
-        training: provenance, JSON values only.
+        training: where the weights come from.
 
     Returns:
         What was written to `model.json`.
@@ -71,7 +71,7 @@ def save_model(
             decision=decision or Decision(),
             distances=tuple(distance.model_dump(mode="json") for distance in distances),
             architecture=model.architecture.model_dump(mode="json"),
-            training=training or {},
+            training=training or Provenance(),
         )
         write_tensors(draft / WEIGHTS_NAME, model.state_dict())
         write_model_info(draft, info)

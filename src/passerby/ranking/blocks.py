@@ -22,7 +22,7 @@ def check_comparable(queries: Embeddings, gallery: Embeddings) -> None:
     """Check that two sets of embeddings can be compared.
 
     Raises:
-        InputError: they are of different schemas or models, or one of them is empty.
+        InputError: they were embedded differently, or one of them is empty.
     """
     if not len(queries) or not len(gallery):
         which = "query" if not len(queries) else "gallery"
@@ -36,6 +36,11 @@ def check_comparable(queries: Embeddings, gallery: Embeddings) -> None:
         raise InputError(
             f"The queries were embedded with the model {queries.model[:12]}…, the gallery with "
             f"{gallery.model[:12]}…: embed both with one model."
+        )
+    if queries.flip != gallery.flip:
+        averaged = "queries" if queries.flip else "gallery crops"
+        raise InputError(
+            f"Only the {averaged} were averaged with their mirror images: embed both alike."
         )
 
 

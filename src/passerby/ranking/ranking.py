@@ -48,6 +48,7 @@ class Ranking:
 
     def __getitem__(self, query: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the gallery rows of one query, nearest first, and their distances."""
+        query = range(len(self))[query]
         part = slice(self.starts[query], self.starts[query + 1])
         return self.rows[part], self.distances[part]
 

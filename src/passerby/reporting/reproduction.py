@@ -244,16 +244,15 @@ def _retrieval_rows(people: Embeddings, info: ModelInfo, split: int) -> Iterator
 
 def _provenance(info: ModelInfo, crops: Crops) -> dict[str, Any]:
     training = info.training
-    model = training["recipe"]["model"]
     return {
         "recipe": info.name,
-        "backbone": model["backbone"],
-        "size": model["size"],
-        "epochs": training["epochs"],
-        "training_persons": len(training["persons"]),
-        "minutes": round(training["seconds"] / 60, 1),
-        "machine": training["machine"],
-        "versions": training["versions"],
+        "backbone": info.architecture.get("backbone", "unknown"),
+        "size": list(info.preprocessing.size),
+        "epochs": training.epochs,
+        "training_persons": len(training.persons),
+        "minutes": round(training.seconds / 60, 1),
+        "machine": training.machine,
+        "versions": training.versions,
     }
 
 

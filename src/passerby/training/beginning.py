@@ -57,9 +57,9 @@ def _other_network(source: str) -> InputError:
 
 def _check_held_out(info: ModelInfo, split: Split, source: str) -> None:
     """Check that weights of the same data have seen nobody who is held out now."""
-    if info.training.get("data") != split.fingerprint:
+    if info.training.data != split.fingerprint:
         return
-    seen = info.training.get("persons", [])
+    seen = info.training.persons
     for crops, key in ((split.held_out, "held_out"), (split.calibration, "calibration")):
         if crops is not None and np.isin(crops.person_ids, seen).any():
             raise InputError(

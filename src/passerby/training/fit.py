@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import accelerate
 import timm
@@ -27,6 +26,7 @@ from passerby.data.readers import read_crops
 from passerby.data.schema import COURSE
 from passerby.embedding.decision import Decision
 from passerby.embedding.embeddings import Embeddings
+from passerby.embedding.model_info import Provenance
 from passerby.embedding.model_location import MODEL_FOLDER
 from passerby.embedding.runtime_model import normalised, sigmoid
 from passerby.errors import InputError
@@ -313,30 +313,28 @@ class TrainingRun:
             return Decision("group")
         return choose_decision(people)
 
-    def _provenance(self, seconds: float) -> dict[str, Any]:
-        held_out = self.split.held_out
-        calibration = self.split.calibration
-        return {
-            "recipe": self.recipe.model_dump(mode="json"),
-            "data": self.split.fingerprint,
-            "persons": self.split.train.person_ids.tolist(),
-            "calibration_persons": [] if calibration is None else calibration.person_ids.tolist(),
-            "held_out_persons": [] if held_out is None else held_out.person_ids.tolist(),
-            "crops": len(self.split.train),
-            "epochs": self.recipe.epochs,
-            "seconds": round(seconds, 1),
-            "peak_memory_mb": peak_memory_mb(),
-            "precision": self.precision,
-            "processes": self.accelerator.num_processes,
-            "machine": machine(),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {
+    def _provenance(self, seconds: float) -> Provenance:
+        return Provenance(
+            recipe=self.recipe.model_dump(mode="json"),
+            data=self.split.fingerprint,
+            persons=_ids(self.split.train),
+            calibration_persons=_ids(self.split.calibration),
+            held_out_persons=_ids(self.split.held_out),
+            crops=len(self.split.train),
+            epochs=self.recipe.epochs,
+            seconds=round(seconds, 1),
+            peak_memory_mb=peak_memory_mb(),
+            precision=self.precision,
+            processes=self.accelerator.num_processes,
+            machine=machine(),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions={
                 "passerby": passerby.__version__,
                 "torch": torch.__version__,
                 "timm": timm.__version__,
                 "accelerate": accelerate.__version__,
             },
-        }
+        )
 
 
 class _Normalise(nn.Module):
@@ -355,6 +353,10 @@ class _Normalise(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         values = pixels.float() * self.scale - self.shift
         return values.contiguous(memory_format=torch.channels_last)
+
+
+def _ids(crops: Crops | None) -> tuple[int, ...]:
+    return () if crops is None else tuple(crops.person_ids.tolist())
 
 
 def _attribute_loss(recipe: Recipe, crops: Crops) -> AttributeLoss | None:
