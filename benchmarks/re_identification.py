@@ -1,6 +1,6 @@
 """Re-identification of finished runs on the course's data, and the time that `rank` takes.
 
-    python benchmarks/re_identification.py --data DATA [--runs RUN ...] [--rank RUN] [--out DIR]
+    python benchmarks/re_identification.py --data DATA [--runs RUN ...] [--flip] [--rank RUN]
 
 Each run is scored on the persons that it held out, with every distance that it carries: protocol
 "course" with all cameras and with matches within a camera left out, over several draws of the
@@ -30,7 +30,7 @@ from passerby.files import write_json, write_text
 from passerby.ranking import CalibratedDistance, Reranking, calibrated_distances
 from passerby.reporting.figures import with_interval
 
-COMMAND = "python benchmarks/re_identification.py --data DATA --runs RUN ... --rank RUN"
+COMMAND = "python benchmarks/re_identification.py --data DATA --runs RUN ... [--flip] --rank RUN"
 FIGURES = ("top1", "top5", "top10", "map", "minp")
 
 
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--runs", type=Path, nargs="*", default=[])
     parser.add_argument("--rank", type=Path, help="time `passerby rank` with this run")
+    parser.add_argument("--flip", action="store_true", help="average with the mirror images")
     parser.add_argument("--draws", type=int, default=10, help="of the random queries")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
@@ -46,9 +47,9 @@ def main() -> None:
     results: dict[str, Any] = {"runs": [], "rank": None}
     if target.is_file():
         results = json.loads(target.read_text(encoding="utf-8"))
-    new = [scored(run, options.data, options.draws) for run in options.runs]
-    names = {run["run"] for run in new}
-    results["runs"] = [run for run in results["runs"] if run["run"] not in names] + new
+    new = [scored(run, options.data, options.draws, options.flip) for run in options.runs]
+    again = {_key(run) for run in new}
+    results["runs"] = [run for run in results["runs"] if _key(run) not in again] + new
     if options.rank:
         results["rank"] = timed(options.rank, options.data)
     write_json(target, results)
@@ -56,9 +57,13 @@ def main() -> None:
     print(f"written to {options.out}/reid.md")
 
 
-def scored(run: Path, data: Path, draws: int) -> dict[str, Any]:
+def _key(run: dict[str, Any]) -> tuple[str, bool]:
+    return run["run"], run.get("flip", False)
+
+
+def scored(run: Path, data: Path, draws: int, flip: bool) -> dict[str, Any]:
     model = RuntimeModel.load(run)
-    people = model.embed(unseen(read_crops(data), model.info))
+    people = model.embed(unseen(read_crops(data), model.info), flip=flip)
     training = model.info.training
     rows = []
     for known in calibrated_distances(model.info):
@@ -84,6 +89,7 @@ def scored(run: Path, data: Path, draws: int) -> dict[str, Any]:
             )
     return {
         "run": run.name,
+        "flip": flip,
         "recipe": model.info.name,
         "split": training.recipe["data"]["seed"],
         "backbone": model.info.architecture["backbone"],
@@ -177,7 +183,8 @@ def _run(run: dict[str, Any]) -> list[str]:
     height, width = run["size"]
     lines = [
         "",
-        f"## {run['recipe']}, split {run['split']}",
+        f"## {run['recipe']}, split {run['split']}"
+        + (", averaged with mirror images (`--flip`)" if run.get("flip") else ""),
         "",
         f"{run['backbone']}, {height}×{width} pixels, {run['epochs']} epochs in "
         f"{run['minutes']:.0f} minutes, {run['training_persons']} persons; {run['machine']}.",
