@@ -226,6 +226,28 @@ def test_a_terminal_that_knows_no_dashes(trained: Path, toy_data: Path) -> None:
     assert "mAP" in result.stdout
 
 
+class TestExplain:
+    def test_a_picture(self, passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
+        image = next((toy_data / "test").iterdir())
+        target = tmp_path / "why.png"
+        result = passerby("explain", image, "--model", trained, "--out", target)
+        assert result.code == 0, result.err
+        assert target.read_bytes().startswith(b"\x89PNG")
+        chosen = ("--attributes", "hat, bag")
+        result = passerby("explain", image, "--model", trained, "--out", target, *chosen)
+        assert result.code == 0, result.err
+
+    def test_bad_input(self, passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
+        image = next((toy_data / "test").iterdir())
+        target = ("--out", tmp_path / "why.png")
+        result = passerby("explain", image, "--model", trained, *target, "--attributes", "helmet")
+        assert result.code == 2
+        assert "'helmet' is not an attribute" in result.err
+        result = passerby("explain", tmp_path / "no.jpg", "--model", trained, *target)
+        assert result.code == 2
+        assert not list(tmp_path.iterdir())
+
+
 class TestRank:
     def test_every_query_has_its_line(self, rank, toy_data: Path, tmp_path: Path) -> None:
         result = rank()

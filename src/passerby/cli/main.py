@@ -13,6 +13,7 @@ from passerby.cli import (
     demo,
     embed,
     evaluate,
+    explain,
     predict,
     rank,
     reproduce,
@@ -20,7 +21,7 @@ from passerby.cli import (
 )
 from passerby.cli.console import complain, out
 from passerby.errors import InputError
-from passerby.files import explain
+from passerby.files import explain as explained
 
 _INTERRUPTED = 128 + signal.SIGINT
 
@@ -52,6 +53,7 @@ app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
+app.command()(explain.explain)
 app.command()(embed.embed)
 app.command()(rank.rank)
 app.command()(calibrate.calibrate)
@@ -79,10 +81,10 @@ def main() -> None:
         complain("Stopped.")
         sys.exit(_INTERRUPTED)
     except OSError as error:
-        explained = explain(error)
-        if explained is None:
+        sentence = explained(error)
+        if sentence is None:
             raise
-        complain(str(explained))
+        complain(str(sentence))
         sys.exit(2)
 
 

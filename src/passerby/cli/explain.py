@@ -1,0 +1,42 @@
+"""`passerby explain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from passerby.cli.console import say
+from passerby.cli.extras import require
+
+
+def explain(
+    image: Annotated[Path, typer.Argument(help="One crop.")],
+    model: Annotated[str, typer.Option(help="A model file's folder, a run, or a Hub id.")],
+    target: Annotated[Path, typer.Option("--out", help="The picture to write, PNG.")] = Path(
+        "explanation.png"
+    ),
+    attributes: Annotated[
+        str | None, typer.Option(help="Attributes to show, with commas; all if left out.")
+    ] = None,
+) -> None:
+    """Show where in a crop the model found each attribute (Grad-CAM)."""
+    require("train", "torch")
+    from passerby.data.decoding import decode
+    from passerby.embedding import check_attributes, find_model
+    from passerby.embedding.model_info import read_model_info
+    from passerby.files import check_writable
+    from passerby.models import load_person_model
+    from passerby.models.attribute_maps import attribute_maps
+    from passerby.reporting.explanation import write_explanation
+
+    info = read_model_info(find_model(model))
+    check_attributes(info)
+    shown = None if attributes is None else [name.strip() for name in attributes.split(",")]
+    for name in shown or ():
+        info.schema_.index(name)
+    check_writable(target)
+    crop = decode(image)
+    found = attribute_maps(load_person_model(model), crop)
+    present = info.decision.labels(found.probabilities[None], info.schema_)[0]
+    write_explanation(target, crop, info.schema_, found.probabilities, present, found.maps, shown)
+    say(f"Written to {target}: names of what the model sees are bold.")
