@@ -10,6 +10,7 @@ import torch
 
 from passerby.data import COURSE
 from passerby.embedding import Decision
+from passerby.embedding.model_info import Provenance
 from passerby.errors import InputError
 from passerby.models import (
     Architecture,
@@ -36,7 +37,8 @@ def test_saved_and_loaded_answers_the_same(tmp_path: Path) -> None:
     }
     model = tiny(**parts).eval()
     decision = Decision("thresholds", (0.3,) * 32)
-    info = save_model(model, tmp_path / "m", name="x", decision=decision, training={"epochs": 3})
+    training = Provenance(epochs=3, persons=(4, 5))
+    info = save_model(model, tmp_path / "m", name="x", decision=decision, training=training)
     loaded = load_person_model(tmp_path / "m")
     crops = torch.randn(3, 3, 64, 32)
     with torch.no_grad():
@@ -50,7 +52,8 @@ def test_saved_and_loaded_answers_the_same(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "m" / "model.json").read_text())
     assert written["preprocessing"]["height"] == 64
     assert written["decision"] == {"rule": "thresholds", "thresholds": [0.3] * 32}
-    assert written["training"] == {"epochs": 3}
+    assert (written["training"]["epochs"], written["training"]["persons"]) == (3, [4, 5])
+    assert info.training == training
     assert written["fingerprint"] == info.fingerprint
     assert len(info.fingerprint) == 64
 
@@ -113,3 +116,9 @@ def test_an_architecture_of_another_version(model_file: Path, tmp_path: Path) ->
     (folder / "model.json").write_text(json.dumps(info))
     with pytest.raises(InputError, match="not one that this version builds"):
         load_person_model(folder)
+
+
+def test_no_path_of_this_machine_is_exported(tmp_path: Path) -> None:
+    save_model(tiny(), tmp_path / "m", name="x")
+    for place in (Path(torch.__file__).parents[1], Path.home(), Path(__file__).parents[2]):
+        assert str(place).encode() not in (tmp_path / "m" / "model.onnx").read_bytes()

@@ -1,5 +1,6 @@
 """`model.json`: everything about a model but its weights."""
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -83,7 +84,10 @@ class ModelInfo(_Strict):
     Attributes:
         format: version of this layout.
         name: of the recipe that made the model.
-        fingerprint: SHA-256 of the ONNX file.
+        fingerprint: SHA-256 of the network as it runs: of the ONNX file, followed, at half
+            precision, by the weights.
+        precision: of the weights; "fp16" are stored once, in `model.safetensors`, which the ONNX
+            file refers to. Both forms compute in float32.
         schema_name, attributes: what the attribute outputs mean, in order.
         tasks: what it was trained for; without "attributes" its attribute outputs mean nothing.
         embedding_size: length of the embedding.
@@ -99,6 +103,7 @@ class ModelInfo(_Strict):
     format: Literal[1] = 1
     name: str
     fingerprint: str = ""
+    precision: Literal["fp32", "fp16"] = "fp32"
     schema_name: str
     attributes: tuple[str, ...]
     tasks: tuple[Task, ...] = ("attributes",)
@@ -138,6 +143,14 @@ def read_model_info(folder: Path) -> ModelInfo:
         ) from None
     _check_schema(info, path)
     return info
+
+
+def fingerprint_of(folder: Path, precision: str) -> str:
+    """Return the SHA-256 of a model file's network, as `ModelInfo.fingerprint` says."""
+    digest = hashlib.sha256((folder / ONNX_NAME).read_bytes())
+    if precision == "fp16":
+        digest.update((folder / WEIGHTS_NAME).read_bytes())
+    return digest.hexdigest()
 
 
 def check_attributes(info: ModelInfo) -> None:

@@ -1,6 +1,5 @@
 """A model file running on ONNX Runtime: pixels in, embeddings and attributes out; no torch."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,9 +16,11 @@ from passerby.data.schema import Schema
 from passerby.embedding.embeddings import Embeddings
 from passerby.embedding.model_info import (
     ONNX_NAME,
+    WEIGHTS_NAME,
     ModelInfo,
     Preprocessing,
     check_attributes,
+    fingerprint_of,
     read_model_info,
 )
 from passerby.embedding.model_location import find_model
@@ -241,11 +242,14 @@ def check_some_readable(readable: int, count: int) -> None:
 def _open_session(path: Path, info: ModelInfo, threads: int | None) -> onnxruntime.InferenceSession:
     if not path.is_file():
         raise InputError(f"{path.parent} is no whole model file: {path.name} is missing.")
-    network = path.read_bytes()
-    if hashlib.sha256(network).hexdigest() != info.fingerprint:
+    if info.precision == "fp16" and not (path.parent / WEIGHTS_NAME).is_file():
+        raise InputError(f"{path.parent} is no whole model file: {WEIGHTS_NAME} is missing.")
+    if fingerprint_of(path.parent, info.precision) != info.fingerprint:
         raise InputError(
             f"{path} is damaged or not the one that model.json describes: save the model again."
         )
+    # read from memory, a file cannot refer to others
+    network = path.read_bytes() if info.precision == "fp32" else str(path)
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads

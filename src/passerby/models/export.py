@@ -1,9 +1,14 @@
 """A `PersonModel` as an ONNX file, checked against torch."""
 
+import json
+import struct
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
+import onnxscript.ir
+import onnxscript.optimizer
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -32,6 +37,49 @@ def export_onnx(model: PersonModel, path: Path) -> None:
         ExportMismatchError: on toy crops the outputs differ by more than 1e-4 at a batch size of
             1, 7 or 64.
     """
+    _write(_program(model, fused=True).model_proto, path)
+    _check(model, path)
+
+
+def export_onnx_beside(model: PersonModel, path: Path, weights: Path) -> None:
+    """Write the model as ONNX that takes its weights from a safetensors file beside it.
+
+    The network is not simplified: ONNX Runtime does so when it loads it. Weights that are stored
+    in half precision are turned into float32 there.
+
+    Args:
+        model: holds the very values of `weights`.
+        path: the ONNX file.
+        weights: the safetensors file, in the same folder.
+
+    Raises:
+        ExportMismatchError: as `export_onnx`.
+    """
+    program = _program(model, fused=False)
+    onnxscript.optimizer.fold_constants(program.model, should_fold=_needs_no_weights)
+    onnxscript.optimizer.remove_unused_nodes(program.model)
+    network = program.model_proto
+    stored = _places(weights)
+    casts = []
+    for tensor in network.graph.initializer:
+        if tensor.name not in stored:
+            continue
+        kind, start, length = stored[tensor.name]
+        if kind == "F16":
+            half = f"{tensor.name}.half"
+            cast = onnx.helper.make_node("Cast", [half], [tensor.name], to=onnx.TensorProto.FLOAT)
+            casts.append(cast)
+            tensor.name, tensor.data_type = half, onnx.TensorProto.FLOAT16
+        onnx.external_data_helper.set_external_data(tensor, weights.name, start, length)
+        tensor.ClearField("raw_data")
+    nodes = list(network.graph.node)
+    del network.graph.node[:]
+    network.graph.node.extend([*casts, *nodes])
+    _write(network, path)
+    _check(model, path)
+
+
+def _program(model: PersonModel, *, fused: bool) -> torch.onnx.ONNXProgram:
     model = model.cpu().float().eval()
     example = torch.zeros(2, 3, *model.architecture.size)
     with torch.no_grad():
@@ -42,11 +90,38 @@ def export_onnx(model: PersonModel, path: Path) -> None:
             output_names=["embedding", "attributes"],
             dynamic_shapes={"crops": {0: torch.export.Dim("batch")}},
             dynamo=True,
+            optimize=fused,
             verbose=False,
         )
     assert program is not None
-    program.save(path, external_data=False)
-    _check(model, path)
+    return program
+
+
+def _write(network: onnx.ModelProto, path: Path) -> None:
+    """Write the network without the exporter's notes: stack traces, with this machine's paths."""
+    for part in (network, network.graph, *network.graph.node, *network.graph.value_info):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    path.write_bytes(network.SerializeToString())
+
+
+def _needs_no_weights(node: onnxscript.ir.Node) -> bool | None:
+    """Leave alone what turns weights into others, which would not be those of the file."""
+    weights = (v for v in node.inputs if v is not None and v.is_initializer())
+    return False if any(v.shape is not None and len(v.shape) > 1 for v in weights) else None
+
+
+def _places(weights: Path) -> dict[str, tuple[str, int, int]]:
+    """Return each tensor's type, and where its bytes begin in the file and how many they are."""
+    with weights.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+    header.pop("__metadata__", None)
+    return {
+        name: (entry["dtype"], 8 + size + begin, end - begin)
+        for name, entry in header.items()
+        for begin, end in [entry["data_offsets"]]
+    }
 
 
 def _check(model: PersonModel, path: Path) -> None:

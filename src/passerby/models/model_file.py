@@ -1,6 +1,5 @@
 """Model files: a folder with `model.json`, `model.safetensors` and `model.onnx`."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from passerby.embedding.model_info import (
     ModelInfo,
     Provenance,
     Task,
+    fingerprint_of,
     read_model_info,
     write_model_info,
 )
@@ -62,7 +62,7 @@ def save_model(
         export_onnx(model, draft / ONNX_NAME)
         info = ModelInfo(
             name=name,
-            fingerprint=hashlib.sha256((draft / ONNX_NAME).read_bytes()).hexdigest(),
+            fingerprint=fingerprint_of(draft, "fp32"),
             schema_name=model.schema.name,
             attributes=model.schema.attributes,
             tasks=tasks,
