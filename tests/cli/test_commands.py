@@ -248,6 +248,28 @@ class TestExplain:
         assert not list(tmp_path.iterdir())
 
 
+class TestExport:
+    def test_half_precision(self, passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
+        small = tmp_path / "small"
+        result = passerby("export", trained, "--out", small)
+        assert result.code == 0, result.err
+        image = next((toy_data / "test").iterdir())
+        before, after = (
+            json.loads(passerby("predict", image, "--model", model, "--json").out)[str(image)]
+            for model in (trained, small)
+        )
+        assert before != after
+        assert before == pytest.approx(after, abs=0.02)
+
+    def test_bad_input(self, passerby, trained: Path, tmp_path: Path) -> None:
+        result = passerby("export", trained, "--out", trained)
+        assert result.code == 2
+        assert "exists: choose another place" in result.err
+        result = passerby("export", trained, "--out", tmp_path / "x", "--precision", "int3")
+        assert result.code == 2
+        assert "--precision is 'int3': fp16 is what can be written" in result.err
+
+
 class TestRank:
     def test_every_query_has_its_line(self, rank, toy_data: Path, tmp_path: Path) -> None:
         result = rank()

@@ -14,6 +14,7 @@ from passerby.cli import (
     embed,
     evaluate,
     explain,
+    export,
     predict,
     rank,
     reproduce,
@@ -57,6 +58,7 @@ app.command()(explain.explain)
 app.command()(embed.embed)
 app.command()(rank.rank)
 app.command()(calibrate.calibrate)
+app.command()(export.export)
 app.command()(reproduce.reproduce)
 
 
