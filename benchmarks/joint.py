@@ -9,20 +9,17 @@ without re-ranking, with all cameras and across cameras. What was measured of ot
 
 import argparse
 import json
-import statistics
 from pathlib import Path
 from typing import Any
 
+from both_tasks import figures
 from passerby.data import read_crops
-from passerby.embedding import Decision, Embeddings, ModelInfo, RuntimeModel
-from passerby.evaluation import Protocol, evaluate_attributes, evaluate_retrieval, unseen
+from passerby.embedding import RuntimeModel
+from passerby.evaluation import unseen
 from passerby.files import write_json, write_text
-from passerby.ranking import Distance, Reranking, choose_distance
 from passerby.reporting.figures import mean_and_spread
 
 COMMAND = "python benchmarks/joint.py --data DATA --runs RUN ..."
-DRAWS = 10
-RULES = ("fixed", "group")
 
 MEASURES = (
     # title, report, best peer on this data, reach, aim
@@ -74,49 +71,6 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
         "plain": figures(model.embed(crops), model.info),
         "flip": figures(model.embed(crops, flip=True), model.info),
     }
-
-
-def figures(people: Embeddings, info: ModelInfo) -> dict[str, Any]:
-    """Return all measures of one way to embed."""
-    found: dict[str, Any] = {"attributes": {}}
-    for rule in RULES:
-        report = evaluate_attributes(people, Decision(rule), resamples=0)
-        found["attributes"][rule] = {
-            **{name: report.all[name] for name in ("precision", "recall", "f1")},
-            "ma": report.defined["ma"],
-            "official12": report.official12,
-        }
-    distances = {"embedding": Distance(features="embedding")}
-    if info.distances:
-        distances["both"] = choose_distance(info, "both")[0]
-        distances["logits"] = choose_distance(info, "logits", "cosine", "plain")[0]
-    for name, distance in distances.items():
-        draws = [retrieval(people, distance, draw) for draw in range(DRAWS)]
-        found[name] = {
-            "first_draw": draws[0],
-            "mean": {key: statistics.mean(draw[key] for draw in draws) for key in draws[0]},
-        }
-    return found
-
-
-def retrieval(people: Embeddings, distance: Distance, seed: int) -> dict[str, float]:
-    values: dict[str, float] = {}
-    for cameras, suffix in (("ignored", ""), ("cross", "_cross")):
-        protocol = Protocol.named("course", cameras, seed)
-        queries, gallery = protocol.split(people.crops)
-        report = evaluate_retrieval(
-            people.of_rows(queries),
-            people.of_rows(gallery),
-            distance,
-            leave_out_same_camera=protocol.leave_out_same_camera,
-            reranking=Reranking(),
-            resamples=0,
-        )
-        assert report.reranked is not None
-        for name in ("top1", "top5", "map"):
-            values[f"{name}{suffix}"] = report.figures[name]
-            values[f"{name}_reranked{suffix}"] = report.reranked.figures[name]
-    return values
 
 
 def measure(run: dict[str, Any], way: str, key: str) -> float:

@@ -73,7 +73,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'passerby' has no attribute {name!r}")
 
 
-def load_model(source: Any, threads: int | None = None) -> "RuntimeModel":
+def load_model(source: Any = None, threads: int | None = None) -> "RuntimeModel":
     """Load a model file; see `RuntimeModel.load`."""
     from passerby.embedding import RuntimeModel
 

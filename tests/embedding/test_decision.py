@@ -48,10 +48,37 @@ def test_group_gives_every_group_exactly_one(probabilities: np.ndarray) -> None:
 
 @pytest.mark.parametrize("rule", ["thresholds", "fixed"])
 def test_thresholds_come_with_their_rule(rule: str) -> None:
-    with pytest.raises(InputError, match=r"come together: train with data\.calibration_persons"):
+    with pytest.raises(InputError, match=r"not come together: train with data\.calib"):
         Decision(rule, None if rule == "thresholds" else (0.5,) * 32)  # type: ignore[arg-type]
 
 
 def test_an_unknown_rule() -> None:
     with pytest.raises(InputError, match="'best' is no decision rule: choose from fixed, group"):
         Decision("best")  # type: ignore[arg-type]
+
+
+def test_prevalence_takes_what_is_likelier_than_in_training() -> None:
+    frequencies = [0.5] * 32
+    frequencies[COURSE.index("hat")] = 0.02
+    frequencies[COURSE.index("adult")] = 0.8
+    decision = Decision.at_prevalence(frequencies)
+    assert answered(decision, hat=0.03, adult=0.79, bag=0.5) == {"hat", "bag"}
+
+
+def test_prevalence_of_what_nobody_or_everybody_had_is_one_half() -> None:
+    decision = Decision.at_prevalence([0.0, 1.0, *[0.3] * 30])
+    assert answered(decision, young=0.49, teenager=0.51) == {"teenager"}
+
+
+def test_prevalence_has_the_highest_ma_of_calibrated_probabilities() -> None:
+    rng = np.random.default_rng(0)
+    probabilities = rng.beta(0.5, 3, 200_000)
+    labels = rng.random(len(probabilities)) < probabilities
+
+    def ma(threshold: float) -> float:
+        answers = probabilities >= threshold
+        return float((answers[labels].mean() + (~answers[~labels]).mean()) / 2)
+
+    best = max(np.linspace(0.02, 0.6, 59), key=ma)
+    assert best == pytest.approx(labels.mean(), abs=0.03)
+    assert ma(labels.mean()) > ma(0.5) + 0.05

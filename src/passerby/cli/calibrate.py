@@ -1,48 +1,104 @@
 """`passerby calibrate`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from passerby.cli.console import out, progress_bar, say
+
+if TYPE_CHECKING:
+    from passerby.data.crops import Crops
+    from passerby.embedding import Embeddings, RuntimeModel
 
 
 def calibrate(
     model: Annotated[Path, typer.Argument(help="A run, or a model file's folder.")],
     data: Annotated[Path, typer.Option(help="Crops of persons the model was not trained on.")],
     part: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "train",
+    folds: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--fold",
+            help="A run of the same recipe that held persons out, to calibrate a model that was "
+            "trained on everybody; several times.",
+        ),
+    ] = None,
 ) -> None:
     """Measure how far apart crops of one and of two persons are; write it into the model file.
 
-    Of the model's training data only the persons kept for it (data.calibration_persons) are used.
+    Of the model's training data only the persons kept for it (data.calibration_persons) are used;
+    with --fold those whom each fold held out.
     """
     from passerby.data.readers import read_crops
     from passerby.embedding import RuntimeModel, find_model, write_model_info
     from passerby.embedding.model_info import read_model_info
     from passerby.errors import InputError
-    from passerby.evaluation import ENOUGH_PERSONS, calibrated, for_calibration
-    from passerby.evaluation.calibrate import check_enough
+    from passerby.evaluation import ENOUGH_PERSONS
+    from passerby.ranking import calibrated_distances
     from passerby.reporting.retrieval_tables import calibration_table
 
     if not model.is_dir():
         raise InputError(f"{model} is no folder: give a run or a model file on this machine.")
     runtime = RuntimeModel.load(model)
-    crops = for_calibration(read_crops(data, part), runtime.info)
-    check_enough(crops)
-    with progress_bar("Embedding") as progress:
-        people = runtime.embed(crops, progress=progress)
-    distances = calibrated(people, runtime.info.tasks)
-    plain = tuple(distance.model_dump(mode="json") for distance in distances)
+    crops = read_crops(data, part)
+    people = _folds(runtime, crops, folds) if folds else [_kept_back(runtime, crops)]
+    found = _measured(people, runtime, by_folds=bool(folds))
     folder = find_model(model)
     if read_model_info(folder) != runtime.info:
         raise InputError(f"{folder} was changed meanwhile: calibrate the new model.")
-    found = {"distances": plain, "calibration_data": people.crops.fingerprint}
-    write_model_info(folder, runtime.info.model_copy(update=found))
-    out.print(calibration_table(distances))
-    persons = len(people.crops.person_ids)
-    if "attributes" in runtime.info.tasks and people.crops.labels is None:
+    info = runtime.info.model_copy(update=found)
+    write_model_info(folder, info)
+    out.print(calibration_table(calibrated_distances(info)))
+    persons = sum(len(fold.crops.person_ids) for fold in people)
+    if "attributes" in info.tasks and any(fold.crops.labels is None for fold in people):
         say("Without attribute annotations there is no weighted distance.")
     if persons < ENOUGH_PERSONS:
         say(f"{persons} persons are few: rely on thresholds of {ENOUGH_PERSONS} or more.")
     say(f"Distances calibrated on {persons} persons and written to {folder}.")
+
+
+def _kept_back(runtime: "RuntimeModel", crops: "Crops") -> "Embeddings":
+    from passerby.evaluation import for_calibration
+    from passerby.evaluation.calibrate import check_enough
+
+    crops = for_calibration(crops, runtime.info)
+    check_enough(crops)
+    return _embedded(runtime, crops)
+
+
+def _folds(runtime: "RuntimeModel", crops: "Crops", folds: list[Path]) -> "list[Embeddings]":
+    from passerby.embedding import RuntimeModel
+    from passerby.evaluation.folds import check_fold
+
+    models = [RuntimeModel.load(fold) for fold in folds]
+    for model, fold in zip(models, folds, strict=True):
+        check_fold(model.info, runtime.info, crops, str(fold))
+    return [
+        _embedded(model, crops.of_persons(model.info.training.held_out_persons)) for model in models
+    ]
+
+
+def _embedded(runtime: "RuntimeModel", crops: "Crops") -> "Embeddings":
+    with progress_bar("Embedding") as progress:
+        return runtime.embed(crops, progress=progress)
+
+
+def _measured(
+    people: "list[Embeddings]", runtime: "RuntimeModel", *, by_folds: bool
+) -> dict[str, object]:
+    """Return what changes in `model.json`."""
+    from passerby.evaluation import calibrated
+    from passerby.evaluation.folds import calibrated_by_folds, choose_decision_by_folds
+
+    tasks = runtime.info.tasks
+    found: dict[str, object] = {}
+    if by_folds:
+        distances = calibrated_by_folds(people, tasks)
+        if "attributes" in tasks and len(people) > 1:
+            found["decision"] = choose_decision_by_folds(people)
+    else:
+        distances = calibrated(people[0], tasks)
+        found["calibration_data"] = people[0].crops.fingerprint
+    found["distances"] = tuple(distance.model_dump(mode="json") for distance in distances)
+    return found

@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from passerby.cli.console import progress_bar, say
+from passerby.cli.model_option import MODEL
 from passerby.cli.skipping import skip_or_stop
 
 
 def embed(
     crops: Annotated[Path, typer.Argument(help="A folder of crops, or one image.")],
-    model: Annotated[str, typer.Option(help="A model file's folder, a run, or a Hub id.")],
     target: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    model: MODEL = None,
     part: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
     skip_broken: Annotated[

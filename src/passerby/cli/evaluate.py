@@ -10,7 +10,7 @@ from passerby.cli.distances import FEATURES, KIND, METRIC
 
 if TYPE_CHECKING:
     from passerby.data import Crops
-    from passerby.embedding import Decision, Embeddings, ModelInfo, RuntimeModel
+    from passerby.embedding import Embeddings, RuntimeModel
     from passerby.evaluation import Protocol
 
 
@@ -23,7 +23,9 @@ def evaluate(
     ] = "train",
     decision: Annotated[
         str | None,
-        typer.Option(help="fixed, group or thresholds; the model's own rule if left out."),
+        typer.Option(
+            help="fixed, group, thresholds or prevalence; the model's own rule if left out."
+        ),
     ] = None,
     protocol: Annotated[
         str,
@@ -64,7 +66,7 @@ def evaluate(
         check_installed()
         check_writable(report)
     runtime = RuntimeModel.load(model)
-    rule = _decision(runtime.info, decision)
+    rule = runtime.info.decision_by(decision)
     asked = Protocol.named(protocol, cameras, seed)
     variant = check_average_precision(average_precision)
     distance, calibration = choose_distance(runtime.info, features, metric, kind)
@@ -136,11 +138,3 @@ def _people(
     people = chosen(part)
     protocol.check(people)
     return embedded(people), None
-
-
-def _decision(info: "ModelInfo", rule: str | None) -> "Decision":
-    from passerby.embedding import Decision
-
-    if rule is None or rule == info.decision.rule:
-        return info.decision
-    return Decision(rule)  # type: ignore[arg-type]

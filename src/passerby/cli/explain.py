@@ -7,11 +7,12 @@ import typer
 
 from passerby.cli.console import say
 from passerby.cli.extras import require
+from passerby.cli.model_option import MODEL
 
 
 def explain(
     image: Annotated[Path, typer.Argument(help="One crop.")],
-    model: Annotated[str, typer.Option(help="A model file's folder, a run, or a Hub id.")],
+    model: MODEL = None,
     target: Annotated[Path, typer.Option("--out", help="The picture to write, PNG.")] = Path(
         "explanation.png"
     ),

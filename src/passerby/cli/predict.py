@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from passerby.cli.console import out, print_json, progress_bar, say
+from passerby.cli.model_option import MODEL
 from passerby.cli.skipping import skip_or_stop
 
 
 def predict(
     crops: Annotated[Path, typer.Argument(help="One image, or a folder of crops.")],
-    model: Annotated[str, typer.Option(help="A model file's folder, a run, or a Hub id.")],
+    model: MODEL = None,
     target: Annotated[
         Path | None,
         typer.Option(

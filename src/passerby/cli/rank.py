@@ -7,6 +7,7 @@ import typer
 
 from passerby.cli.console import print_json, progress_bar, say
 from passerby.cli.distances import FEATURES, KIND, METRIC
+from passerby.cli.model_option import MODEL
 from passerby.cli.skipping import skip_or_stop
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def rank(
     queries: Annotated[Path, typer.Option(help="One crop, a folder, a dataset, or embeddings.")],
     gallery: Annotated[Path, typer.Option(help="A folder, a dataset, or embeddings.")],
-    model: Annotated[str, typer.Option(help="A model file's folder, a run, or a Hub id.")],
+    model: MODEL = None,
     target: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path(
         "reid_test.txt"
     ),

@@ -1,7 +1,8 @@
 """Decision rules: from attribute probabilities to labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from passerby.data.schema import Schema
 from passerby.errors import InputError
 
-Rule = Literal["fixed", "group", "thresholds"]
+Rule = Literal["fixed", "group", "thresholds", "prevalence"]
 RULES: tuple[str, ...] = get_args(Rule)
 
 
@@ -20,9 +21,10 @@ class Decision:
     Attributes:
         rule: "fixed", a probability of at least 0.5; "group", the same for single attributes and
             the most probable one (exactly one) in each exclusive group; "thresholds", a
-            probability of at least the attribute's own threshold.
+            probability of at least the attribute's own threshold; "prevalence", a probability of
+            at least the fraction of training persons who have the attribute.
         thresholds: one for each attribute, in [0, 1]; given exactly when the rule is
-            "thresholds".
+            "thresholds" or "prevalence".
     """
 
     rule: Rule = "group"
@@ -31,11 +33,24 @@ class Decision:
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise InputError(f"{self.rule!r} is no decision rule: choose from {', '.join(RULES)}.")
-        if (self.rule == "thresholds") != (self.thresholds is not None):
+        if (self.rule in ("thresholds", "prevalence")) != (self.thresholds is not None):
             raise InputError(
-                "The decision rule 'thresholds' and its thresholds come together: "
+                f"The decision rule {self.rule!r} and its thresholds do not come together: "
                 "train with data.calibration_persons to have them chosen."
             )
+
+    @classmethod
+    def at_prevalence(cls, frequencies: Sequence[float]) -> Self:
+        """Return the rule "prevalence".
+
+        Of all thresholds it has the highest expected mA if the probabilities are calibrated (Menon
+        et al., "On the Statistical Consistency of Algorithms for Binary Classification under Class
+        Imbalance", ICML 2013). An attribute that nobody or everybody had keeps one half.
+
+        Args:
+            frequencies: fraction of training persons who have each attribute.
+        """
+        return cls("prevalence", tuple(p if 0 < p < 1 else 0.5 for p in frequencies))
 
     def labels(self, probabilities: NDArray[np.floating], schema: Schema) -> NDArray[np.bool_]:
         """Decide.
@@ -47,7 +62,7 @@ class Decision:
         Returns:
             bool, shape (N, attributes).
         """
-        if self.rule == "thresholds":
+        if self.thresholds is not None:
             return probabilities >= np.array(self.thresholds)
         labels = probabilities >= 0.5
         if self.rule == "group":

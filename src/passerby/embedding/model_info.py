@@ -58,6 +58,7 @@ class Provenance(_Strict):
         persons, calibration_persons, held_out_persons: ids of those trained on, of those kept back
             for thresholds and weights, and of those left for evaluation.
         crops: trained on.
+        frequencies: fraction of the persons trained on who have each attribute.
         epochs, seconds, peak_memory_mb, precision, processes, machine, finished: of the training.
         versions: of the libraries.
     """
@@ -68,6 +69,7 @@ class Provenance(_Strict):
     calibration_persons: tuple[int, ...] = ()
     held_out_persons: tuple[int, ...] = ()
     crops: int = 0
+    frequencies: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
     epochs: int = 0
     seconds: float = 0.0
     peak_memory_mb: int = 0
@@ -119,6 +121,23 @@ class ModelInfo(_Strict):
     def schema_(self) -> Schema:
         """The schema itself."""
         return SCHEMAS[self.schema_name]
+
+    def decision_by(self, rule: str | None) -> Decision:
+        """Return the decision rule of a name; the model's own if left out.
+
+        Raises:
+            InputError: there is no such rule, or the model does not have what it needs.
+        """
+        if rule in (None, self.decision.rule):
+            return self.decision
+        if rule != "prevalence":
+            return Decision(rule)  # type: ignore[arg-type]
+        if len(self.training.frequencies) != len(self.attributes):
+            raise InputError(
+                f"The model {self.name} does not say how frequent the attributes were in its "
+                "training: train it again, or choose another decision rule."
+            )
+        return Decision.at_prevalence(self.training.frequencies)
 
 
 def read_model_info(folder: Path) -> ModelInfo:

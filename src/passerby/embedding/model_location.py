@@ -9,20 +9,26 @@ from passerby.errors import InputError
 MODEL_FOLDER = "model"
 """Name of the model file inside a training run."""
 
+DEFAULT_MODEL = Path(__file__).parent.parent / "default_model"
+"""The model file that ships with the package; docs/model-card.md says what it is."""
+
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
 _PICKLES = ("*.pt", "*.pth", "*.bin", "*.pkl", "*.ckpt", "*.tar")
 
 
-def find_model(source: Path | str) -> Path:
+def find_model(source: Path | str | None = None) -> Path:
     """Return the folder of a model file.
 
     Args:
         source: the folder itself, a run that has finished, or a Hub id (`owner/name`, optionally
-            `owner/name@revision`), which is downloaded into the Hub's cache.
+            `owner/name@revision`), which is downloaded into the Hub's cache; if left out, the
+            model that ships with the package.
 
     Raises:
         InputError: there is no model file, or it would have to be unpickled.
     """
+    if source is None:
+        return DEFAULT_MODEL
     folder = Path(source)
     if folder.is_dir():
         for candidate in (folder, folder / MODEL_FOLDER):

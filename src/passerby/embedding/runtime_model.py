@@ -63,11 +63,12 @@ class RuntimeModel:
         self._session = session
 
     @classmethod
-    def load(cls, source: Path | str, threads: int | None = None) -> Self:
+    def load(cls, source: Path | str | None = None, threads: int | None = None) -> Self:
         """Load a model file.
 
         Args:
-            source: a model file's folder, a finished run, or a Hub id.
+            source: a model file's folder, a finished run, or a Hub id; the model that ships with
+                the package if left out.
             threads: CPU threads; all cores if left out.
 
         Raises:

@@ -29,6 +29,9 @@ from passerby.ranking.distance import Distance
 POINTS = 128
 """Points of a calibration along each of its two curves."""
 
+Pairs = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Distances of pairs of crops of one person, and of pairs of two."""
+
 LEAST_PERSONS = 4
 ENOUGH_PERSONS = 50
 
@@ -69,7 +72,22 @@ def calibration_of(people: Embeddings, fit: Fit) -> Calibration:
     """
     check_enough(people.crops)
     people = real_persons(people)
-    pairs = [_pair_distances(half, fit(other)) for half, other in halves(people)]
+    pairs = [pair_distances(half, fit(other)) for half, other in halves(people)]
+    counts = np.unique(people.crops.known_persons, return_counts=True)[1]
+    return calibration_from(pairs, counts)
+
+
+def calibration_from(pairs: Sequence[Pairs], counts: NDArray[np.int64]) -> Calibration:
+    """Summarise the distances of pairs of crops.
+
+    Args:
+        pairs: of each group of persons the distances of the pairs of crops of one person, and of
+            two.
+        counts: crops of each person.
+
+    Raises:
+        InputError: all crops are equally near.
+    """
     same, different = (np.sort(np.concatenate(part)) for part in zip(*pairs, strict=True))
     # dense where a threshold may lie: evenly among the same, finer and finer among the different
     shares = np.concatenate([[0.0], np.geomspace(1 / len(different), 1, POINTS)])
@@ -77,7 +95,6 @@ def calibration_of(people: Embeddings, fit: Fit) -> Calibration:
     distances = np.unique(np.concatenate(points))
     if len(distances) < 2:
         raise InputError("The model finds all crops equal: train it further.")
-    counts = np.unique(people.crops.known_persons, return_counts=True)[1]
     return Calibration(
         distances=tuple(distances.tolist()),
         same=tuple(_fraction_within(same, distances)),
@@ -89,21 +106,31 @@ def calibration_of(people: Embeddings, fit: Fit) -> Calibration:
 
 
 def _fits(people: Embeddings, tasks: Sequence[Task]) -> list[Fit]:
-    fits: list[Fit] = [_plain(Distance(features="embedding"))]
+    fits = [constant(distance) for distance in plain_distances(tasks)]
     if "attributes" in tasks:
         # one ridge, and one share, for both halves and the whole: they decide on the scale
         fits += [
             partial(learned_distance, ridge=best_ridge(people)),
             partial(fused_distance, share=best_share(people)),
             *([weighted_distance] if people.crops.labels is not None else []),
-            _plain(Distance(features="logits")),
-            _plain(Distance(features="logits", metric="euclidean")),
-            _plain(Distance(features="attributes", metric="euclidean")),
         ]
     return fits
 
 
-def _plain(distance: Distance) -> Fit:
+def plain_distances(tasks: Sequence[Task]) -> list[Distance]:
+    """Return the distances that need no fitting, for a model trained for these tasks."""
+    distances = [Distance(features="embedding")]
+    if "attributes" in tasks:
+        distances += [
+            Distance(features="logits"),
+            Distance(features="logits", metric="euclidean"),
+            Distance(features="attributes", metric="euclidean"),
+        ]
+    return distances
+
+
+def constant(distance: Distance) -> Fit:
+    """Return a fit that needs no persons."""
     return lambda people: distance
 
 
@@ -123,9 +150,7 @@ def check_enough(crops: Crops) -> None:
             )
 
 
-def _pair_distances(
-    people: Embeddings, distance: Distance
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def pair_distances(people: Embeddings, distance: Distance) -> Pairs:
     """Return the distances of all pairs of crops of one person, and of two."""
     signatures = distance.signatures(people).astype(np.float64)
     persons = people.crops.known_persons

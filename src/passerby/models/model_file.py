@@ -78,11 +78,12 @@ def save_model(
     return info
 
 
-def load_person_model(source: Path | str) -> PersonModel:
+def load_person_model(source: Path | str | None = None) -> PersonModel:
     """Load the torch form of a model file, e.g. to train it further.
 
     Args:
-        source: a model file's folder, a finished run, or a Hub id.
+        source: a model file's folder, a finished run, or a Hub id; the model that ships with the
+            package if left out.
 
     Raises:
         InputError: there is no model file, it is damaged, or it would have to be unpickled.

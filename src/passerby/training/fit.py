@@ -321,6 +321,7 @@ class TrainingRun:
             calibration_persons=_ids(self.split.calibration),
             held_out_persons=_ids(self.split.held_out),
             crops=len(self.split.train),
+            frequencies=_frequencies(self.split.train),
             epochs=self.recipe.epochs,
             seconds=round(seconds, 1),
             peak_memory_mb=peak_memory_mb(),
@@ -357,6 +358,10 @@ class _Normalise(nn.Module):
 
 def _ids(crops: Crops | None) -> tuple[int, ...]:
     return () if crops is None else tuple(crops.person_ids.tolist())
+
+
+def _frequencies(crops: Crops) -> tuple[float, ...]:
+    return () if crops.labels is None else tuple(crops.person_labels()[1].mean(axis=0).tolist())
 
 
 def _attribute_loss(recipe: Recipe, crops: Crops) -> AttributeLoss | None:
