@@ -15,6 +15,7 @@ from passerby.cli import (
     evaluate,
     explain,
     export,
+    gallery,
     predict,
     rank,
     reproduce,
@@ -60,6 +61,7 @@ app.command()(rank.rank)
 app.command()(calibrate.calibrate)
 app.command()(export.export)
 app.command()(reproduce.reproduce)
+app.add_typer(gallery.app, name="gallery")
 
 
 def main() -> None:

@@ -2,10 +2,12 @@
 
 import io
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import simplejpeg
@@ -15,6 +17,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from passerby.errors import InputError
 
 Pixels = NDArray[np.uint8]
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 MAX_PIXELS = 50_000_000
@@ -46,11 +51,20 @@ def decode(path: Path) -> Pixels:
         InputError: the file is missing, empty, cut off, not an image, smaller than 8 pixels on
             a side, or larger than 50 million pixels.
     """
-    content = _read(path)
+    return decode_bytes(read_file(path), str(path))
+
+
+def decode_bytes(content: bytes, name: str) -> Pixels:
+    """Do as `decode` with the content of a file.
+
+    Args:
+        content: of the file.
+        name: of the file, for messages.
+    """
     if not content:
-        raise InputError(f"{path} is empty: replace or remove it.")
+        raise InputError(f"{name} is empty: replace or remove it.")
     pixels = _decode_plain_jpeg(content)
-    return pixels if pixels is not None else _decode_with_pillow(content, path)
+    return pixels if pixels is not None else _decode_with_pillow(content, name)
 
 
 def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
@@ -92,14 +106,21 @@ def decode_each(
         threads: how many files are decoded at once.
         ahead: how many images wait for the consumer at most.
     """
+    yield from done_ahead(partial(_decode_resized, size=size), paths, threads, ahead)
+
+
+def done_ahead(
+    work: Callable[[Item], Done], items: Iterable[Item], threads: int = 2, ahead: int = 128
+) -> Iterator[Done]:
+    """Yield `work` of each item in order, done in threads a few items ahead of the consumer."""
     with ThreadPoolExecutor(threads) as pool:
-        waiting = (pool.submit(_decode_resized, path, size) for path in paths)
+        waiting = (pool.submit(work, item) for item in items)
         pending = deque(islice(waiting, ahead))
         try:
             while pending:
-                image = pending.popleft().result()
+                done = pending.popleft().result()
                 pending.extend(islice(waiting, 1))
-                yield image
+                yield done
         finally:
             for future in pending:
                 future.cancel()
@@ -120,7 +141,12 @@ def _decode_resized(path: Path, size: tuple[int, int]) -> Pixels | InputError:
         return InputError(str(error))
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """Return the content of an image file.
+
+    Raises:
+        InputError: it is missing, or too large for a crop.
+    """
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"{path} is not a file: remove it or give an image.")
@@ -145,7 +171,7 @@ def _decode_plain_jpeg(content: bytes) -> Pixels | None:
     return pixels
 
 
-def _decode_with_pillow(content: bytes, path: Path) -> Pixels:
+def _decode_with_pillow(content: bytes, path: str) -> Pixels:
     try:
         with Image.open(io.BytesIO(content)) as image:
             _check_size(image, path)
@@ -163,7 +189,7 @@ def _decode_with_pillow(content: bytes, path: Path) -> Pixels:
         ) from error
 
 
-def _check_size(image: Image.Image, path: Path) -> None:
+def _check_size(image: Image.Image, path: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise InputError(

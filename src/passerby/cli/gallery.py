@@ -1,0 +1,338 @@
+"""`passerby gallery`: a searchable gallery."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from passerby.cli.console import out, print_json, progress_bar, say
+from passerby.cli.extras import require
+from passerby.cli.model_option import MODEL
+from passerby.cli.skipping import skip_or_stop
+
+if TYPE_CHECKING:
+    from passerby.gallery import Gallery
+    from passerby.gallery.erasing import Erased
+
+app = typer.Typer(
+    help="Put crops into a gallery, search it, and erase people for good.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+GALLERY = Annotated[str, typer.Argument(help="The gallery's folder, or a URI such as s3://….")]
+GALLERY_MODEL = Annotated[
+    str | None,
+    typer.Option("--model", help="The gallery's model, if it is no longer where it was."),
+]
+REASON = Annotated[str | None, typer.Option(help="Why, for the audit log.")]
+WHERE = Annotated[
+    str | None,
+    typer.Option(help="Such as 'gender = female and upred and not hat and camera in (1, 3)'."),
+]
+YES = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+SKIP = Annotated[
+    bool, typer.Option("--skip-broken", help="Leave out crops that cannot be decoded.")
+]
+
+
+@app.command()
+def create(
+    gallery: GALLERY,
+    model: MODEL = None,
+    images: Annotated[
+        str, typer.Option(help="thumbnails: keep small copies; paths: keep where crops lie.")
+    ] = "thumbnails",
+    keep_for: Annotated[
+        str | None,
+        typer.Option(help="Retention: `passerby serve` purges older crops, such as 30d or 1y."),
+    ] = None,
+    reason: REASON = None,
+) -> None:
+    """Make an empty gallery for the vectors of one model."""
+    require("gallery", "lancedb")
+    from passerby.embedding import RuntimeModel
+    from passerby.errors import InputError
+    from passerby.gallery import Gallery
+    from passerby.gallery.retention import retention_days
+
+    if images not in ("thumbnails", "paths"):
+        raise InputError(f"--images is {images!r}: choose thumbnails or paths.")
+    days = None if keep_for is None else retention_days(keep_for)
+    Gallery.create(
+        gallery,
+        RuntimeModel.load(model),
+        model_source=_lasting(model),
+        images=images,  # type: ignore[arg-type]
+        retention_days=days,
+        reason=reason,
+    )
+    say(f"Gallery {gallery} made. Next: passerby gallery add {gallery} FOLDER")
+
+
+@app.command()
+def add(
+    gallery: GALLERY,
+    places: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER|FILE|CSV...", help="Crops to add.")
+    ],
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="What file names say, such as '{source}_cam{camera}_{time:%Y%m%d-%H%M%S}_*.jpg'; "
+            "Market-style names need none."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Where the crops come from, if they do not say.")
+    ] = None,
+    skip_broken: SKIP = False,
+    model: GALLERY_MODEL = None,
+    reason: REASON = None,
+    json: JSON = False,
+) -> None:
+    """Add crops; each is added once, however often it is given."""
+    require("gallery", "lancedb")
+    from passerby.gallery import find_sightings
+
+    store = _opened(gallery, model)
+    sightings = find_sightings(places, pattern, source)
+    with progress_bar("Adding") as progress:
+        try:
+            added = store.add(
+                sightings, on_broken=skip_or_stop(skip_broken), progress=progress, reason=reason
+            )
+        except KeyboardInterrupt:
+            say("Interrupted: what was added stays; the same command adds the rest.")
+            raise
+    if store.needs_new_index:
+        say("Many crops are newer than the index: building it anew.")
+        store.build_index()
+    if json:
+        print_json({"added": added.rows, "known": added.known, "broken": added.broken})
+    broken = f", {len(added.broken)} broken" if added.broken else ""
+    say(f"{added.rows:,} crops added, {added.known:,} were there already{broken}.")
+
+
+@app.command()
+def search(
+    gallery: GALLERY,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option("--image", help="A crop of whom to look for; several of the same person."),
+    ] = None,
+    where: WHERE = None,
+    top: Annotated[int | None, typer.Option(help="Number of answers.", min=1)] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Threshold of the best F-beta; 2 if nothing is given.")
+    ] = None,
+    recall: Annotated[float | None, typer.Option(help="Threshold for this recall.")] = None,
+    false_match_rate: Annotated[
+        float | None, typer.Option(help="Threshold for this fraction of the wrong crops.")
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="Largest distance of an answer.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Do without the index.")] = False,
+    model: GALLERY_MODEL = None,
+    reason: REASON = None,
+    json: JSON = False,
+) -> None:
+    """Find a person by photo, by description, or by both: an answer set, the likeliest first."""
+    require("gallery", "lancedb")
+    from passerby.ranking import AnswerRule
+    from passerby.reporting.gallery_tables import answer_tables
+
+    cuts = {
+        "top": top,
+        "beta": beta,
+        "recall": recall,
+        "false_match_rate": false_match_rate,
+        "threshold": threshold,
+    }
+    rule = AnswerRule.chosen(**cuts) if any(v is not None for v in cuts.values()) else None
+    found = _opened(gallery, model).search(images or [], where, rule, exact=exact, reason=reason)
+    if json:
+        print_json(found.to_json())
+        return
+    for part in answer_tables(found):
+        out.print(part)
+
+
+@app.command()
+def forget(
+    gallery: GALLERY,
+    images: Annotated[
+        list[Path] | None, typer.Option("--image", help="The crop with this very content.")
+    ] = None,
+    person: Annotated[int | None, typer.Option(help="All crops of this person id.")] = None,
+    where: WHERE = None,
+    yes: YES = False,
+    reason: REASON = None,
+    json: JSON = False,
+) -> None:
+    """Erase crops for good: rows and bytes; every file is searched for what was erased."""
+    require("gallery", "lancedb")
+    store = _opened(gallery, None)
+    condition = store.filter_of(images=images or [], person=person, where=where)
+    _erase(store, condition, "forget", yes, reason, json)
+
+
+@app.command()
+def purge(
+    gallery: GALLERY,
+    older_than: Annotated[str, typer.Option(help="Age, such as 12h, 30d, 8w or 1y.")],
+    yes: YES = False,
+    reason: REASON = None,
+    json: JSON = False,
+) -> None:
+    """Erase crops that were taken, or added, longer ago than an age."""
+    require("gallery", "lancedb")
+    from passerby.gallery import parse_age
+
+    store = _opened(gallery, None)
+    _erase(store, store.filter_of(older=parse_age(older_than)), "purge", yes, reason, json)
+
+
+@app.command()
+def info(gallery: GALLERY, json: JSON = False) -> None:
+    """Say what is stored, by which model, and for how long."""
+    require("gallery", "lancedb")
+    from passerby.reporting.gallery_tables import info_table
+
+    found = _opened(gallery, None).info()
+    if json:
+        print_json(found)
+    else:
+        out.print(info_table(found))
+
+
+@app.command()
+def log(gallery: GALLERY, json: JSON = False) -> None:
+    """Print the audit log: who did what when, with how many crops, and why."""
+    require("gallery", "lancedb")
+    from dataclasses import asdict
+
+    from passerby.reporting.gallery_tables import audit_table
+
+    entries = _opened(gallery, None).audit()
+    if json:
+        print_json({"entries": [asdict(entry) for entry in entries]})
+    else:
+        out.print(audit_table(entries))
+
+
+@app.command()
+def index(gallery: GALLERY, json: JSON = False) -> None:
+    """Build an index for a large gallery; what it loses against exact search is measured."""
+    require("gallery", "lancedb")
+    from dataclasses import asdict
+
+    built = _opened(gallery, None).build_index()
+    if json:
+        print_json({"index": None if built is None else asdict(built)})
+    if built is None:
+        say("Exact search is as fast on this gallery: no index is kept.")
+        return
+    say(
+        f"Index built: {built.speed:.1f} times as fast as exact search, finding "
+        f"{built.recall:.1%} of its nearest 20 ({built.probes} of {built.partitions} parts read)."
+    )
+
+
+@app.command()
+def reindex(
+    gallery: GALLERY, model: MODEL = None, skip_broken: SKIP = False, reason: REASON = None
+) -> None:
+    """Embed all crops again, by another model."""
+    require("gallery", "lancedb")
+    from passerby.embedding import RuntimeModel
+
+    store = _opened(gallery, None)
+    with progress_bar("Embedding") as progress:
+        rows = store.reindex(
+            RuntimeModel.load(model),
+            _lasting(model),
+            on_broken=skip_or_stop(skip_broken),
+            progress=progress,
+            reason=reason,
+        )
+    say(f"{rows:,} crops embedded by {store.settings.model_name}.")
+
+
+@app.command()
+def export(
+    gallery: GALLERY,
+    target: Annotated[
+        Path, typer.Option("--out", help=".csv, or .parquet with embeddings.")
+    ] = Path("gallery.csv"),
+    where: WHERE = None,
+    reason: REASON = None,
+) -> None:
+    """Write the gallery's table to a file."""
+    require("gallery", "lancedb")
+    rows = _opened(gallery, None).export(target, where, reason)
+    say(f"{rows:,} crops written to {target}.")
+
+
+@app.command()
+def repair(gallery: GALLERY, reason: REASON = None) -> None:
+    """Take out what cannot be read any more after a file was damaged."""
+    require("gallery", "lancedb")
+    lost = _opened(gallery, None).repair(reason)
+    if lost:
+        say(f"{lost:,} crops could not be read and were taken out: add them again.")
+    else:
+        say("All crops can be read.")
+
+
+def _opened(gallery: str, model: str | None) -> "Gallery":
+    from passerby.embedding import RuntimeModel
+    from passerby.gallery import Gallery
+
+    loaded: RuntimeModel | None = None if model is None else RuntimeModel.load(model)
+    return Gallery.open(gallery, loaded)
+
+
+def _erase(
+    gallery: "Gallery", condition: str, operation: str, yes: bool, reason: str | None, json: bool
+) -> None:
+    from passerby.errors import InputError
+    from passerby.reporting.gallery_tables import rows_table
+
+    count = gallery.count(condition)
+    if not count:
+        if json:
+            print_json({"rows": 0, "scanned": False, "twins": []})
+        say("No crop of the gallery is meant: nothing is erased.")
+        return
+    if not yes:
+        out.print(rows_table(gallery.rows(condition), count))
+        try:
+            agreed = typer.confirm(f"Erase {count:,} crops for good?", err=True)
+        except typer.Abort:
+            raise InputError("Nobody said yes, so nothing is erased: give --yes.") from None
+        if not agreed:
+            say("Nothing is erased.")
+            return
+    erased = gallery.erase(condition, operation=operation, reason=reason)  # type: ignore[arg-type]
+    _report(erased, gallery, json)
+
+
+def _report(erased: "Erased", gallery: "Gallery", json: bool) -> None:
+    if json:
+        print_json({"rows": erased.rows, "scanned": erased.scanned, "twins": list(erased.twins)})
+    proof = (
+        "no file of the gallery holds their bytes any more"
+        if erased.scanned
+        else "what the storage itself keeps of earlier versions is not known here"
+    )
+    say(f"{erased.rows:,} crops erased; {proof}. {len(gallery):,} crops stay.")
+    if gallery.settings.images == "paths":
+        say("The image files themselves were not touched: they are yours to delete.")
+    for twin in erased.twins:
+        say(f"The crop {twin[:12]}… shows the very same picture and stays: erase it too?")
+
+
+def _lasting(model: str | None) -> str | None:
+    """Return a model's name as it can be found from anywhere."""
+    return str(Path(model).resolve()) if model is not None and Path(model).exists() else model

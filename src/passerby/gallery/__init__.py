@@ -1,0 +1,8 @@
+"""Embeddings and attributes of many crops in a vector database: search, erase, retain."""
+
+from passerby.gallery.answers import Answer, AnswerSet
+from passerby.gallery.gallery import Gallery
+from passerby.gallery.retention import parse_age
+from passerby.gallery.sightings import Sighting, find_sightings
+
+__all__ = ["Answer", "AnswerSet", "Gallery", "Sighting", "find_sightings", "parse_age"]

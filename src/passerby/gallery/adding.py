@@ -1,0 +1,220 @@
+"""Adding crops: each once, by the hash of its file, whoever adds it and however often."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passerby.data.decoding import Pixels, decode_bytes, done_ahead, read_file, resize
+from passerby.embedding.runtime_model import OnBroken, Progress, RuntimeModel, report_broken
+from passerby.errors import InputError
+from passerby.gallery.audit import Entry
+from passerby.gallery.columns import arrow_table
+from passerby.gallery.settings import Settings
+from passerby.gallery.sightings import Sighting
+from passerby.gallery.store import Store
+from passerby.gallery.thumbnails import thumbnail
+
+COMMIT_ROWS = 1024
+"""Rows that are committed together: after each commit they survive whatever happens."""
+
+_MODEL_ROWS = 64
+_AHEAD = 256
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A crop ready for the model.
+
+    Attributes:
+        sighting: what is known about it.
+        hash: SHA-256 of the file, in hexadecimal digits.
+        pixels: as the model sees them.
+        thumbnail: JPEG; None if the gallery keeps none.
+    """
+
+    sighting: Sighting
+    hash: str
+    pixels: Pixels
+    thumbnail: bytes | None
+
+
+@dataclass
+class Added:
+    """What became of the crops.
+
+    Attributes:
+        rows: added.
+        known: in the gallery already, or given twice.
+        broken: what is wrong with the others.
+        hashes: of the added and of the known.
+    """
+
+    rows: int = 0
+    known: int = 0
+    broken: list[str] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+
+
+def add(
+    store: Store,
+    model: RuntimeModel,
+    sightings: Sequence[Sighting],
+    *,
+    on_broken: OnBroken | None = None,
+    progress: Progress | None = None,
+    reason: str | None = None,
+    who: str | None = None,
+) -> Added:
+    """Add crops; those that are there already stay as they are.
+
+    Args:
+        store: the gallery.
+        model: whose vectors it holds.
+        sightings: the crops.
+        on_broken: called with what is wrong with each crop that cannot be decoded; without it
+            the first one stops the work. What was committed before stays.
+        progress: called with (crops done, all crops): those are in the gallery for good.
+        reason, who: for the audit log.
+
+    Raises:
+        InputError: the gallery holds another model's vectors, a crop cannot be decoded, or the
+            gallery cannot be written to.
+    """
+    prepare = partial(prepared, settings=store.settings)
+    ready = done_ahead(partial(_prepared_file, prepare=prepare), sightings, ahead=_AHEAD)
+    added = Added()
+    try:
+        for done in _committed(store, model, ready, added, on_broken):
+            if progress:
+                progress(done, len(sightings))
+    finally:
+        if added.rows:
+            store.audit.append(Entry.now("add", added.rows, reason, who))
+    return added
+
+
+def prepared(content: bytes, sighting: Sighting, settings: Settings) -> Prepared:
+    """Make a crop ready for the model of a gallery.
+
+    Args:
+        content: of the image file.
+        sighting: what is known about it.
+        settings: of the gallery.
+
+    Raises:
+        InputError: it cannot be decoded.
+    """
+    pixels = decode_bytes(content, str(sighting.path))
+    return Prepared(
+        sighting,
+        hashlib.sha256(content).hexdigest(),
+        resize(pixels, (settings.height, settings.width)),
+        thumbnail(pixels) if settings.images == "thumbnails" else None,
+    )
+
+
+def add_prepared(
+    store: Store,
+    model: RuntimeModel,
+    crops: Sequence[Prepared],
+    *,
+    reason: str | None = None,
+    who: str | None = None,
+) -> Added:
+    """Add crops that are ready; see `add`."""
+    added = Added()
+    for _ in _committed(store, model, iter(crops), added, None):
+        pass
+    store.audit.append(Entry.now("add", added.rows, reason, who))
+    return added
+
+
+def commit(
+    store: Store,
+    known: dict[str, Sequence[Any]],
+    attributes: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+) -> int:
+    """Add rows in one commit, but those whose hash is in the gallery; return how many.
+
+    Args:
+        store: the gallery.
+        known: the other columns, N values each.
+        attributes: probabilities, shape (N, attributes).
+        vectors: embeddings, shape (N, D).
+    """
+    rows = arrow_table(store.settings, known, attributes, vectors)
+    with store.committing():
+        result = store.crops.merge_insert("hash").when_not_matched_insert_all().execute(rows)
+    return int(result.num_inserted_rows)
+
+
+def _prepared_file(
+    sighting: Sighting, prepare: Callable[[bytes, Sighting], Prepared]
+) -> Prepared | InputError:
+    try:
+        return prepare(read_file(sighting.path), sighting)
+    except InputError as error:
+        # a fresh one: the traceback would keep the file's bytes alive
+        return InputError(str(error))
+
+
+def _committed(
+    store: Store,
+    model: RuntimeModel,
+    ready: Iterator[Prepared | InputError] | Iterator[Prepared],
+    added: Added,
+    on_broken: OnBroken | None,
+) -> Iterator[int]:
+    """Embed and commit; yield how many crops are done."""
+    store.settings.check_model(model.info, store.where)
+    done = 0
+    while chunk := list(islice(ready, COMMIT_ROWS)):
+        broken = [crop for crop in chunk if isinstance(crop, InputError)]
+        unique = {crop.hash: crop for crop in chunk if isinstance(crop, Prepared)}
+        known = _known(store, list(unique))
+        new = [crop for crop in unique.values() if crop.hash not in known]
+        inserted = _embedded_and_committed(store, model, new) if new else 0
+        added.rows += inserted
+        added.known += len(chunk) - len(broken) - inserted
+        added.hashes += unique
+        added.broken += map(str, broken)
+        report_broken(broken, on_broken)
+        done += len(chunk)
+        yield done
+
+
+def _known(store: Store, hashes: list[str]) -> set[str]:
+    if not hashes:
+        return set()
+    listed = ", ".join(f"'{value}'" for value in hashes)
+    query = store.crops.search().where(f"hash IN ({listed})").select(["hash"]).limit(len(hashes))
+    return set(store.read(query).column("hash").to_pylist())
+
+
+def _embedded_and_committed(store: Store, model: RuntimeModel, crops: list[Prepared]) -> int:
+    pixels = np.stack([crop.pixels for crop in crops])
+    answers = [
+        model.run(pixels[start : start + _MODEL_ROWS])
+        for start in range(0, len(crops), _MODEL_ROWS)
+    ]
+    vectors, attributes = (np.concatenate(part) for part in zip(*answers, strict=True))
+    now = datetime.now(UTC)
+    known: dict[str, Sequence[Any]] = {
+        "hash": [crop.hash for crop in crops],
+        "path": [str(crop.sighting.path.absolute()) for crop in crops],
+        "person": [crop.sighting.person for crop in crops],
+        "camera": [crop.sighting.camera for crop in crops],
+        "time": [crop.sighting.time for crop in crops],
+        "source": [crop.sighting.source for crop in crops],
+        "added": [now] * len(crops),
+        "thumbnail": [crop.thumbnail for crop in crops],
+    }
+    return commit(store, known, attributes, vectors)

@@ -1,0 +1,107 @@
+"""What a search answers: crops, how sure it is of each, and what speaks for and against them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passerby.data.schema import Schema
+from passerby.embedding.decision import Decision
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One crop of an answer set.
+
+    Attributes:
+        hash: SHA-256 of its file.
+        path, person, camera, time, source, added: of its row.
+        distance: to the query, √(2 − 2 cos); None without a query image.
+        probability: of showing the same person; None without a query image or calibration.
+        score: how probable it is that the crop fits the description, its attributes taken as
+            independent; None without a description that names attributes.
+        attributes: attribute to its probability.
+        agree: attributes found in the query and in the crop.
+        disagree: attributes found in one of them only.
+    """
+
+    hash: str
+    path: str | None
+    person: int | None
+    camera: int | None
+    time: datetime | None
+    source: str | None
+    added: datetime
+    distance: float | None
+    probability: float | None
+    score: float | None
+    attributes: dict[str, float]
+    agree: tuple[str, ...]
+    disagree: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `--json` and the HTTP API say."""
+        known = {name: getattr(self, name) for name in ("hash", "path", "person", "camera")}
+        return {
+            **known,
+            "time": None if self.time is None else self.time.isoformat(),
+            "source": self.source,
+            "added": self.added.isoformat(),
+            "distance": self.distance,
+            "probability": self.probability,
+            "score": self.score,
+            "attributes": self.attributes,
+            "agree": list(self.agree),
+            "disagree": list(self.disagree),
+        }
+
+
+@dataclass(frozen=True)
+class AnswerSet:
+    """The answer to one query.
+
+    Attributes:
+        answers: the most probable first.
+        threshold: largest distance of an answer; None if the rule sets none.
+        searched: rows that the answers were chosen from.
+        exact: whether every row was looked at, and not an index of them.
+        cut_off: whether more crops belong to the answer set than are shown.
+    """
+
+    answers: tuple[Answer, ...]
+    threshold: float | None
+    searched: int
+    exact: bool
+    cut_off: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `--json` and the HTTP API say."""
+        return {
+            "answers": [answer.to_json() for answer in self.answers],
+            "threshold": self.threshold,
+            "searched": self.searched,
+            "exact": self.exact,
+            "cut_off": self.cut_off,
+        }
+
+
+def comparison(
+    asked: NDArray[np.bool_], found: NDArray[np.bool_], schema: Schema
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the attributes that two crops share, and those that one of them has only.
+
+    Args:
+        asked, found: labels, shape (attributes,).
+        schema: names them.
+    """
+    names = np.array(schema.attributes)
+    return tuple(names[asked & found].tolist()), tuple(names[asked != found].tolist())
+
+
+def labels_of(
+    probabilities: NDArray[np.float32], decision: Decision, schema: Schema
+) -> NDArray[np.bool_]:
+    """Decide on one crop's attributes, shape (attributes,)."""
+    return decision.labels(probabilities[None], schema)[0]

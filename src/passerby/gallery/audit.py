@@ -1,0 +1,112 @@
+"""The audit log: who did what when with how many rows, and why; never whom it showed."""
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+import pyarrow as pa
+
+Operation = Literal["create", "add", "search", "forget", "purge", "reindex", "export", "repair"]
+
+FILE_NAME = "audit.jsonl"
+TABLE_NAME = "audit"
+
+_TABLE = pa.schema(
+    [
+        pa.field("time", pa.string(), nullable=False),
+        pa.field("who", pa.string(), nullable=False),
+        pa.field("operation", pa.string(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=False),
+        pa.field("reason", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the log.
+
+    Attributes:
+        time: by this machine's clock, UTC, as in ISO 8601.
+        who: user and machine, or the address of a client of the server.
+        operation: what was done.
+        rows: how many were added, erased, answered, ...
+        reason: in the user's words, if one was given.
+    """
+
+    time: str
+    who: str
+    operation: Operation
+    rows: int
+    reason: str | None = None
+
+    @classmethod
+    def now(
+        cls, operation: Operation, rows: int, reason: str | None = None, who: str | None = None
+    ) -> Self:
+        return cls(datetime.now(UTC).isoformat(), who or _me(), operation, rows, reason)
+
+
+class AuditLog(Protocol):
+    """Entries are added at its end, and never changed."""
+
+    def append(self, entry: Entry) -> None: ...
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield all entries, the oldest first."""
+
+
+class AuditFile:
+    """Beside a gallery in a folder: one JSON object a line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE_NAME
+
+    def append(self, entry: Entry) -> None:
+        line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
+        # one write to a file opened for appending is never mixed with another's
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        try:
+            os.write(file, line.encode("utf-8", "backslashreplace"))
+        finally:
+            os.close(file)
+
+    def __iter__(self) -> Iterator[Entry]:
+        if not self.path.is_file():
+            return
+        with self.path.open(encoding="utf-8") as lines:
+            for line in lines:
+                try:
+                    yield Entry(**json.loads(line))
+                except (ValueError, TypeError):
+                    # cut off by a full disk; the entries after it count all the same
+                    continue
+
+
+class AuditTable:
+    """In the database of a gallery at a URI."""
+
+    def __init__(self, database: Any) -> None:
+        self._table = database.create_table(TABLE_NAME, schema=_TABLE, exist_ok=True)
+
+    def append(self, entry: Entry) -> None:
+        self._table.add(pa.Table.from_pylist([asdict(entry)], _TABLE))
+
+    def __iter__(self) -> Iterator[Entry]:
+        rows = self._table.to_arrow().to_pylist()
+        return iter(sorted((Entry(**row) for row in rows), key=lambda entry: entry.time))
+
+
+def _me() -> str:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        # a user id without a name, as in containers
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,55 @@
+"""Writing a gallery's table to a file that other programs read."""
+
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from passerby.errors import InputError
+from passerby.files import replacing
+from passerby.gallery.audit import Entry
+from passerby.gallery.columns import EMBEDDING, KNOWN
+from passerby.gallery.store import Store
+
+_ROWS = 4096
+
+
+def export(store: Store, target: Path, where: str | None = None, reason: str | None = None) -> int:
+    """Write rows to a file, whole or not at all: .csv without embeddings, .parquet with them.
+
+    Args:
+        store: the gallery.
+        target: the file.
+        where: a filter for the store; all rows if left out.
+        reason: for the audit log.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        InputError: the file's name ends otherwise, or it cannot be written.
+    """
+    suffix = target.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise InputError(f"{target} is neither .csv nor .parquet: choose one of these.")
+    names = [*KNOWN, *store.settings.schema_.attributes]
+    if suffix == ".parquet":
+        names.append(EMBEDDING)
+    schema = pa.schema([store.crops.schema.field(name) for name in names])
+    rows = 0
+    query = store.crops.search().select(names).limit(max(1, store.crops.count_rows(where)))
+    if where is not None:
+        query = query.where(where)
+    with replacing(target) as draft:
+        writer = (
+            csv.CSVWriter(draft, schema)
+            if suffix == ".csv"
+            else parquet.ParquetWriter(draft, schema)
+        )
+        with writer:
+            for batch in query.to_batches(_ROWS):
+                table = pa.Table.from_batches([batch]).select(names).cast(schema)
+                writer.write_table(table)
+                rows += len(table)
+    store.audit.append(Entry.now("export", rows, reason))
+    return rows

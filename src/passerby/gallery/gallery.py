@@ -1,0 +1,389 @@
+"""A searchable gallery of crops: what the commands, the server and notebooks use."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from passerby.data.decoding import read_file
+from passerby.embedding.model_info import check_attributes
+from passerby.embedding.runtime_model import OnBroken, Progress, RuntimeModel
+from passerby.errors import InputError
+from passerby.gallery.adding import Added, Prepared, add, add_prepared, prepared
+from passerby.gallery.answers import AnswerSet
+from passerby.gallery.audit import Entry
+from passerby.gallery.columns import KNOWN
+from passerby.gallery.conditions import Condition
+from passerby.gallery.erasing import Erased, erase
+from passerby.gallery.exporting import export
+from passerby.gallery.indexing import Index, build_index, has_drifted, index_of
+from passerby.gallery.reindexing import reindex
+from passerby.gallery.repairing import repair
+from passerby.gallery.retention import older_than
+from passerby.gallery.searching import Query, hash_filter, search
+from passerby.gallery.settings import Images, Settings
+from passerby.gallery.sightings import Sighting
+from passerby.gallery.store import Store
+from passerby.gallery.where import parse_where
+from passerby.ranking.answer_rule import AnswerRule
+
+
+class Gallery:
+    """Crops of pedestrians with what a model says about them, in a vector database.
+
+    Attributes:
+        where: its folder or URI.
+        settings: what it was created with.
+    """
+
+    def __init__(self, store: Store, model: RuntimeModel | None = None) -> None:
+        self._store = store
+        self._model = model
+
+    @classmethod
+    def create(
+        cls,
+        where: Path | str,
+        model: RuntimeModel,
+        *,
+        model_source: str | None = None,
+        images: Images = "thumbnails",
+        retention_days: int | None = None,
+        reason: str | None = None,
+    ) -> "Gallery":
+        """Make an empty gallery.
+
+        Args:
+            where: a new folder, or a URI that lancedb takes, such as s3://bucket/gallery.
+            model: whose vectors it is to hold.
+            model_source: where the model was found, to find it again; None for the one that
+                ships with Passerby.
+            images: "thumbnails" keeps small copies of the crops, "paths" only where they lie.
+            retention_days: after which `passerby serve` purges crops; never if left out.
+            reason: for the audit log.
+
+        Raises:
+            InputError: something is there already, or it cannot be written to.
+        """
+        settings = Settings.of_model(
+            model.info, model_source, images=images, retention_days=retention_days
+        )
+        store = Store.create(str(where), settings)
+        store.audit.append(Entry.now("create", 0, reason))
+        return cls(store, model)
+
+    @classmethod
+    def open(cls, where: Path | str, model: RuntimeModel | None = None) -> "Gallery":
+        """Open a gallery.
+
+        Args:
+            where: its folder or URI.
+            model: to add and to search by photo with; loaded from where it was when the gallery
+                was created, when it is needed, if left out.
+
+        Raises:
+            InputError: there is no gallery, or it holds another model's vectors.
+        """
+        store = Store.open(str(where))
+        if model is not None:
+            store.settings.check_model(model.info, store.where)
+        return cls(store, model)
+
+    @property
+    def where(self) -> str:
+        return self._store.where
+
+    @property
+    def settings(self) -> Settings:
+        return self._store.settings
+
+    @property
+    def model(self) -> RuntimeModel:
+        """The model whose vectors the gallery holds.
+
+        Raises:
+            InputError: it is not where it was, or another one is there.
+        """
+        if self._model is None:
+            model = RuntimeModel.load(self.settings.model_source)
+            self.settings.check_model(model.info, self.where)
+            self._model = model
+        return self._model
+
+    def __len__(self) -> int:
+        return int(self._store.crops.count_rows())
+
+    def parse(self, text: str) -> Condition:
+        """Read a description; see `parse_where`.
+
+        Raises:
+            InputError: it is not in the language, or names attributes that the model does not
+                know.
+        """
+        condition = parse_where(text, self.settings.schema_, self.settings.decision)
+        if condition.attributes() and "attributes" not in self.settings.tasks:
+            check_attributes(self.model.info)
+        return condition
+
+    def add(
+        self,
+        sightings: Sequence[Sighting],
+        *,
+        on_broken: OnBroken | None = None,
+        progress: Progress | None = None,
+        reason: str | None = None,
+    ) -> Added:
+        """Add crops; see `passerby.gallery.adding.add`."""
+        return add(
+            self._store,
+            self.model,
+            sightings,
+            on_broken=on_broken,
+            progress=progress,
+            reason=reason,
+        )
+
+    def prepare(self, content: bytes, sighting: Sighting) -> Prepared:
+        """Decode a crop.
+
+        Raises:
+            InputError: it is no image.
+        """
+        return prepared(content, sighting, self.settings)
+
+    def add_prepared(
+        self, crops: Sequence[Prepared], *, reason: str | None = None, who: str | None = None
+    ) -> Added:
+        """Add crops that `prepare` returned."""
+        return add_prepared(self._store, self.model, crops, reason=reason, who=who)
+
+    def search(
+        self,
+        images: Sequence[Path | Prepared] = (),
+        where: str | None = None,
+        rule: AnswerRule | None = None,
+        *,
+        like: Sequence[str] = (),
+        exact: bool = False,
+        reason: str | None = None,
+        who: str | None = None,
+    ) -> AnswerSet:
+        """Search by photos of one person, by a description, or by both; it enters the audit log.
+
+        Args:
+            images: crops of one person.
+            where: a description; see `parse_where`.
+            rule: where the answer set is cut; see `passerby.gallery.searching.search`.
+            like: hashes of crops of the gallery to search with instead of images.
+            exact: look at every row even if there is an index.
+            reason, who: for the audit log.
+
+        Raises:
+            InputError: nothing is asked for, an image cannot be decoded, a hash is not there, or
+                the description is not in the language.
+        """
+        condition = None if where is None else self.parse(where)
+        found = search(self._store, self._query(images, like), condition, rule, exact=exact)
+        self._store.audit.append(Entry.now("search", len(found.answers), reason, who))
+        return found
+
+    def _query(self, images: Sequence[Path | Prepared], like: Sequence[str]) -> Query | None:
+        if images and like:
+            raise InputError("Search with photos or with crops of the gallery, not with both.")
+        if like:
+            return Query.of_rows(self._store, like)
+        if not images:
+            return None
+        crops = [
+            image
+            if isinstance(image, Prepared)
+            else self.prepare(read_file(image), Sighting(image))
+            for image in images
+        ]
+        return Query.of_images(self._store, self.model, crops)
+
+    def filter_of(
+        self,
+        *,
+        images: Sequence[Path] = (),
+        person: int | None = None,
+        where: str | None = None,
+        hashes: Sequence[str] = (),
+        older: timedelta | None = None,
+    ) -> str:
+        """Return the filter for the rows that one of these names.
+
+        Args:
+            images: files: the crops with the very same content.
+            person: a person's id.
+            where: a description.
+            hashes: of crops.
+            older: crops taken or added longer ago.
+
+        Raises:
+            InputError: none or several are given, or one is wrong.
+        """
+        given = [
+            bool(images),
+            person is not None,
+            where is not None,
+            bool(hashes),
+            older is not None,
+        ]
+        if sum(given) != 1:
+            raise InputError("Say whom to erase in one way: an image, a person, or a description.")
+        if images:
+            return hash_filter(
+                [self.prepare(read_file(path), Sighting(path)).hash for path in images]
+            )
+        if person is not None:
+            return f"(person IS NOT NULL AND person = {int(person)})"
+        if hashes:
+            return hash_filter(hashes)
+        if older is not None:
+            return older_than(older)
+        assert where is not None
+        return self.parse(where).sql()
+
+    def rows(
+        self, where: str | None = None, limit: int = 20, offset: int = 0
+    ) -> list[dict[str, Any]]:
+        """Return what is known of rows, without attributes, newest first.
+
+        Args:
+            where: a filter for the store.
+            limit: how many at most.
+            offset: how many are passed over.
+        """
+        query = self._store.crops.search().select(["hash", "added"])
+        if where is not None:
+            query = query.where(where)
+        table = self._store.read(query.limit(max(1, len(self))))
+        order = table.sort_by([("added", "descending"), ("hash", "ascending")])
+        chosen = order.slice(offset, limit).column("hash").to_pylist()
+        return self.of_hashes(chosen)
+
+    def of_hashes(self, hashes: Sequence[str]) -> list[dict[str, Any]]:
+        """Return what is known of crops, with their attributes, in the order of the hashes.
+
+        Raises:
+            InputError: one is no hash.
+        """
+        if not hashes:
+            return []
+        names = [*KNOWN, *self.settings.schema_.attributes]
+        query = self._store.crops.search().where(hash_filter(hashes)).select(names)
+        rows = {row["hash"]: row for row in self._store.read(query.limit(len(hashes))).to_pylist()}
+        return [rows[value] for value in hashes if value in rows]
+
+    def thumbnail(self, value: str) -> bytes | None:
+        """Return a crop's thumbnail, a JPEG; None if it is not there.
+
+        Raises:
+            InputError: `value` is no hash.
+        """
+        if self.settings.images != "thumbnails":
+            return None
+        query = self._store.crops.search().where(hash_filter([value])).select(["thumbnail"])
+        rows = self._store.read(query.limit(1)).column("thumbnail").to_pylist()
+        return rows[0] if rows else None
+
+    def count(self, where: str | None = None) -> int:
+        """Return how many rows a filter admits."""
+        return int(self._store.crops.count_rows(where))
+
+    def erase(
+        self,
+        where: str,
+        *,
+        operation: Literal["forget", "purge"] = "forget",
+        reason: str | None = None,
+        who: str | None = None,
+    ) -> Erased:
+        """Erase the rows that a filter of `filter_of` admits; see `passerby.gallery.erasing`."""
+        return erase(self._store, where, operation=operation, reason=reason, who=who)
+
+    def reindex(
+        self,
+        model: RuntimeModel,
+        source: str | None,
+        *,
+        on_broken: OnBroken | None = None,
+        progress: Progress | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """Embed all crops again, by another model; see `passerby.gallery.reindexing`."""
+        self._store, rows = reindex(
+            self._store, model, source, on_broken=on_broken, progress=progress, reason=reason
+        )
+        self._model = model
+        return rows
+
+    def build_index(self) -> Index | None:
+        """Build the index; see `passerby.gallery.indexing`."""
+        return build_index(self._store)
+
+    @property
+    def needs_new_index(self) -> bool:
+        """Whether there is an index that most of the newer rows are not in."""
+        return has_drifted(self._store)
+
+    def export(self, target: Path, where: str | None = None, reason: str | None = None) -> int:
+        """Write rows to a .csv or .parquet file; see `passerby.gallery.exporting`."""
+        condition = None if where is None else self.parse(where).sql()
+        return export(self._store, target, condition, reason)
+
+    def repair(self, reason: str | None = None) -> int:
+        """Take out what cannot be read any more; see `passerby.gallery.repairing`."""
+        return repair(self._store, reason)
+
+    def audit(self) -> list[Entry]:
+        """Return the audit log, the oldest entry first."""
+        return list(self._store.audit)
+
+    def info(self) -> dict[str, Any]:
+        """Return what is in the gallery and how it is kept."""
+        settings = self.settings
+        query = self._store.crops.search().select(["person", "camera", "time", "source", "added"])
+        table = self._store.read(query.limit(max(1, len(self))))
+        columns = {name: table.column(name).to_pylist() for name in table.column_names}
+        index = index_of(self._store)
+        return {
+            "gallery": self.where,
+            "format": settings.format,
+            "rows": len(table),
+            "persons": len({p for p in columns["person"] if p is not None}),
+            "cameras": _counts(columns["camera"]),
+            "sources": _counts(columns["source"]),
+            "taken": _span(columns["time"]),
+            "added": _span(columns["added"]),
+            "images": settings.images,
+            "retention_days": settings.retention_days,
+            "created": settings.created.isoformat(),
+            "model": {
+                "name": settings.model_name,
+                "fingerprint": settings.model_fingerprint,
+                "source": settings.model_source,
+                "calibrated": settings.calibration is not None,
+            },
+            "index": None if index is None else asdict(index),
+            "bytes": self._bytes(),
+        }
+
+    def _bytes(self) -> int | None:
+        folder = self._store.folder
+        if folder is None:
+            return None
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _counts(values: list[Any]) -> dict[str, int]:
+    counts = Counter("unknown" if value is None else str(value) for value in values)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _span(moments: list[datetime | None]) -> list[str] | None:
+    known = [moment for moment in moments if moment is not None]
+    return [min(known).isoformat(), max(known).isoformat()] if known else None

@@ -1,0 +1,277 @@
+"""Searching a gallery by photo, by description, or by both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from passerby.embedding.runtime_model import RuntimeModel, normalised_rows
+from passerby.errors import InputError
+from passerby.gallery.adding import Prepared
+from passerby.gallery.answers import Answer, AnswerSet, comparison
+from passerby.gallery.columns import EMBEDDING, KNOWN, attributes_of, vectors_of
+from passerby.gallery.conditions import Condition
+from passerby.gallery.indexing import Index, index_of
+from passerby.gallery.store import Store
+from passerby.ranking.answer_rule import AnswerRule
+
+MOST = 10_000
+"""Answers of one search at most."""
+
+_TOP = 20
+"""Answers to a description alone, where no threshold is known."""
+
+_SLACK = 16
+"""Rows fetched beyond those wanted, since the store computes distances in single precision."""
+
+_ROUNDING = 1e-4
+"""Of the store's squared distances between vectors of length 1."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """Whom to look for.
+
+    Attributes:
+        vector: embedding, length 1, shape (D,).
+        attributes: probabilities, shape (attributes,).
+        hashes: crops that are the query itself, and no answer.
+    """
+
+    vector: NDArray[np.float32]
+    attributes: NDArray[np.float32]
+    hashes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_images(cls, store: Store, model: RuntimeModel, crops: Sequence[Prepared]) -> Self:
+        """Return what one or several crops of the same person ask for: the mean of them.
+
+        Raises:
+            InputError: the gallery holds another model's vectors.
+        """
+        store.settings.check_model(model.info, store.where)
+        vectors, attributes = model.run(np.stack([crop.pixels for crop in crops]))
+        return cls._mean(vectors, attributes, [crop.hash for crop in crops])
+
+    @classmethod
+    def of_rows(cls, store: Store, hashes: Sequence[str]) -> Self:
+        """Return what crops of the gallery ask for.
+
+        Raises:
+            InputError: one of them is not there.
+        """
+        names = store.settings.schema_.attributes
+        columns = ["hash", EMBEDDING, *names]
+        query = store.crops.search().where(hash_filter(hashes)).select(columns).limit(len(hashes))
+        rows = store.read(query)
+        missing = set(hashes) - set(rows.column("hash").to_pylist())
+        if missing:
+            raise InputError(
+                f"The gallery has no crop {min(missing)[:12]}…: it was erased, or never added."
+            )
+        return cls._mean(vectors_of(rows), attributes_of(rows, names), hashes)
+
+    @classmethod
+    def _mean(
+        cls,
+        vectors: NDArray[np.float32],
+        attributes: NDArray[np.float32],
+        hashes: Sequence[str],
+    ) -> Self:
+        mean = normalised_rows(vectors.mean(axis=0, keepdims=True))[0]
+        return cls(mean, attributes.mean(axis=0), tuple(hashes))
+
+
+def search(
+    store: Store,
+    query: Query | None = None,
+    condition: Condition | None = None,
+    rule: AnswerRule | None = None,
+    *,
+    exact: bool = False,
+) -> AnswerSet:
+    """Search.
+
+    By photo: the crops at most as far away as the rule says, nearest first, of equally near ones
+    that with the smaller hash first. By description: those that fulfil it, the most probable
+    first, the nearest `top` of them or 20. By both: the nearest of those that fulfil it.
+
+    Args:
+        store: the gallery.
+        query: whom to look for.
+        condition: what has to hold of each crop.
+        rule: where the answer set is cut; the best expected F2 if left out.
+        exact: look at every row even if there is an index.
+
+    Raises:
+        InputError: nothing is asked for, or the rule needs a calibration that is not there.
+    """
+    if query is None and condition is None:
+        raise InputError("Nothing is searched for: give a photo, a description, or both.")
+    if query is None:
+        assert condition is not None
+        return _by_description(store, condition, rule)
+    where = None if condition is None else condition.sql()
+    searched = store.crops.count_rows(where)
+    if not searched:
+        return AnswerSet((), None, 0, True, False)
+    rule = rule or AnswerRule()
+    if rule.rule == "gap":
+        raise InputError("Galleries are not cut at a gap: give a threshold or a number.")
+    threshold = rule.threshold(store.settings.calibration, searched)
+    index = None if exact else index_of(store)
+    finder = _Nearest(store, query, where, index)
+    if threshold is None:
+        rows, distances, more = finder.top(min(int(rule.value), MOST))
+        more = False
+    else:
+        rows, distances, more = finder.within(threshold)
+    answers = _answers(store, rows, distances, query, condition, searched)
+    return AnswerSet(answers, threshold, searched, index is None, more)
+
+
+def hash_filter(hashes: Sequence[str]) -> str:
+    """Return the filter for rows of these hashes.
+
+    Raises:
+        InputError: one is no hash.
+    """
+    for value in hashes:
+        if len(value) != 64 or set(value) - set("0123456789abcdef"):
+            raise InputError(f"{value[:80]!r} is no hash of a crop: take one from a search.")
+    return f"hash IN ({', '.join(repr(value) for value in hashes)})"
+
+
+@dataclass(frozen=True)
+class _Nearest:
+    """The rows nearest to a query; distances computed again in double precision."""
+
+    store: Store
+    query: Query
+    where: str | None
+    index: Index | None
+
+    def within(self, threshold: float) -> tuple[pa.Table, NDArray[np.float64], bool]:
+        """Return the rows at most `threshold` away, and whether there are more than `MOST`."""
+        bound = max(0.0, threshold) ** 2 + _ROUNDING
+        rows, distances = self._fetched(MOST + len(self.query.hashes) + 1, bound)
+        inside = np.flatnonzero(distances <= threshold)
+        more = len(inside) > MOST
+        return rows.take(inside[:MOST]), distances[inside[:MOST]], more
+
+    def top(self, count: int) -> tuple[pa.Table, NDArray[np.float64], bool]:
+        """Return the nearest `count` rows."""
+        limit = count + len(self.query.hashes) + _SLACK
+        while True:
+            rows, distances = self._fetched(limit, None)
+            # rows beyond those fetched are at least about as far as the last of them
+            settled = len(rows) + len(self.query.hashes) < limit or (
+                len(distances) > count
+                and distances[-1] ** 2 > distances[count - 1] ** 2 + _ROUNDING
+            )
+            if settled or limit > self.store.crops.count_rows():
+                return rows.slice(0, count), distances[:count], False
+            limit *= 4
+
+    def _fetched(self, limit: int, bound: float | None) -> tuple[pa.Table, NDArray[np.float64]]:
+        """Return at most `limit` rows in their final order, without the query's own."""
+        search = self.store.crops.search(self.query.vector, vector_column_name=EMBEDDING)
+        search = search.distance_type("l2").limit(limit).select(self._columns)
+        if bound is not None:
+            search = search.distance_range(upper_bound=bound)
+        if self.where is not None:
+            search = search.where(self.where, prefilter=True)
+        search = search.bypass_vector_index() if self.index is None else self.index.used(search)
+        rows = self.store.read(search)
+        hashes = np.array(rows.column("hash").to_pylist(), dtype="U64")
+        away = vectors_of(rows).astype(np.float64) - self.query.vector
+        distances = np.sqrt(np.einsum("nd,nd->n", away, away))
+        order = np.lexsort((hashes, distances))
+        order = order[~np.isin(hashes[order], self.query.hashes)]
+        return rows.take(order), distances[order]
+
+    @property
+    def _columns(self) -> list[str]:
+        return [*KNOWN, *self.store.settings.schema_.attributes, EMBEDDING, "_distance"]
+
+
+def _by_description(store: Store, condition: Condition, rule: AnswerRule | None) -> AnswerSet:
+    if rule is not None and rule.rule != "top":
+        raise InputError(
+            "A description alone has no distances to cut at: give --top, or a photo too."
+        )
+    count = _TOP if rule is None else min(int(rule.value), MOST)
+    where = condition.sql()
+    names = sorted(condition.attributes())
+    matching = store.crops.count_rows(where)
+    if not matching:
+        return AnswerSet((), None, 0, True, False)
+    light = store.read(store.crops.search().where(where).select(["hash", *names]).limit(matching))
+    scores = np.ones(len(light))
+    if names:
+        scores = np.asarray(condition.score({n: light.column(n).to_numpy() for n in names}))
+    hashes = np.array(light.column("hash").to_pylist(), dtype="U64")
+    order = np.lexsort((hashes, -scores))[:count]
+    chosen = hashes[order].tolist()
+    columns = [*KNOWN, *store.settings.schema_.attributes]
+    rows = store.read(
+        store.crops.search().where(hash_filter(chosen)).select(columns).limit(len(chosen))
+    )
+    place = {value: number for number, value in enumerate(rows.column("hash").to_pylist())}
+    rows = rows.take([place[value] for value in chosen if value in place])
+    answers = _answers(store, rows, None, None, condition, matching)
+    return AnswerSet(answers, None, matching, True, matching > len(answers))
+
+
+def _answers(
+    store: Store,
+    rows: pa.Table,
+    distances: NDArray[np.float64] | None,
+    query: Query | None,
+    condition: Condition | None,
+    searched: int,
+) -> tuple[Answer, ...]:
+    settings = store.settings
+    schema = settings.schema_
+    attributes = attributes_of(rows, schema.attributes)
+    labels = settings.decision.labels(attributes, schema)
+    asked = _asked(query, condition, store)
+    named = frozenset() if condition is None else condition.attributes()
+    scores = None
+    if condition is not None and named:
+        columns = {name: attributes[:, schema.index(name)] for name in named}
+        scores = np.broadcast_to(np.asarray(condition.score(columns)), len(rows))
+    probabilities = None
+    if distances is not None and settings.calibration is not None:
+        probabilities = settings.calibration.probability(distances, searched)
+    known = rows.select(KNOWN).to_pylist()
+    found = []
+    for number, row in enumerate(known):
+        agree, disagree = ((), ()) if asked is None else comparison(asked, labels[number], schema)
+        found.append(
+            Answer(
+                **row,
+                distance=None if distances is None else float(distances[number]),
+                probability=None if probabilities is None else float(probabilities[number]),
+                score=None if scores is None else float(scores[number]),
+                attributes=_by_name(attributes[number], schema.attributes),
+                agree=agree,
+                disagree=disagree,
+            )
+        )
+    return tuple(found)
+
+
+def _asked(query: Query | None, condition: Condition | None, store: Store) -> Any:
+    """Return the attributes that the query shows, if it shows any."""
+    settings = store.settings
+    if query is None or "attributes" not in settings.tasks:
+        return None
+    return settings.decision.labels(query.attributes[None], settings.schema_)[0]
+
+
+def _by_name(values: NDArray[np.float32], names: Sequence[str]) -> dict[str, float]:
+    return dict(zip(names, values.tolist(), strict=True))

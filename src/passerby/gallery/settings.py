@@ -1,0 +1,156 @@
+"""What a gallery was created with: it travels in the metadata of its table."""
+
+from datetime import UTC, datetime
+from typing import Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from passerby.data.schema import SCHEMAS, Schema
+from passerby.embedding.decision import Decision
+from passerby.embedding.model_info import ModelInfo
+from passerby.errors import InputError
+from passerby.ranking.calibrated import calibrated_distances
+from passerby.ranking.calibration import Calibration
+from passerby.ranking.distance import Distance
+
+FORMAT = 1
+METADATA_KEY = b"passerby.gallery"
+
+DISTANCE = Distance(features="embedding")
+"""What galleries search by: the cosine distance of the embeddings, as √(2 − 2 cos)."""
+
+Images = Literal["thumbnails", "paths"]
+
+
+class Settings(BaseModel):
+    """What a gallery was created with.
+
+    Attributes:
+        format: version of the table's layout.
+        model_name, model_fingerprint: of the model whose vectors it holds; others are refused.
+        model_source: where that model was found; None is the model that ships with Passerby.
+        schema_name: of the attributes.
+        tasks: what the model was trained for.
+        decision: when an attribute counts as present.
+        embedding_size: length of the vectors.
+        height, width: of the crops as the model sees them, in pixels.
+        calibration: of `DISTANCE`, None if the model has none.
+        images: "thumbnails" keeps a small copy of each crop; "paths" only where it lies.
+        retention_days: rows older than this are purged by `passerby serve`; None keeps them.
+        created: when.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    model_name: str
+    model_fingerprint: str
+    model_source: str | None = None
+    schema_name: str
+    tasks: tuple[str, ...]
+    decision: Decision
+    embedding_size: int = Field(ge=1)
+    height: int
+    width: int
+    calibration: Calibration | None = None
+    images: Images = "thumbnails"
+    retention_days: int | None = Field(None, ge=1)
+    created: AwareDatetime
+
+    @classmethod
+    def of_model(
+        cls,
+        info: ModelInfo,
+        source: str | None,
+        *,
+        images: Images = "thumbnails",
+        retention_days: int | None = None,
+    ) -> Self:
+        """Return the settings of a new gallery.
+
+        Args:
+            info: of the model.
+            source: where the model was found.
+            images: what is kept of the crops.
+            retention_days: after which rows are purged.
+        """
+        return cls(
+            images=images,
+            retention_days=retention_days,
+            created=datetime.now(UTC).replace(microsecond=0),
+            **_of_model(info, source),
+        )
+
+    def with_model(self, info: ModelInfo, source: str | None) -> Self:
+        """Return the settings of the same gallery, embedded again by another model."""
+        return self.model_copy(update=_of_model(info, source))
+
+    @property
+    def schema_(self) -> Schema:
+        """The attributes."""
+        return SCHEMAS[self.schema_name]
+
+    def check_model(self, info: ModelInfo, where: str) -> None:
+        """Check that a model's vectors belong here.
+
+        Args:
+            info: of the model.
+            where: the gallery, for the message.
+
+        Raises:
+            InputError: they do not.
+        """
+        if info.fingerprint != self.model_fingerprint:
+            raise InputError(
+                f"{where} holds vectors of the model {self.model_name} "
+                f"({self.model_fingerprint[:12]}…), not of this {info.name} "
+                f"({info.fingerprint[:12]}…): give --model, or embed all again with "
+                f"`passerby gallery reindex {where} --model …`."
+            )
+
+    def to_metadata(self) -> dict[bytes, bytes]:
+        return {METADATA_KEY: self.model_dump_json().encode()}
+
+    @classmethod
+    def from_metadata(cls, metadata: "dict[bytes, bytes] | None", where: str) -> Self:
+        """Read what `to_metadata` wrote.
+
+        Raises:
+            InputError: this is no gallery, or one of a later version.
+        """
+        text = (metadata or {}).get(METADATA_KEY)
+        if text is None:
+            raise InputError(
+                f"{where} is no gallery of Passerby: make one with `passerby gallery create`."
+            )
+        try:
+            settings = cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise InputError(
+                f"{where} was written by another version of Passerby ({key}: {first['msg']}): "
+                "use that version."
+            ) from None
+        if settings.schema_name not in SCHEMAS:
+            raise InputError(
+                f"{where} has attributes of the unknown schema {settings.schema_name!r}: use the "
+                "version of Passerby that made it."
+            )
+        return settings
+
+
+def _of_model(info: ModelInfo, source: str | None) -> dict[str, object]:
+    calibrations = {known.distance: known.calibration for known in calibrated_distances(info)}
+    return {
+        "model_name": info.name,
+        "model_fingerprint": info.fingerprint,
+        "model_source": source,
+        "schema_name": info.schema_name,
+        "tasks": info.tasks,
+        "decision": info.decision,
+        "embedding_size": info.embedding_size,
+        "height": info.preprocessing.height,
+        "width": info.preprocessing.width,
+        "calibration": calibrations.get(DISTANCE),
+    }

@@ -1,0 +1,179 @@
+"""The vector database under a gallery: opening, committing, and errors in plain words.
+
+Of a gallery on this machine only one process commits at a time, under a lock; readers never wait.
+"""
+
+import errno
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from passerby.errors import InputError
+from passerby.files import explain
+from passerby.gallery.audit import AuditFile, AuditLog, AuditTable
+from passerby.gallery.columns import arrow_schema
+from passerby.gallery.settings import Settings
+
+CROPS = "crops"
+_PATIENCE = 600.0
+"""Seconds to wait for another process that commits: rewriting a large gallery takes minutes."""
+
+_URI = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
+
+
+class Store:
+    """A table of crops and a log of what was done with them, at one place.
+
+    Attributes:
+        where: a folder or a URI.
+        folder: the folder, None for a URI.
+        settings: of the gallery.
+        crops: the table.
+        audit: the log.
+    """
+
+    def __init__(self, where: str, database: Any, crops: Any) -> None:
+        self.where = where
+        self.folder = _folder(where)
+        self.database = database
+        self.crops = crops
+        self.settings = Settings.from_metadata(crops.schema.metadata, where)
+        self.audit: AuditLog = AuditFile(self.folder) if self.folder else AuditTable(database)
+
+    @classmethod
+    def create(cls, where: str, settings: Settings) -> "Store":
+        """Make an empty gallery.
+
+        Raises:
+            InputError: something is there already, or the place cannot be written to.
+        """
+        folder = _folder(where)
+        if folder is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
+            raise InputError(f"{where} exists already: choose another place for the gallery.")
+        with plain_words(where, "make"):
+            database = _connect(where)
+            crops = database.create_table(CROPS, schema=arrow_schema(settings))
+        return cls(where, database, crops)
+
+    @classmethod
+    def open(cls, where: str) -> "Store":
+        """Open a gallery.
+
+        Raises:
+            InputError: there is none.
+        """
+        folder = _folder(where)
+        if folder is not None and not (folder / f"{CROPS}.lance").is_dir():
+            raise InputError(
+                f"{where} is no gallery of Passerby: make one with `passerby gallery create`."
+            )
+        with plain_words(where, "open"):
+            database = _connect(where)
+            try:
+                crops = database.open_table(CROPS)
+            except (FileNotFoundError, ValueError):
+                raise InputError(
+                    f"{where} is no gallery of Passerby: make one with `passerby gallery create`."
+                ) from None
+        return cls(where, database, crops)
+
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Be the only one that changes the gallery, and say in plain words what goes wrong."""
+        with plain_words(self.where, "write to"):
+            if self.folder is None:
+                yield
+                return
+            lock = FileLock(self.folder / ".lock", timeout=_PATIENCE)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise InputError(
+                    f"Another process has been changing {self.where} for {_PATIENCE:.0f} seconds: "
+                    "wait for it and try again."
+                ) from None
+            try:
+                yield
+            finally:
+                lock.release()
+
+    def read(self, query: Any) -> pa.Table:
+        """Run a query; once more if its version was cleaned up meanwhile.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        with plain_words(self.where, "read"):
+            try:
+                return query.to_arrow()
+            except Exception:
+                self.crops.checkout_latest()
+                return query.to_arrow()
+
+    def clean_up(self) -> None:
+        """Compact the table and delete all earlier versions and leftovers of crashed writers.
+
+        To be called while `committing`. What others write to a gallery at a URI at the same time
+        is not known here, so leftovers stay there.
+        """
+        with warnings.catch_warnings():
+            # it warns of other readers; ours try again
+            warnings.simplefilter("ignore")
+            self.crops.optimize(
+                cleanup_older_than=timedelta(0), delete_unverified=self.folder is not None
+            )
+
+
+@contextmanager
+def plain_words(where: str, doing: str) -> Iterator[None]:
+    """Turn the database's errors into sentences.
+
+    Raises:
+        InputError: a user can mend it.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (RuntimeError, OSError, ValueError) as error:
+        # lancedb has no exceptions of its own: what happened stands in their text
+        raise _sentence(error, where, doing) or error from error
+
+
+def _sentence(error: Exception, where: str, doing: str) -> InputError | None:
+    text = str(error)
+    code = error.errno if isinstance(error, OSError) else None
+    if code is None and (match := _SYSTEM_ERROR.search(text)):
+        code = int(match[1])
+    if code is None and "No space left" in text:
+        code = errno.ENOSPC
+    if code is not None:
+        return explain(OSError(code, os.strerror(code)), where) or InputError(
+            f"Cannot {doing} {where}: {os.strerror(code)}."
+        )
+    if doing == "read" or "LanceError" in text or "lance error" in text:
+        first = text.splitlines()[0][:200]
+        return InputError(
+            f"Cannot {doing} {where}: a file of it is damaged or missing ({first}): "
+            f"`passerby gallery repair {where}` keeps what can still be read."
+        )
+    return None
+
+
+def _connect(where: str) -> Any:
+    # every read looks whether another process has written
+    return lancedb.connect(where, read_consistency_interval=timedelta(0))
+
+
+def _folder(where: str) -> Path | None:
+    return None if _URI.match(where) else Path(where)

@@ -1,0 +1,148 @@
+import hashlib
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from passerby.data.decoding import decode
+from passerby.embedding import RuntimeModel
+from passerby.errors import InputError
+from passerby.gallery import Gallery, Sighting, find_sightings
+from passerby.gallery.columns import vectors_of
+
+
+@pytest.fixture
+def empty(model: RuntimeModel, tmp_path: Path) -> Gallery:
+    return Gallery.create(tmp_path / "gallery", model)
+
+
+@pytest.fixture
+def crops(toy_data: Path) -> list[Sighting]:
+    return find_sightings([toy_data / "train"])[:20]
+
+
+def table_of(gallery: Gallery):
+    return gallery._store.crops.to_arrow()
+
+
+def test_rows_are_what_the_model_says(
+    empty: Gallery, crops: list[Sighting], model: RuntimeModel
+) -> None:
+    steps = []
+    added = empty.add(crops, progress=lambda done, total: steps.append((done, total)))
+    assert (added.rows, added.known, added.broken, steps) == (20, 0, [], [(20, 20)])
+
+    table = table_of(empty)
+    rows = {row["hash"]: number for number, row in enumerate(table.select(["hash"]).to_pylist())}
+    for sighting in crops:
+        row = table.slice(rows[hashlib.sha256(sighting.path.read_bytes()).hexdigest()], 1)
+        pixels = np.array(
+            Image.fromarray(decode(sighting.path)).resize((32, 64), Image.Resampling.BILINEAR)
+        )
+        vectors, attributes = model.run(pixels[None])
+        np.testing.assert_allclose(vectors_of(row), vectors, atol=1e-5)
+        known = row.to_pylist()[0]
+        assert (known["person"], known["camera"]) == (sighting.person, sighting.camera)
+        assert known["path"] == str(sighting.path)
+        np.testing.assert_allclose(
+            [known[name] for name in model.schema.attributes], attributes[0], atol=1e-5
+        )
+
+
+def test_thumbnails_show_the_crop_and_nothing_of_the_camera(
+    empty: Gallery, tmp_path: Path, toy_data: Path
+) -> None:
+    crop = Image.open(next((toy_data / "train").iterdir())).resize((600, 1200))
+    exif = Image.Exif()
+    exif[0x010F] = "SecretCameraMaker"
+    crop.save(tmp_path / "large.jpg", exif=exif)
+    empty.add([Sighting(tmp_path / "large.jpg")])
+    content = empty.thumbnail(empty.rows()[0]["hash"])
+    assert content is not None
+    assert b"SecretCameraMaker" not in content
+    small = Image.open(io.BytesIO(content))
+    assert small.size == (128, 256)
+    difference = np.abs(np.asarray(small, float) - np.asarray(crop.resize((128, 256)), float))
+    assert difference.mean() < 6
+
+
+def test_each_crop_once(empty: Gallery, crops: list[Sighting], tmp_path: Path) -> None:
+    copy = Sighting(Path(shutil.copy(crops[0].path, tmp_path / "copy.jpg")), camera=99)
+    first = empty.add([*crops[:10], copy])
+    assert (first.rows, first.known) == (10, 1)
+    again = empty.add(crops)
+    assert (again.rows, again.known, len(empty)) == (10, 10, 20)
+    assert len(set(again.hashes)) == 20
+
+
+def test_paths_alone(model: RuntimeModel, crops: list[Sighting], tmp_path: Path) -> None:
+    gallery = Gallery.create(tmp_path / "paths", model, images="paths")
+    gallery.add(crops[:3])
+    assert "thumbnail" not in table_of(gallery).column_names
+    assert gallery.thumbnail(gallery.rows()[0]["hash"]) is None
+
+
+def test_broken_crops_stop_the_work_or_are_reported(
+    empty: Gallery, crops: list[Sighting], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(crops[0].path.read_bytes()[:200])
+    some = [crops[0], Sighting(broken), crops[1], Sighting(tmp_path / "missing.jpg")]
+    with pytest.raises(InputError, match="broken.jpg is damaged or cut off"):
+        empty.add(some)
+    assert len(empty) == 2, "what was readable before stays"
+
+    reported: list[str] = []
+    added = empty.add([*some, crops[2]], on_broken=lambda error: reported.append(str(error)))
+    assert (added.rows, added.known) == (1, 2)
+    assert reported == added.broken
+    assert len(reported) == 2
+    assert "missing.jpg" in reported[1]
+
+
+def test_another_models_vectors_are_refused(
+    filled: Path, model_file: Path, calibrated_model: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(model_file, other)
+    with (other / "model.onnx").open("ab") as network:
+        network.write(b"\x08\x00")  # an unknown field: the same network, another file
+    info = json.loads((other / "model.json").read_text())
+    info["fingerprint"] = hashlib.sha256((other / "model.onnx").read_bytes()).hexdigest()
+    (other / "model.json").write_text(json.dumps(info))
+    swapped = RuntimeModel.load(other)
+    with pytest.raises(InputError, match=r"embed all again with `passerby gallery reindex"):
+        Gallery.open(filled, swapped)
+
+    # the same place, another model: found when it is needed
+    moved = tmp_path / "moved"
+    shutil.copytree(calibrated_model, moved)
+    gallery = Gallery.create(tmp_path / "own", RuntimeModel.load(moved), model_source=str(moved))
+    shutil.rmtree(moved)
+    shutil.copytree(other, moved)
+    with pytest.raises(InputError, match="holds vectors of the model tiny"):
+        Gallery.open(gallery.where).add([Sighting(tmp_path / "x.jpg")])
+
+
+def test_the_log_says_who_and_how_many(empty: Gallery, crops: list[Sighting]) -> None:
+    empty.add(crops[:3], reason="test of the gate")
+    created, added = empty.audit()
+    assert (created.operation, added.operation) == ("create", "add")
+    assert (added.rows, added.reason) == (3, "test of the gate")
+    assert "@" in added.who
+
+
+def test_a_place_in_use(tmp_path: Path, model: RuntimeModel, filled: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="exists already"):
+        Gallery.create(tmp_path / "file", model)
+    with pytest.raises(InputError, match="exists already"):
+        Gallery.create(filled, model)
+    with pytest.raises(InputError, match="is no gallery of Passerby"):
+        Gallery.open(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert len(Gallery.create(tmp_path / "empty", model)) == 0

@@ -1,0 +1,184 @@
+"""What a gallery survives: kills, two writers, full and read-only disks, damaged files."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from passerby.embedding import RuntimeModel
+from passerby.errors import InputError
+from passerby.gallery import Gallery, find_sightings
+
+ADD = [sys.executable, "-m", "passerby", "gallery", "add"]
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from passerby.gallery import Gallery, adding, find_sightings
+adding.COMMIT_ROWS = 8
+gallery = Gallery.open(sys.argv[1])
+def progress(done, total):
+    print(done, flush=True)
+    time.sleep(0.05)
+gallery.add(find_sightings([Path(sys.argv[2])]), progress=progress)
+"""
+
+
+@pytest.fixture
+def empty(calibrated_model: Path, model: RuntimeModel, tmp_path: Path) -> Gallery:
+    return Gallery.create(tmp_path / "gallery", model, model_source=str(calibrated_model))
+
+
+def run(command: list[object]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
+
+
+def test_killed_while_adding(empty: Gallery, toy_data: Path) -> None:
+    """What was acknowledged is there, nothing half, and adding again completes."""
+    crops = toy_data / "train"
+    adding = subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, empty.where, crops], stdout=subprocess.PIPE, text=True
+    )
+    assert adding.stdout is not None
+    acknowledged = 0
+    while acknowledged < 32:
+        acknowledged = int(adding.stdout.readline())
+    adding.send_signal(signal.SIGKILL)
+    adding.wait()
+    rest = adding.stdout.read().split()
+    acknowledged = max([acknowledged, *map(int, rest)])
+
+    gallery = Gallery.open(empty.where)
+    rows = gallery.rows(limit=1000)
+    assert acknowledged <= len(rows) < 144
+    assert len(rows) % 8 == 0
+    assert len({row["hash"] for row in rows}) == len(rows)
+    again = gallery.add(find_sightings([crops]))
+    assert (again.rows, again.known) == (144 - len(rows), len(rows))
+    assert len(gallery) == 144
+
+
+def test_two_add_at_once(empty: Gallery, toy_data: Path) -> None:
+    crops = toy_data / "train"
+    both = [
+        subprocess.Popen([sys.executable, "-c", SLOWLY, empty.where, crops], stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    assert [process.wait() for process in both] == [0, 0]
+    gallery = Gallery.open(empty.where)
+    rows = gallery.rows(limit=1000)
+    assert len(rows) == len({row["hash"] for row in rows}) == 144
+    assert sum(entry.rows for entry in gallery.audit()) == 144
+
+
+def test_erasing_while_another_adds(empty: Gallery, toy_data: Path) -> None:
+    crops = toy_data / "train"
+    adding = subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, empty.where, crops], stdout=subprocess.PIPE
+    )
+    while adding.poll() is None:
+        empty.erase("camera = 2")
+        time.sleep(0.05)
+    assert adding.returncode == 0
+    empty.erase("camera = 2")
+    expected = sum(sighting.camera != 2 for sighting in find_sightings([crops]))
+    assert len(Gallery.open(empty.where)) == expected
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte, whose mount options a test may change."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place])
+    if mounted.returncode:
+        pytest.skip("a file system cannot be mounted here")
+    yield place
+    run(["umount", "-l", place])
+
+
+def test_a_full_disk(small_disk: Path, calibrated_model: Path, toy_data: Path) -> None:
+    where = small_disk / "gallery"
+    model = RuntimeModel.load(calibrated_model)
+    gallery = Gallery.create(where, model, model_source=str(calibrated_model))
+    gallery.add(find_sightings([toy_data / "train"])[:20])
+    filler = small_disk / "filler"
+    file = os.open(filler, os.O_WRONLY | os.O_CREAT)
+    with pytest.raises(OSError, match="No space left"):
+        while True:
+            os.write(file, bytes(4096))
+    os.close(file)
+    result = run([*ADD, where, toy_data / "train"])
+    assert result.returncode == 2, result.stderr
+    assert "the disk is full: free some space" in " ".join(result.stderr.split())
+    assert len(Gallery.open(where, model)) == 20
+    filler.unlink()
+    assert run([*ADD, where, toy_data / "train"]).returncode == 0
+    assert len(Gallery.open(where, model)) == 144
+
+
+def test_a_read_only_disk(small_disk: Path, calibrated_model: Path, toy_data: Path) -> None:
+    where = small_disk / "gallery"
+    model = RuntimeModel.load(calibrated_model)
+    Gallery.create(where, model, model_source=str(calibrated_model)).add(
+        find_sightings([toy_data / "train"])[:20]
+    )
+    assert run(["mount", "-o", "remount,ro", small_disk]).returncode == 0
+    result = run([*ADD, where, toy_data / "train"])
+    assert result.returncode == 2, result.stderr
+    assert "read-only: choose another place" in " ".join(result.stderr.split())
+    gallery = Gallery.open(where, model)
+    assert gallery.info()["rows"] == 20
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_somebody_else(empty: Gallery, toy_data: Path) -> None:
+    Path(empty.where).chmod(0o500)
+    with pytest.raises(InputError, match="permission denied"):
+        empty.add(find_sightings([toy_data / "train"]))
+
+
+def test_a_truncated_file(empty: Gallery, toy_data: Path) -> None:
+    """A clear message; what can be read is kept, and adding again brings back the rest."""
+    sightings = find_sightings([toy_data / "train"])
+    empty.add(sightings[:100])
+    data = Path(empty.where) / "crops.lance" / "data"
+    (first,) = data.iterdir()
+    empty.add(sightings[100:])
+    content = first.read_bytes()
+    first.write_bytes(content[: len(content) // 2])
+
+    damaged = Gallery.open(empty.where)
+    with pytest.raises(InputError, match=r"is damaged or missing .* `passerby gallery repair"):
+        damaged.rows(limit=1000)
+    assert damaged.repair() == 100
+    assert len(damaged.rows(limit=1000)) == 44
+    assert damaged.audit()[-1].operation == "repair"
+    again = damaged.add(sightings)
+    assert (again.rows, again.known) == (100, 44)
+    assert damaged.repair() == 0
+
+
+def test_a_missing_file(empty: Gallery, toy_data: Path) -> None:
+    empty.add(find_sightings([toy_data / "train"])[:50])
+    shutil.rmtree(Path(empty.where) / "crops.lance" / "data")
+    with pytest.raises(InputError, match="is damaged or missing"):
+        Gallery.open(empty.where).rows()
+    assert Gallery.open(empty.where).repair() == 50
+
+
+def test_settings_of_a_later_version(empty: Gallery) -> None:
+    manifests = Path(empty.where) / "crops.lance" / "_versions"
+    for manifest in manifests.glob("*.manifest"):
+        content = manifest.read_bytes()
+        changed = content.replace(b'{"format":1,', b'{"format":7,')
+        assert changed != content
+        manifest.write_bytes(changed)
+    with pytest.raises(InputError, match="written by another version of Passerby"):
+        Gallery.open(empty.where)

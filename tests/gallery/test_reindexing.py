@@ -1,0 +1,70 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from passerby.data import COURSE
+from passerby.embedding import RuntimeModel
+from passerby.errors import InputError
+from passerby.gallery import Gallery, Sighting, find_sightings
+from passerby.gallery.columns import vectors_of
+from passerby.gallery.traces import found_in
+from passerby.models import Architecture, PersonModel, save_model
+
+
+@pytest.fixture(scope="module")
+def other_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(5)
+    folder = tmp_path_factory.mktemp("models") / "other"
+    model = PersonModel(Architecture(backbone="test_efficientnet", size=(48, 24)), COURSE)
+    save_model(model, folder, name="other")
+    return folder
+
+
+def test_all_crops_by_another_model(gallery: Gallery, other_file: Path, toy_data: Path) -> None:
+    other = RuntimeModel.load(other_file)
+    before = {row["hash"]: row for row in gallery.rows(limit=1000)}
+    old = vectors_of(gallery._store.crops.to_arrow())[0].tobytes()[:24]
+    assert gallery.reindex(other, str(other_file), reason="a better one") == 144
+    assert gallery.settings.model_fingerprint == other.info.fingerprint
+    known = ("path", "person", "camera", "time", "source", "added")
+    for value, row in before.items():
+        (now,) = gallery.of_hashes([value])
+        assert {name: now[name] for name in known} == {name: row[name] for name in known}
+    assert found_in(Path(gallery.where), [old]) == {}, "the old vectors are gone"
+    assert gallery.audit()[-1].reason == "a better one"
+
+    again = Gallery.open(gallery.where)
+    crop = find_sightings([toy_data / "train"])[0]
+    assert again.add([crop]).known == 1
+    prepared = again.prepare(crop.path.read_bytes(), crop)
+    vector = other.run(prepared.pixels[None])[0][0]
+    (stored,) = vectors_of(
+        again._store.crops.search().where(f"hash = '{prepared.hash}'").limit(1).to_arrow()
+    )
+    # from the thumbnail, compressed once more
+    assert np.linalg.norm(stored - vector) < 0.15
+
+
+def test_crops_that_are_gone(
+    model: RuntimeModel, other_file: Path, toy_data: Path, tmp_path: Path
+) -> None:
+    paths = [
+        Path(shutil.copy(s.path, tmp_path / s.path.name))
+        for s in find_sightings([toy_data / "train"])[:5]
+    ]
+    gallery = Gallery.create(tmp_path / "gallery", model, images="paths")
+    gallery.add([Sighting(path) for path in paths])
+    paths[2].unlink()
+    other = RuntimeModel.load(other_file)
+    with pytest.raises(InputError, match=f"Cannot read {paths[2]}"):
+        gallery.reindex(other, str(other_file))
+    assert gallery.settings.model_fingerprint == model.info.fingerprint, "nothing was changed"
+    assert len(Gallery.open(gallery.where, model)) == 5
+    reported: list[str] = []
+    rows = gallery.reindex(
+        other, str(other_file), on_broken=lambda error: reported.append(str(error))
+    )
+    assert (rows, len(reported)) == (4, 1)

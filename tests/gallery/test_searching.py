@@ -1,0 +1,217 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from passerby.embedding import RuntimeModel
+from passerby.errors import InputError
+from passerby.gallery import Gallery, Sighting, find_sightings, searching
+from passerby.gallery.adding import commit
+from passerby.gallery.columns import attributes_of, vectors_of
+from passerby.gallery.searching import Query, search
+from passerby.gallery.store import Store
+from passerby.ranking import AnswerRule
+
+
+@pytest.fixture(scope="module")
+def searched(filled: Path, model: RuntimeModel) -> Gallery:
+    return Gallery.open(filled, model)
+
+
+@pytest.fixture(scope="module")
+def table(searched: Gallery) -> pa.Table:
+    return searched._store.crops.to_arrow()
+
+
+@pytest.fixture(scope="module")
+def first(toy_data: Path) -> Path:
+    return find_sightings([toy_data / "train"])[0].path
+
+
+def by_hand(
+    table: pa.Table, vector: np.ndarray, without: set[str], among: list[int] | None = None
+) -> list[tuple[str, float]]:
+    """All rows in order, by NumPy."""
+    hashes = table.column("hash").to_pylist()
+    away = np.sqrt(((vectors_of(table).astype(np.float64) - vector) ** 2).sum(axis=1))
+    rows = range(len(hashes)) if among is None else among
+    found = [(float(away[row]), hashes[row]) for row in rows if hashes[row] not in without]
+    return [(value, distance) for distance, value in sorted(found)]
+
+
+def found(answers: searching.AnswerSet) -> list[tuple[str, float]]:
+    return [(answer.hash, answer.distance) for answer in answers.answers]
+
+
+def same(ours: list[tuple[str, float]], theirs: list[tuple[str, float]]) -> None:
+    assert [value for value, _ in ours] == [value for value, _ in theirs]
+    np.testing.assert_allclose([d for _, d in ours], [d for _, d in theirs], atol=1e-12)
+
+
+def test_by_photo_as_numpy_does(searched: Gallery, table: pa.Table, first: Path) -> None:
+    crop = searched.prepare(first.read_bytes(), Sighting(first))
+    vector = searched.model.run(crop.pixels[None])[0][0]
+    expected = by_hand(table, vector, {crop.hash})
+    answers = searched.search([first], rule=AnswerRule("top", 25))
+    same(found(answers), expected[:25])
+    assert answers.searched == 144
+    threshold = (expected[30][1] + expected[31][1]) / 2
+    same(
+        found(searched.search([first], rule=AnswerRule("threshold", threshold))), expected[:31]
+    )
+    everything = searched.search([first], rule=AnswerRule("top", 1000))
+    same(found(everything), expected)
+
+
+def test_by_photo_and_description_as_numpy_does(
+    searched: Gallery, table: pa.Table, first: Path
+) -> None:
+    crop = searched.prepare(first.read_bytes(), Sighting(first))
+    vector = searched.model.run(crop.pixels[None])[0][0]
+    cameras = table.column("camera").to_pylist()
+    among = [row for row, camera in enumerate(cameras) if camera in (1, 3)]
+    answers = searched.search([first], "camera in (1, 3)", AnswerRule("top", 7))
+    same(found(answers), by_hand(table, vector, {crop.hash}, among)[:7])
+    assert answers.searched == len(among)
+
+
+def test_the_calibrated_threshold_and_probabilities(searched: Gallery, first: Path) -> None:
+    calibration = searched.settings.calibration
+    assert calibration is not None
+    answers = searched.search([first])
+    assert answers.threshold == calibration.threshold_for_f_beta(2, 144)
+    distances = np.array([answer.distance for answer in answers.answers])
+    assert len(distances)
+    assert (distances <= answers.threshold).all()
+    np.testing.assert_allclose(
+        [answer.probability for answer in answers.answers],
+        calibration.probability(distances, 144),
+    )
+
+
+def test_several_photos_are_one_query(searched: Gallery, table: pa.Table, toy_data: Path) -> None:
+    paths = [s.path for s in find_sightings([toy_data / "train"])[:3]]
+    crops = [searched.prepare(path.read_bytes(), Sighting(path)) for path in paths]
+    vectors = searched.model.run(np.stack([crop.pixels for crop in crops]))[0]
+    mean = vectors.mean(axis=0)
+    mean /= np.linalg.norm(mean)
+    expected = by_hand(table, mean, {crop.hash for crop in crops})
+    same(found(searched.search(paths, rule=AnswerRule("top", 9))), expected[:9])
+    like = searched.search(like=[crop.hash for crop in crops], rule=AnswerRule("top", 9))
+    assert [value for value, _ in found(like)] == [value for value, _ in expected[:9]]
+
+
+def test_what_agrees_and_what_does_not(searched: Gallery, first: Path) -> None:
+    schema = searched.settings.schema_
+    crop = searched.prepare(first.read_bytes(), Sighting(first))
+    decide = searched.settings.decision.labels
+    asked = decide(searched.model.run(crop.pixels[None])[1], schema)[0]
+    for answer in searched.search([first], rule=AnswerRule("top", 30)).answers:
+        values = np.array([[answer.attributes[name] for name in schema.attributes]])
+        labels = decide(values, schema)[0]
+        for name, wanted, has in zip(schema.attributes, asked, labels, strict=True):
+            assert (name in answer.agree) == (wanted and has)
+            assert (name in answer.disagree) == (wanted != has)
+
+
+def test_by_description_alone(searched: Gallery, table: pa.Table) -> None:
+    names = ("upred", "backpack")
+    red, backpack = attributes_of(table, names).astype(np.float64).T
+    cameras = np.array(table.column("camera").to_pylist())
+    hashes = table.column("hash").to_pylist()
+    score = red * (1 - backpack)
+    rows = [row for row in range(len(table)) if cameras[row] != 2 and red[row] >= 0.001]
+    rows.sort(key=lambda row: (-score[row], hashes[row]))
+    answers = searched.search(
+        where="upred >= 0.001 and backpack <= 1 and camera != 2", rule=AnswerRule("top", 12)
+    )
+    assert [answer.hash for answer in answers.answers] == [hashes[row] for row in rows[:12]]
+    np.testing.assert_allclose([a.score for a in answers.answers], score[rows[:12]], atol=1e-6)
+    assert (answers.searched, answers.cut_off) == (len(rows), True)
+    assert all(answer.distance is None for answer in answers.answers)
+
+
+def test_nobody_fits(searched: Gallery, first: Path) -> None:
+    assert searched.search(where="camera = 77").answers == ()
+    assert searched.search([first], "camera = 77").answers == ()
+    nearer = AnswerRule("threshold", -1.0)
+    assert searched.search([first], rule=nearer).answers == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({}, "Nothing is searched for"),
+        ({"where": "upred", "rule": AnswerRule("recall", 0.9)}, "no distances to cut at"),
+        ({"like": ["0" * 64]}, "has no crop 000000000000"),
+        ({"like": ["x' OR true"]}, "is no hash of a crop"),
+        ({"images": [Path("nothing.jpg")]}, "Cannot read nothing.jpg"),
+        ({"images": [Path("a")], "like": ["0" * 64]}, "not with both"),
+        ({"where": "upredd"}, "did you mean 'upred'"),
+    ],
+)
+def test_searches_with_mistakes(searched: Gallery, query: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        searched.search(**query)
+
+
+def test_a_model_without_calibration(
+    model_file: Path, toy_data: Path, tmp_path: Path, first: Path
+) -> None:
+    gallery = Gallery.create(tmp_path / "gallery", RuntimeModel.load(model_file))
+    gallery.add(find_sightings([toy_data / "train"])[:5])
+    with pytest.raises(InputError, match="is not calibrated"):
+        gallery.search([first])
+    answers = gallery.search([first], rule=AnswerRule("top", 2)).answers
+    assert [answer.probability for answer in answers] == [None, None]
+
+
+def made_up(store: Store, vectors: np.ndarray, cameras: list[int]) -> list[str]:
+    count = len(vectors)
+    hashes = [f"{number:064x}" for number in range(count)]
+    from datetime import UTC, datetime
+
+    known = {
+        "hash": hashes,
+        "path": [None] * count,
+        "person": [None] * count,
+        "camera": cameras,
+        "time": [None] * count,
+        "source": [None] * count,
+        "added": [datetime.now(UTC)] * count,
+        "thumbnail": [None] * count,
+    }
+    size = len(store.settings.schema_)
+    commit(store, known, np.full((count, size), 0.5, np.float32), vectors)
+    return hashes
+
+
+@given(
+    groups=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    top=st.integers(1, 60),
+    seed=st.integers(0, 1000),
+)
+@settings(deadline=None, max_examples=15)
+def test_ties_by_hash_however_many(
+    groups: list[int],
+    top: int,
+    seed: int,
+    model: RuntimeModel,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Groups of rows that are equally far, larger than the rows fetched at first."""
+    gallery = Gallery.create(tmp_path_factory.mktemp("ties") / "gallery", model)
+    size = gallery.settings.embedding_size
+    generator = np.random.default_rng(seed)
+    centres = generator.standard_normal((len(groups), size)).astype(np.float32)
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    vectors = np.repeat(centres, groups, axis=0)
+    vectors = vectors[generator.permutation(len(vectors))]
+    made_up(gallery._store, vectors, [0] * len(vectors))
+    query = Query(centres[0], np.full(len(gallery.settings.schema_), 0.5, np.float32))
+    answers = search(gallery._store, query, rule=AnswerRule("top", top))
+    table = gallery._store.crops.to_arrow()
+    same(found(answers), by_hand(table, centres[0], set())[:top])
