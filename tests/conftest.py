@@ -1,6 +1,7 @@
 """Data and models that many tests share: drawn pedestrians and very small networks."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,3 +74,36 @@ def write_mat() -> Callable[[Path, dict[str, dict[str, list]]], Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def calibrated_model(
+    model_file: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The very small untrained network, its distances calibrated on toy crops; read only."""
+    from passerby.data import read_crops
+    from passerby.embedding import RuntimeModel, write_model_info
+    from passerby.evaluation import calibrated
+
+    folder = tmp_path_factory.mktemp("models") / "calibrated"
+    shutil.copytree(model_file, folder)
+    model = RuntimeModel.load(folder)
+    found = calibrated(model.embed(read_crops(toy_data)), model.info.tasks)
+    distances = tuple(distance.model_dump(mode="json") for distance in found)
+    write_model_info(folder, model.info.model_copy(update={"distances": distances}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def filled_gallery(
+    calibrated_model: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A gallery of all toy crops whose persons are known; read only."""
+    from passerby.embedding import RuntimeModel
+    from passerby.gallery import Gallery, find_sightings
+
+    where = tmp_path_factory.mktemp("galleries") / "gallery"
+    model = RuntimeModel.load(calibrated_model)
+    gallery = Gallery.create(where, model, model_source=str(calibrated_model))
+    gallery.add(find_sightings([toy_data / "train"]))
+    return where

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passerby.cli.main import main
 from passerby.data import COURSE, Crops, read_crops
 from passerby.embedding import RuntimeModel, read_embeddings
 
@@ -24,27 +23,6 @@ SMALL = [
     "--set=phases.0.epochs=1",
     "--set=phases.1.epochs=1",
 ]
-
-
-class Result:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, " ".join(err.split())
-
-
-@pytest.fixture
-def passerby(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    """Runs one command in this process."""
-
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["passerby", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return Result(code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +174,7 @@ class TestEvaluate:
 def rank(passerby, trained: Path, toy_data: Path, tmp_path: Path):
     """Ranks toy_data's test crops for its queries, into tmp_path."""
 
-    def run(*options: object, queries: Path | None = None, gallery: Path | None = None) -> Result:
+    def run(*options: object, queries: Path | None = None, gallery: Path | None = None):
         parts = (
             *("--queries", queries or toy_data / "queries"),
             *("--gallery", gallery or toy_data / "test"),

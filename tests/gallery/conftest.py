@@ -1,28 +1,12 @@
-"""A gallery of toy crops, and the model behind it."""
+"""The gallery of toy crops, to read or to change."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 
-from passerby.data import read_crops
-from passerby.embedding import RuntimeModel, write_model_info
-from passerby.evaluation import calibrated
-from passerby.gallery import Gallery, find_sightings
-
-
-@pytest.fixture(scope="session")
-def calibrated_model(
-    model_file: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """The very small untrained network, its distances calibrated on toy crops; read only."""
-    folder = tmp_path_factory.mktemp("models") / "calibrated"
-    shutil.copytree(model_file, folder)
-    model = RuntimeModel.load(folder)
-    found = calibrated(model.embed(read_crops(toy_data)), model.info.tasks)
-    distances = tuple(distance.model_dump(mode="json") for distance in found)
-    write_model_info(folder, model.info.model_copy(update={"distances": distances}))
-    return folder
+from passerby.embedding import RuntimeModel
+from passerby.gallery import Gallery
 
 
 @pytest.fixture(scope="session")
@@ -31,17 +15,9 @@ def model(calibrated_model: Path) -> RuntimeModel:
 
 
 @pytest.fixture(scope="session")
-def filled(
-    model: RuntimeModel,
-    calibrated_model: Path,
-    toy_data: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
+def filled(filled_gallery: Path) -> Path:
     """A gallery of all toy crops whose persons are known; read only."""
-    where = tmp_path_factory.mktemp("galleries") / "gallery"
-    gallery = Gallery.create(where, model, model_source=str(calibrated_model))
-    gallery.add(find_sightings([toy_data / "train"]))
-    return where
+    return filled_gallery
 
 
 @pytest.fixture

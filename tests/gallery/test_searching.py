@@ -59,9 +59,7 @@ def test_by_photo_as_numpy_does(searched: Gallery, table: pa.Table, first: Path)
     same(found(answers), expected[:25])
     assert answers.searched == 144
     threshold = (expected[30][1] + expected[31][1]) / 2
-    same(
-        found(searched.search([first], rule=AnswerRule("threshold", threshold))), expected[:31]
-    )
+    same(found(searched.search([first], rule=AnswerRule("threshold", threshold))), expected[:31])
     everything = searched.search([first], rule=AnswerRule("top", 1000))
     same(found(everything), expected)
 
