@@ -85,11 +85,15 @@ def sightings(
 
 
 def embedded(
-    rng: np.random.Generator, centres: NDArray[np.float32], looks: NDArray[np.int64]
+    rng: np.random.Generator,
+    centres: NDArray[np.float32],
+    looks: NDArray[np.int64],
+    noise: float = NOISE,
 ) -> NDArray[np.float32]:
-    crops = rng.standard_normal((len(looks), WIDTH), np.float32)
-    lengths = NOISE * np.exp(SPREAD * rng.standard_normal((len(looks), 1)))
-    crops *= (lengths / math.sqrt(WIDTH)).astype(np.float32)
+    width = centres.shape[1]
+    crops = rng.standard_normal((len(looks), width), np.float32)
+    lengths = noise * np.exp(SPREAD * rng.standard_normal((len(looks), 1)))
+    crops *= (lengths / math.sqrt(width)).astype(np.float32)
     real = np.flatnonzero(looks)
     crops[real] += centres[looks[real]]
     return at_length_1(crops)

@@ -44,6 +44,8 @@ def test_make_has_the_targets() -> None:
         "docs/data.md",
         "docs/embedding.md",
         "docs/re-identification.md",
+        "docs/gallery.md",
+        "docs/responsible-use.md",
     ],
 )
 def test_links_lead_somewhere(page: str) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     )
     from passerby.errors import InputError
     from passerby.evaluation import Protocol, Report, evaluate
+    from passerby.gallery import Gallery
     from passerby.ranking import Calibration, Distance, Ranking, choose_distance, rank
 
 __version__ = version("passerby")
@@ -38,6 +39,7 @@ _HOMES = {
     "Ranking": "passerby.ranking",
     "choose_distance": "passerby.ranking",
     "rank": "passerby.ranking",
+    "Gallery": "passerby.gallery",
 }
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "Decision",
     "Distance",
     "Embeddings",
+    "Gallery",
     "InputError",
     "Protocol",
     "Ranking",

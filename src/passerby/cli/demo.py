@@ -1,5 +1,6 @@
 """`passerby demo`: the whole path on drawn pedestrians, offline."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from passerby.cli.extras import require
 def demo(
     target: Annotated[Path, typer.Option("--out", help="The folder to write.")] = Path("demo"),
 ) -> None:
-    """Draw pedestrians, train both tasks, evaluate, predict and rank, offline, in two minutes."""
+    """Draw pedestrians, train, evaluate, predict, rank and search, offline, in two minutes."""
     require("train", "torch")
     from passerby.cli.data import toy
     from passerby.cli.evaluate import evaluate
@@ -43,4 +44,20 @@ def demo(
     queries, gallery = data / "queries", data / "test"
     say(f"\n$ passerby rank --queries {queries} --gallery {gallery} --model {run} --out {found}")
     rank(queries, gallery, str(run), found)
+    if find_spec("lancedb") is None:
+        say("\nThe gallery is left out: it needs the extra 'gallery'.")
+    else:
+        _fill_gallery(target / "gallery", gallery, str(run), min(queries.iterdir()))
     say(f"\nEverything is in {target}. Next: your own data, see README.md.")
+
+
+def _fill_gallery(target: Path, crops: Path, model: str, query: Path) -> None:
+    from passerby.cli.gallery import add, create, search
+
+    say(f"\n$ passerby gallery create {target} --model {model}")
+    create(str(target), model)
+    say(f"\n$ passerby gallery add {target} {crops}")
+    add(str(target), [crops])
+    say(f"\n$ passerby gallery search {target} --image {query} --top 5")
+    search(str(target), [query], top=5)
+    say(f"\nOpen the gallery in a browser: passerby serve {target}")

@@ -22,9 +22,12 @@ LEAST_ROWS = 10_000
 
 _NAME = f"{EMBEDDING}_idx"
 _KEY = "passerby.index"
-_QUERIES = 100
+_QUERIES = 24
 _NEAREST = 20
 _WANTED_RECALL = 0.99
+_LEAST_SPEED = 1.2
+"""An index that is not that many times as fast is not worth its files."""
+
 _DRIFT = 0.2
 """With more than this share of the rows added since, the clusters are made anew."""
 
@@ -135,7 +138,8 @@ def _measured(store: Store, partitions: int, rows: int) -> Index | None:
             for e, f in zip(exact, found, strict=True)
         )
         if recall >= _WANTED_RECALL:
-            return Index(partitions, probes, recall, speed, rows) if speed > 1 else None
+            paid = speed >= _LEAST_SPEED
+            return Index(partitions, probes, recall, speed, rows) if paid else None
         probes *= 2
     return None
 

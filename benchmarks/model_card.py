@@ -1,0 +1,342 @@
+"""The card of the model that ships with the package: docs/model-card.md.
+
+    python benchmarks/model_card.py --data DATA --folds RUN ...
+
+The model was trained on everybody in the data, so nobody is left to score it on. FOLDS are runs of
+the same recipe that held persons out: their figures, on these persons, stand for it.
+"""
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from both_tasks import retrieval
+from passerby.data import Crops, read_crops
+from passerby.data.decoding import batches, decode_all
+from passerby.embedding import Decision, Embeddings, RuntimeModel
+from passerby.embedding.model_location import DEFAULT_MODEL
+from passerby.embedding.runtime_model import normalised, sigmoid
+from passerby.evaluation import Protocol, evaluate, evaluate_attributes, unseen
+from passerby.evaluation.folds import calibration_by_folds
+from passerby.files import write_json, write_text
+from passerby.gallery.settings import DISTANCE
+from passerby.models import load_person_model
+from passerby.models.half_precision import save_half_precision
+from passerby.models.person_model import outputs_of
+from passerby.ranking import calibrated_distances
+from passerby.reporting.figures import mean_and_spread
+
+COMMAND = "python benchmarks/model_card.py --data DATA --folds RUN ..."
+
+WATTS, GRAMS_PER_KWH = 20, 400
+"""Assumed: of two cores of a server's processor under load, and of electricity."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--folds", type=Path, nargs="+", required=True)
+    parser.add_argument("--out", type=Path, default=Path("docs"))
+    options = parser.parse_args()
+    crops = read_crops(options.data)
+    found = [measured(fold, crops) for fold in options.folds]
+    smaller = compared(options.folds[0], crops)
+    write_json(options.out / "results" / "model-card.json", {"folds": found, "smaller": smaller})
+    write_text(options.out / "model-card.md", card(found, smaller))
+
+
+def measured(fold: Path, crops: Crops) -> dict[str, Any]:
+    """Score one fold on the persons whom it held out."""
+    model = RuntimeModel.load(fold)
+    people = model.embed(unseen(crops, model.info))
+    thresholds = RuntimeModel.load().info.decision
+    rules = {
+        "group": Decision("group"),
+        "fixed": Decision("fixed"),
+        "prevalence": model.info.decision_by("prevalence"),
+        **({"thresholds": thresholds} if thresholds.rule == "thresholds" else {}),
+    }
+    reports = {name: evaluate_attributes(people, rule, resamples=0) for name, rule in rules.items()}
+    draws = [retrieval(people, DISTANCE, draw) for draw in range(10)]
+    report = evaluate(people, protocol=Protocol.named("course"), resamples=0).retrieval
+    assert report is not None
+    return {
+        "run": fold.name,
+        "persons": len(people.crops.person_ids),
+        "crops": len(people),
+        "retrieval": {key: statistics.mean(draw[key] for draw in draws) for key in draws[0]},
+        "attributes": {
+            name: {
+                **{key: report.all[key] for key in ("precision", "recall", "f1")},
+                "ma": report.defined["ma"],
+                "official12": report.official12,
+                "official12_multicolor": report.official12_multicolor,
+            }
+            for name, report in reports.items()
+        },
+        "per_attribute": {n: dict(v) for n, v in reports["group"].per_attribute.items()},
+        "slices": {name: dict(sides) for name, sides in report.slices.items()},
+        "attribute_error": attribute_error(people),
+        "match_error": match_error(people),
+    }
+
+
+def attribute_error(people: Embeddings) -> float:
+    """Return the expected calibration error of the attribute probabilities, over ten bins."""
+    assert people.crops.labels is not None
+    said, is_so = people.attributes.ravel(), people.crops.labels.ravel()
+    bins = np.minimum((said * 10).astype(int), 9)
+    return float(
+        sum(
+            abs(said[bins == b].mean() - is_so[bins == b].mean()) * (bins == b).mean()
+            for b in range(10)
+            if (bins == b).any()
+        )
+    )
+
+
+def match_error(people: Embeddings) -> float:
+    """Return the calibration error of "same person": measured on one half, tried on the other."""
+    ids = people.crops.person_ids
+    one, other = (
+        people.of_rows(np.flatnonzero(np.isin(people.crops.known_persons, ids[part::2])))
+        for part in (0, 1)
+    )
+    errors = []
+    for fitted, tried in ((one, other), (other, one)):
+        calibration = calibration_by_folds([fitted], DISTANCE)
+        report = evaluate(tried, distance=DISTANCE, calibration=calibration, resamples=0).retrieval
+        assert report is not None
+        assert report.reliability is not None
+        errors.append(report.reliability.error)
+    return statistics.mean(errors)
+
+
+def compared(fold: Path, crops: Crops) -> dict[str, Any]:
+    """Say what weights in half precision, and in eight bits, lose against single precision."""
+    model = RuntimeModel.load(fold)
+    crops = unseen(crops, model.info)
+    exact = model.embed(crops)
+    with tempfile.TemporaryDirectory() as place:
+        save_half_precision(fold, Path(place) / "half")
+        half = RuntimeModel.load(Path(place) / "half").embed(crops)
+    variants = {"single": exact, "half": half, "int8": eight_bits(fold, crops)}
+    return {
+        name: {
+            "map": retrieval(people, DISTANCE, 0)["map"],
+            "farthest": float(np.linalg.norm(people.vectors - exact.vectors, axis=1).max()),
+            "attribute": float(np.abs(people.attributes - exact.attributes).max()),
+        }
+        for name, people in variants.items()
+    }
+
+
+@torch.inference_mode()
+def eight_bits(fold: Path, crops: Crops) -> Embeddings:
+    """Embed with each weight rounded to one of 255 steps of its output channel's range."""
+    model = load_person_model(fold)
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point() and weight.ndim > 1:
+            step = weight.abs().amax(dim=tuple(range(1, weight.ndim)), keepdim=True) / 127
+            weight.copy_((weight / step.clamp(min=1e-12)).round() * step)
+            assert torch.isfinite(weight).all(), name
+    images = decode_all(crops.paths, model.preprocessing.size)
+    outputs = [
+        outputs_of(model, torch.from_numpy(normalised(batch, model.preprocessing)))
+        for batch in batches(images, 64)
+    ]
+    vectors, logits = (torch.cat(part).numpy() for part in zip(*outputs, strict=True))
+    return Embeddings(crops, vectors, sigmoid(logits), model.schema, model="")
+
+
+def card(folds: list[dict[str, Any]], smaller: dict[str, Any]) -> str:
+    model = RuntimeModel.load()
+    info, training = model.info, model.info.training
+    size = sum(file.stat().st_size for file in DEFAULT_MODEL.iterdir()) / 1e6
+    hours = training.seconds / 3600
+    height, width = info.preprocessing.size
+    return "\n".join(
+        [
+            "# Model card: the model that ships with Passerby",
+            "",
+            f"Generated by `{COMMAND}`; all figures are in "
+            "[results/model-card.json](results/model-card.json).",
+            "",
+            "| | |",
+            "| --- | --- |",
+            f"| what it answers | a {info.embedding_size}-dimensional embedding, 32 attribute "
+            "probabilities |",
+            f"| network | {info.architecture['backbone']} (ImageNet weights), last stride "
+            f"{info.architecture['last_stride']}, GeM, BNNeck; {height}×{width} pixels |",
+            f"| recipe | `{info.name}`, {training.epochs} epochs, on {training.crops:,} crops of "
+            f"all {len(training.persons)} training persons |",
+            f"| finished | {training.finished[:10]}, passerby "
+            f"{training.versions.get('passerby')}, torch {training.versions.get('torch')} |",
+            f"| size | {size:.1f} MB, weights in half precision, both forms (safetensors and ONNX) "
+            "|",
+            f"| training | {hours:.1f} hours on a {training.machine}: at an assumed {WATTS} W and "
+            f"{GRAMS_PER_KWH} g CO₂ a kWh {hours * WATTS / 1000:.2f} kWh, "
+            f"{hours * WATTS / 1000 * GRAMS_PER_KWH:.0f} g; the folds below cost as much each |",
+            f"| fingerprint | `{info.fingerprint[:16]}…` |",
+            "",
+            *_data_and_use(),
+            *_figures(folds),
+            *_calibration(folds, model),
+            *_slices(folds),
+            *_per_attribute(folds),
+            *_precision(smaller),
+        ]
+    )
+
+
+def _data_and_use() -> list[str]:
+    return [
+        "## Data",
+        "",
+        "Market-1501 (Zheng et al., ICCV 2015): 751 persons in six cameras in front of a "
+        "supermarket on the campus of Tsinghua University, in one summer, cut out by a detector; "
+        "attributes by Lin et al. (Pattern Recognition 2019), given to persons, not to crops. The "
+        "people were not asked. **The data are for academic research only, and so is this "
+        "model.** The backbone began from EfficientNet-Lite0's ImageNet weights (Apache-2.0).",
+        "",
+        "## Intended use",
+        "",
+        "Learning, teaching and research: comparing models, trying the toolkit without training. "
+        "For people search in a product train your own model on data that you may use.",
+        "",
+        "**Not intended**: identifying or following people without a legal basis and their "
+        "knowledge; decisions about people; guessing who somebody is, their origin, health or "
+        "orientation. Age group and gender are as annotators guessed them. See "
+        "[responsible-use.md](responsible-use.md).",
+        "",
+        "It knows summer clothes, daylight, young adults, upright and whole. Expect less for "
+        "everything else: winter clothes, night, children, wheelchairs, people half hidden, other "
+        "cameras; calibrate it on your own (`passerby calibrate`).",
+        "",
+    ]
+
+
+def _figures(folds: list[dict[str, Any]]) -> list[str]:
+    runs = f"{len(folds)} runs" if len(folds) > 1 else "one run"
+    rules = list(folds[0]["attributes"])
+    lines = [
+        "## Figures",
+        "",
+        f"Of {runs} of the same recipe on 600 persons each, on the 151 whom each held out "
+        "(`--set data.held_out_persons=151 --set data.calibration_persons=0 --set data.seed=…`); "
+        "mean ± spread if several. Protocol `course`, means of ten draws, no mirror images.",
+        "",
+        "| finding people again | |",
+        "| --- | --- |",
+    ]
+    for title, key in (
+        ("top-1", "top1"),
+        ("top-5", "top5"),
+        ("mAP", "map"),
+        ("mAP with re-ranking", "map_reranked"),
+        ("mAP, same-camera matches left out", "map_cross"),
+    ):
+        lines.append(f"| {title} | {mean_and_spread([f['retrieval'][key] for f in folds])} |")
+    lines += ["", "| attributes, by decision rule | " + " | ".join(rules) + " |"]
+    lines.append("| --- |" + " --- |" * len(rules))
+    for title, key in (
+        ("macro precision", "precision"),
+        ("macro recall", "recall"),
+        ("macro F1", "f1"),
+        ("mA", "ma"),
+        ("official 12", "official12"),
+        ("official 12, multicolor a colour", "official12_multicolor"),
+    ):
+        cells = [mean_and_spread([f["attributes"][rule][key] for f in folds]) for rule in rules]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _calibration(folds: list[dict[str, Any]], model: RuntimeModel) -> list[str]:
+    known = {c.distance: c.calibration for c in calibrated_distances(model.info)}
+    calibration = known[DISTANCE]
+    lines = [
+        "## Calibration",
+        "",
+        f"Measured on the {calibration.persons} held-out persons of the folds. Expected "
+        "calibration error of the attribute probabilities: "
+        f'{mean_and_spread([f["attribute_error"] for f in folds])}; of "same person" (pairs said '
+        "to match with at least 1 %, half of the persons measured, the other half tried): "
+        f"{mean_and_spread([f['match_error'] for f in folds])}.",
+        "",
+        "| crops in the gallery | threshold of the best expected F2 |",
+        "| --- | --- |",
+    ]
+    for count in (100, 1_000, 10_000, 100_000):
+        lines.append(f"| {count:,} | {calibration.threshold_for_f_beta(2, count):.3f} |")
+    return [*lines, ""]
+
+
+def _slices(folds: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "## For whom it works less well",
+        "",
+        "mAP of queries of persons with and without an attribute (first draw, all folds; those "
+        "with at least 20 queries on both sides).",
+        "",
+        "| persons | queries | mAP with | mAP without |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name in folds[0]["slices"]:
+        sides = [f["slices"].get(name, {}) for f in folds]
+        both = {
+            side: [s[side] for s in sides if side in s and s[side]["queries"]]
+            for side in ("with", "without")
+        }
+        counts = {side: sum(int(s["queries"]) for s in values) for side, values in both.items()}
+        if min(counts.values()) < 20:
+            continue
+        maps = [sum(s["map"] * s["queries"] for s in both[side]) / counts[side] for side in both]
+        lines.append(f"| {name} | {counts['with']} | {maps[0]:.3f} | {maps[1]:.3f} |")
+    return [*lines, ""]
+
+
+def _per_attribute(folds: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "## Each attribute",
+        "",
+        "Decision rule `group`; positives: fraction of the crops.",
+        "",
+        "| attribute | positives | precision | recall | F1 | mA |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in folds[0]["per_attribute"]:
+        cells = []
+        for key in ("positives", "precision", "recall", "f1", "ma"):
+            values = [f["per_attribute"][name][key] for f in folds]
+            known = [value for value in values if value is not None]
+            cells.append(f"{statistics.mean(known):.3f}" if known else "–")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _precision(smaller: dict[str, Any]) -> list[str]:
+    lines = [
+        "## What smaller weights lose",
+        "",
+        "Measured on the first fold: mAP, the farthest that an embedding moves (two persons are "
+        "about 1.3 apart), and the largest change of an attribute probability. Half precision "
+        "ships.",
+        "",
+        "| weights | mAP | embedding moves by | probability changes by |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, part in smaller.items():
+        lines.append(
+            f"| {name} | {part['map']:.4f} | {part['farthest']:.4f} | {part['attribute']:.4f} |"
+        )
+    return [*lines, ""]
+
+
+if __name__ == "__main__":
+    main()
