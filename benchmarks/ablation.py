@@ -17,7 +17,7 @@ from typing import Any
 from both_tasks import DRAWS, attributes, retrieval
 from passerby.cli.train import train_with_progress
 from passerby.data import read_crops
-from passerby.embedding import Embeddings, RuntimeModel
+from passerby.embedding import Embeddings, ModelInfo, RuntimeModel
 from passerby.files import write_json, write_text
 from passerby.ranking import Distance
 from passerby.training import Recipe, load_recipe
@@ -105,20 +105,24 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
     model = RuntimeModel.load(run)
     training = model.info.training
     crops = read_crops(data)
+    kept, held_out = (
+        model.embed(crops.of_persons(persons))
+        for persons in (training.calibration_persons, training.held_out_persons)
+    )
     return {
         "training_persons": len(training.persons),
         "epochs": training.epochs,
         "minutes": round(training.seconds / 60, 1),
         "machine": training.machine,
-        "calibration": figures(model.embed(crops.of_persons(training.calibration_persons))),
-        "held_out": figures(model.embed(crops.of_persons(training.held_out_persons))),
+        "calibration": figures(kept, model.info),
+        "held_out": figures(held_out, model.info),
     }
 
 
-def figures(people: Embeddings) -> dict[str, float]:
+def figures(people: Embeddings, info: ModelInfo) -> dict[str, float]:
     """Return the means of ten draws, and the attributes' averages."""
     draws = [retrieval(people, Distance(features="embedding"), draw) for draw in range(DRAWS)]
-    rules = attributes(people)
+    rules = attributes(people, info)
     return {
         **{key: statistics.mean(draw[key] for draw in draws) for key in draws[0]},
         **rules["fixed"],

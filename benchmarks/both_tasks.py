@@ -3,17 +3,17 @@
 import statistics
 from typing import Any
 
-from passerby.embedding import Decision, Embeddings, ModelInfo
+from passerby.embedding import Embeddings, ModelInfo
 from passerby.evaluation import Protocol, evaluate_attributes, evaluate_retrieval
 from passerby.ranking import Distance, Reranking, choose_distance
 
 DRAWS = 10
-RULES = ("fixed", "group")
+RULES = ("fixed", "group", "deepmar", "prevalence")
 
 
 def figures(people: Embeddings, info: ModelInfo) -> dict[str, Any]:
     """Return all measures of one way to embed: each decision rule, each distance."""
-    found: dict[str, Any] = {"attributes": attributes(people)}
+    found: dict[str, Any] = {"attributes": attributes(people, info)}
     distances = {"embedding": Distance(features="embedding")}
     if info.distances:
         distances["both"] = choose_distance(info, "both")[0]
@@ -27,15 +27,16 @@ def figures(people: Embeddings, info: ModelInfo) -> dict[str, Any]:
     return found
 
 
-def attributes(people: Embeddings) -> dict[str, dict[str, float]]:
+def attributes(people: Embeddings, info: ModelInfo) -> dict[str, dict[str, float]]:
     """Return the averages under each decision rule."""
     found = {}
     for rule in RULES:
-        report = evaluate_attributes(people, Decision(rule), resamples=0)
+        report = evaluate_attributes(people, info.decision_by(rule), resamples=0)
         found[rule] = {
             **{name: report.all[name] for name in ("precision", "recall", "f1")},
             "ma": report.defined["ma"],
             "official12": report.official12,
+            "official12_multicolor": report.official12_multicolor,
         }
     return found
 

@@ -74,13 +74,22 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
 
 
 def measure(run: dict[str, Any], way: str, key: str) -> float:
-    """Return one measure of a run: of attributes under the rule "fixed", else of the first draw."""
+    """Return one measure of a run: of attributes by a rule of `RULES`, else of the first draw."""
     found = run[way]
-    if key == "official12":
-        return found["attributes"]["group"][key]
-    if key in ("f1", "ma"):
-        return found["attributes"]["fixed"][key]
+    rule = rule_of(run, key)
+    if rule is not None:
+        return found["attributes"][rule][key]
     return found["embedding"]["first_draw"][key]
+
+
+RULES = {"official12": "group", "f1": "deepmar", "ma": "prevalence"}
+"""Each measure by the decision rule that is made for it; see `Decision`."""
+
+
+def rule_of(run: dict[str, Any], key: str) -> str | None:
+    """Return the rule that attributes were decided by; runs measured earlier know fewer."""
+    rule = RULES.get(key)
+    return "fixed" if rule is not None and rule not in run["flip"]["attributes"] else rule
 
 
 def page(results: list[dict[str, Any]]) -> str:
@@ -91,7 +100,10 @@ def page(results: list[dict[str, Any]]) -> str:
         "",
         "151 of 751 persons are held out by the split's seed. Protocol `course`, embeddings, plain",
         "average precision, the first draw of the random queries; the means of ten draws below.",
-        "F1 and mA: a probability of 0.5 or more; official 12: the most probable colour and age.",
+        "Attributes are decided by the rule in brackets: `fixed`, a probability of one half; "
+        "`group`, the",
+        "most probable colour and age; `deepmar` and `prevalence`, thresholds that follow from how",
+        "frequent each attribute was in training.",
     ]
     for recipe, persons in dict.fromkeys((r["recipe"], r["training_persons"]) for r in results):
         mine = [r for r in results if (r["recipe"], r["training_persons"]) == (recipe, persons)]
@@ -124,7 +136,9 @@ def _section(recipe: str, persons: int, runs: list[dict[str, Any]]) -> list[str]
             mean_and_spread([measure(run, way, key) for run in runs]) for way in ("flip", "plain")
         ]
         known = ["–" if value is None else f"{value:.3f}" for value in (report, peer, reach)]
-        lines.append(f"| {title} | {' | '.join([*known, *ours])} |")
+        rule = rule_of(runs[0], key)
+        named = title if rule is None else f"{title} (`{rule}`)"
+        lines.append(f"| {named} | {' | '.join([*known, *ours])} |")
     lines += [
         "",
         "Means of ten draws, mirror images averaged; *both* is the embedding and the attributes in",

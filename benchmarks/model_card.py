@@ -58,6 +58,7 @@ def measured(fold: Path, crops: Crops) -> dict[str, Any]:
     rules = {
         "group": Decision("group"),
         "fixed": Decision("fixed"),
+        "deepmar": model.info.decision_by("deepmar"),
         "prevalence": model.info.decision_by("prevalence"),
         **({"thresholds": thresholds} if thresholds.rule == "thresholds" else {}),
     }

@@ -89,6 +89,13 @@ def test_broken_files_are_named(tmp_path: Path, name: str, content: bytes, messa
     assert str(path) in str(caught.value)
 
 
+def test_formats_whose_readers_start_programs_are_no_images(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (16, 32)).save(path, "EPS")
+    with pytest.raises(InputError, match="is not an image"):
+        decode(path)
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Cannot read .*none\.jpg: No such file"):
         decode(tmp_path / "none.jpg")

@@ -70,6 +70,15 @@ def test_prevalence_of_what_nobody_or_everybody_had_is_one_half() -> None:
     assert answered(decision, young=0.49, teenager=0.51) == {"teenager"}
 
 
+def test_deepmar_shifts_the_log_odds_as_its_weights_do() -> None:
+    frequencies = [0.1, 0.5, 0.9, *[0.3] * 29]
+    decision = Decision.at_deepmar(frequencies)
+    for p, threshold in zip(frequencies, decision.thresholds or (), strict=True):
+        positive, negative = np.exp(1 - p), np.exp(p)
+        # where the weighted loss is as high for a yes as for a no
+        assert positive * threshold == pytest.approx(negative * (1 - threshold))
+
+
 def test_prevalence_has_the_highest_ma_of_calibrated_probabilities() -> None:
     rng = np.random.default_rng(0)
     probabilities = rng.beta(0.5, 3, 200_000)

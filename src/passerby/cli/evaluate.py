@@ -24,7 +24,7 @@ def evaluate(
     decision: Annotated[
         str | None,
         typer.Option(
-            help="fixed, group, thresholds or prevalence; the model's own rule if left out."
+            help="fixed, group, thresholds, prevalence or deepmar; the model's own if left out."
         ),
     ] = None,
     protocol: Annotated[

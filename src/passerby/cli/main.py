@@ -19,6 +19,7 @@ from passerby.cli import (
     predict,
     rank,
     reproduce,
+    serve,
     train,
 )
 from passerby.cli.console import complain, out
@@ -62,6 +63,7 @@ app.command()(calibrate.calibrate)
 app.command()(export.export)
 app.command()(reproduce.reproduce)
 app.add_typer(gallery.app, name="gallery")
+app.command()(serve.serve)
 
 
 def main() -> None:

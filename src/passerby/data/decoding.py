@@ -31,6 +31,9 @@ MAX_BYTES = 200_000_000
 MIN_SIDE = 8
 """Pixels; a smaller image shows no pedestrian."""
 
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+"""Pillow knows more, some of which start other programs."""
+
 _JPEG_MAGIC = b"\xff\xd8\xff"
 
 
@@ -173,7 +176,7 @@ def _decode_plain_jpeg(content: bytes) -> Pixels | None:
 
 def _decode_with_pillow(content: bytes, path: str) -> Pixels:
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             _check_size(image, path)
             return np.array(_to_rgb(ImageOps.exif_transpose(image)))
     except InputError:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from passerby.data.schema import SCHEMAS, Schema
-from passerby.embedding.decision import Decision
+from passerby.embedding.decision import BY_FREQUENCY, Decision
 from passerby.errors import InputError
 from passerby.files import write_text
 
@@ -130,14 +130,17 @@ class ModelInfo(_Strict):
         """
         if rule in (None, self.decision.rule):
             return self.decision
-        if rule != "prevalence":
+        if rule not in BY_FREQUENCY:
             return Decision(rule)  # type: ignore[arg-type]
         if len(self.training.frequencies) != len(self.attributes):
             raise InputError(
                 f"The model {self.name} does not say how frequent the attributes were in its "
                 "training: train it again, or choose another decision rule."
             )
-        return Decision.at_prevalence(self.training.frequencies)
+        frequencies = self.training.frequencies
+        if rule == "prevalence":
+            return Decision.at_prevalence(frequencies)
+        return Decision.at_deepmar(frequencies)
 
 
 def read_model_info(folder: Path) -> ModelInfo:

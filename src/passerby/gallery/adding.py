@@ -191,6 +191,10 @@ def _committed(
         yield done
 
 
+def _path(sighting: Sighting) -> str | None:
+    return str(sighting.path.absolute()) if sighting.keeps_path else None
+
+
 def _known(store: Store, hashes: list[str]) -> set[str]:
     if not hashes:
         return set()
@@ -209,7 +213,7 @@ def _embedded_and_committed(store: Store, model: RuntimeModel, crops: list[Prepa
     now = datetime.now(UTC)
     known: dict[str, Sequence[Any]] = {
         "hash": [crop.hash for crop in crops],
-        "path": [str(crop.sighting.path.absolute()) for crop in crops],
+        "path": [_path(crop.sighting) for crop in crops],
         "person": [crop.sighting.person for crop in crops],
         "camera": [crop.sighting.camera for crop in crops],
         "time": [crop.sighting.time for crop in crops],

@@ -1,11 +1,15 @@
 """A searchable gallery of crops: what the commands, the server and notebooks use."""
 
-from collections import Counter
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
+
+import pyarrow as pa
+from pyarrow import compute
 
 from passerby.data.decoding import read_file
 from passerby.embedding.model_info import check_attributes
@@ -348,17 +352,16 @@ class Gallery:
         settings = self.settings
         query = self._store.crops.search().select(["person", "camera", "time", "source", "added"])
         table = self._store.read(query.limit(max(1, len(self))))
-        columns = {name: table.column(name).to_pylist() for name in table.column_names}
         index = index_of(self._store)
         return {
             "gallery": self.where,
             "format": settings.format,
             "rows": len(table),
-            "persons": len({p for p in columns["person"] if p is not None}),
-            "cameras": _counts(columns["camera"]),
-            "sources": _counts(columns["source"]),
-            "taken": _span(columns["time"]),
-            "added": _span(columns["added"]),
+            "persons": compute.count_distinct(table.column("person")).as_py(),
+            "cameras": _counts(table.column("camera")),
+            "sources": _counts(table.column("source")),
+            "taken": _span(table.column("time")),
+            "added": _span(table.column("added")),
             "images": settings.images,
             "retention_days": settings.retention_days,
             "created": settings.created.isoformat(),
@@ -376,14 +379,21 @@ class Gallery:
         folder = self._store.folder
         if folder is None:
             return None
-        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        total = 0
+        for place, _, names in os.walk(folder):
+            for name in names:
+                # another process may be compacting the gallery
+                with suppress(FileNotFoundError):
+                    total += (Path(place) / name).stat().st_size
+        return total
 
 
-def _counts(values: list[Any]) -> dict[str, int]:
-    counts = Counter("unknown" if value is None else str(value) for value in values)
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    counts = [(row["values"], row["counts"]) for row in compute.value_counts(column).to_pylist()]
+    named = [("unknown" if value is None else str(value), count) for value, count in counts]
+    return dict(sorted(named, key=lambda row: (-row[1], row[0])))
 
 
-def _span(moments: list[datetime | None]) -> list[str] | None:
-    known = [moment for moment in moments if moment is not None]
-    return [min(known).isoformat(), max(known).isoformat()] if known else None
+def _span(column: pa.ChunkedArray) -> list[str] | None:
+    ends = compute.min_max(column).as_py()
+    return None if ends["min"] is None else [ends["min"].isoformat(), ends["max"].isoformat()]

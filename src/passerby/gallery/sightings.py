@@ -26,6 +26,7 @@ class Sighting:
         person, camera: whole numbers.
         time: when it was taken, with a time zone.
         source: any text that says where it comes from.
+        keeps_path: whether the gallery stores the path, which of an upload is its name only.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Sighting:
     camera: int | None = None
     time: datetime | None = None
     source: str | None = None
+    keeps_path: bool = True
 
 
 def find_sightings(

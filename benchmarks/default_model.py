@@ -1,0 +1,60 @@
+"""Makes the model that ships with the package out of a run on everybody and its folds.
+
+    python benchmarks/default_model.py --data DATA --run RUN --folds RUN ...
+
+Calibrates RUN by its folds, writes it to src/passerby/default_model in half precision, and stores
+what it answers about a few crops in tests/default_model.json: toy crops, and the first training
+crops of DATA, of which the file holds numbers only.
+"""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from passerby.cli.calibrate import calibrate
+from passerby.data import Crops, read_crops
+from passerby.data.toy import write_toy
+from passerby.embedding import RuntimeModel
+from passerby.embedding.model_location import DEFAULT_MODEL, find_model
+from passerby.files import write_json
+from passerby.models.half_precision import save_half_precision
+
+ANSWERS = Path(__file__).parent.parent / "tests" / "default_model.json"
+CROPS = 4
+SHOWN = 16
+"""Of each embedding so many values are stored."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--folds", type=Path, nargs="+", required=True)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        # the run itself stays as it was trained
+        copy = Path(place) / "model"
+        shutil.copytree(find_model(options.run), copy)
+        calibrate(copy, options.data, folds=options.folds)
+        save_half_precision(copy, DEFAULT_MODEL)
+        write_toy(Path(place) / "toy", persons=4, seed=0, crops_per_person=2)
+        toy = read_crops(Path(place) / "toy")[:CROPS]
+        real = read_crops(options.data)[:CROPS]
+        write_json(ANSWERS, {"toy": answers(toy), "real": answers(real)})
+    size = sum(file.stat().st_size for file in DEFAULT_MODEL.iterdir()) / 1e6
+    print(f"{DEFAULT_MODEL}: {size:.1f} MB")
+
+
+def answers(crops: Crops) -> dict[str, Any]:
+    found = RuntimeModel.load().embed(crops)
+    return {
+        "files": [path.name for path in crops.paths],
+        "embeddings": [[round(v, 5) for v in row[:SHOWN].tolist()] for row in found.vectors],
+        "attributes": [[round(v, 5) for v in row.tolist()] for row in found.attributes],
+    }
+
+
+if __name__ == "__main__":
+    main()

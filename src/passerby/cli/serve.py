@@ -1,0 +1,50 @@
+"""`passerby serve`."""
+
+from typing import Annotated
+
+import typer
+
+from passerby.cli.console import say
+from passerby.cli.extras import require
+from passerby.cli.model_option import MODEL
+
+
+def serve(
+    gallery: Annotated[str, typer.Argument(help="A gallery's folder or URI.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine need a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65_535)] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PASSERBY_TOKEN",
+            show_envvar=True,
+            help="What clients have to show; other users of this machine can read it here, but "
+            "not in the environment.",
+        ),
+    ] = None,
+    model: MODEL = None,
+) -> None:
+    """Serve a gallery: an HTTP API and web pages, on this machine only unless there is a token."""
+    require("gallery", "fastapi")
+    require("gallery", "uvicorn")
+    from passerby.embedding import RuntimeModel
+    from passerby.gallery import Gallery
+    from passerby.server import check_binding, create_app
+    from passerby.server.running import listen, run
+
+    check_binding(host, token)
+    opened = Gallery.open(gallery, None if model is None else RuntimeModel.load(model))
+    # a model that is not there any more is noticed now
+    name = opened.model.info.name
+    with listen(host, port) as sock:
+        days = opened.settings.retention_days
+        kept = "until they are erased" if days is None else f"for {days} days"
+        shown = f"[{host}]" if ":" in host else host
+        say(
+            f"{gallery}: {len(opened):,} crops, embedded by {name}, kept {kept}.\n"
+            f"Serving http://{shown}:{sock.getsockname()[1]}; the token "
+            f"{'is asked for' if token else 'is not needed on this machine'}. Ctrl-C stops."
+        )
+        run(create_app(opened, token=token), sock)

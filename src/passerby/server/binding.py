@@ -1,0 +1,42 @@
+"""Where the server may listen: on this machine only, unless a token keeps strangers out."""
+
+from ipaddress import ip_address
+
+from passerby.errors import InputError
+
+LEAST_TOKEN = 16
+"""Characters of a token: a shorter one is found by trying."""
+
+
+def check_binding(host: str, token: str | None) -> None:
+    """Check that nobody gets in who should not.
+
+    Args:
+        host: name or address to listen on.
+        token: that clients have to show; None for none.
+
+    Raises:
+        InputError: the token is missing, too short or cannot be sent.
+    """
+    if token is None:
+        if not is_loopback(host):
+            raise InputError(
+                f"{host} can be reached from other machines: give --token (or PASSERBY_TOKEN), or "
+                "leave --host out."
+            )
+        return
+    if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise InputError(
+            f"The token must be {LEAST_TOKEN} or more letters, digits and marks without spaces: "
+            "take one from `python -c 'import secrets; print(secrets.token_urlsafe())'`."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or address, without a port, means this machine and nothing else."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

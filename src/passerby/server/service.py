@@ -1,0 +1,109 @@
+"""What the endpoints of one server share."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, Request
+from starlette.datastructures import UploadFile
+
+from passerby.gallery import AnswerSet, Gallery, Sighting
+from passerby.gallery.adding import Added, Prepared
+from passerby.gallery.erasing import Erased
+from passerby.ranking.answer_rule import AnswerRule
+from passerby.server.facts import Facts
+from passerby.server.intake import Intake
+from passerby.server.limits import Limits
+from passerby.server.metrics import Metrics
+from passerby.server.sessions import Sessions
+
+Result = TypeVar("Result")
+
+
+class Service:
+    """A gallery as it is served.
+
+    Attributes:
+        gallery: the gallery.
+        limits: for each client.
+        token: that clients have to show; None lets everybody in.
+        sessions: of the browsers.
+        metrics: what was done.
+        facts: what is in the gallery.
+        intake: for uploads.
+    """
+
+    def __init__(self, gallery: Gallery, limits: Limits, token: str | None) -> None:
+        self.gallery = gallery
+        self.limits = limits
+        self.token = token
+        self.sessions = Sessions()
+        self.metrics = Metrics(lambda: len(gallery))
+        self.facts = Facts(gallery)
+        self.intake = Intake(gallery, limits)
+        # those that wait for their turn to write must not use up the threads that read
+        self._writers = CapacityLimiter(1)
+
+    async def writing(self, work: Callable[[], Result]) -> Result:
+        """Run what changes the gallery: in a thread, one after the other."""
+        return await to_thread.run_sync(work, limiter=self._writers)
+
+    def search(
+        self,
+        images: Sequence[Prepared],
+        where: str | None,
+        rule: AnswerRule | None,
+        *,
+        like: Sequence[str] = (),
+        exact: bool = False,
+        reason: str | None = None,
+        who: str,
+    ) -> AnswerSet:
+        """Search; see `Gallery.search`."""
+        found = self.gallery.search(
+            images, where, rule, like=like, exact=exact, reason=reason, who=who
+        )
+        self.metrics.searches.inc()
+        return found
+
+    def add(
+        self, uploads: Sequence[UploadFile], known: Sighting, reason: str | None, who: str
+    ) -> Added:
+        """Add uploads, all of them or none.
+
+        Raises:
+            InputError: one cannot be decoded.
+        """
+        crops = self.intake.prepared(uploads, self.limits.added_images, known)
+        added = self.gallery.add_prepared(crops, reason=reason, who=who)
+        self.metrics.added.inc(added.rows)
+        self.facts.outdated()
+        return added
+
+    def forget(self, where: str, reason: str | None, who: str) -> Erased:
+        """Erase what a filter of `Gallery.filter_of` admits."""
+        try:
+            erased = self.gallery.erase(where, reason=reason, who=who)
+        finally:
+            self.facts.outdated()
+        self.metrics.erased.inc(erased.rows)
+        return erased
+
+    def purged(self, rows: int) -> None:
+        """Note that the retention period has ended for some crops."""
+        self.metrics.erased.inc(rows)
+        self.facts.outdated()
+
+
+def client_of(request: Request) -> str:
+    """Return who asks, for the audit log: the address of the client."""
+    return request.client.host if request.client else "unknown"
+
+
+def _service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Served = Annotated[Service, Depends(_service_of)]
+"""The service, as an argument of endpoints."""

@@ -1,0 +1,77 @@
+import pytest
+
+from passerby.data import COURSE
+from passerby.embedding import Decision
+from passerby.errors import InputError
+from passerby.gallery.where import parse_where
+from passerby.server.composing import composed_where
+from passerby.server.ticks import tick_groups
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({}, None),
+        ({"is-gender": [""], "where": ["  "], "from": [""], "top": ["3"]}, None),
+        ({"is-gender": ["yes"]}, "gender = female"),
+        ({"is-gender": ["no"]}, "gender = male"),
+        ({"is-hat": ["yes"]}, "hat"),
+        ({"is-hat": ["no"]}, "not hat"),
+        ({"is-up": ["no"]}, "up = long"),
+        ({"is-clothes": ["no"]}, "clothes = dress"),
+        ({"is-age": ["old"]}, "age = old"),
+        ({"is-upcolor": ["red"]}, "upcolor = red"),
+        ({"is-upcolor": ["red", "blue", "red"]}, "upcolor in (red, blue)"),
+        ({"is-downcolor": ["multicolor"]}, "downcolor = multicolor"),
+        ({"camera": ["3"]}, "camera = 3"),
+        ({"camera": ["3", "unknown"]}, "camera in (3, unknown)"),
+        ({"from": ["2026-11-01T08:30"]}, "time >= 2026-11-01T08:30:00"),
+        ({"until": ["2026-11-01T08:30+02:00"]}, "time <= 2026-11-01T06:30:00"),
+        ({"where": ["hat or bag"]}, "hat or bag"),
+        (
+            {"where": ["hat or bag"], "camera": ["1"], "is-hair": ["yes"], "is-bag": ["no"]},
+            "hair = long and not bag and camera = 1 and (hat or bag)",
+        ),
+    ],
+)
+def test_descriptions_by_hand(fields: dict, where: str | None) -> None:
+    assert composed_where(fields, COURSE) == where
+    if where is not None:
+        parse_where(where, COURSE, Decision())
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"is-gender": ["1 = 1"]}, "Gender: tick one of yes, no, or none"),
+        ({"is-gender": ["yes", "no"]}, "Gender: tick one of"),
+        ({"is-upcolor": ["red", "red) or (true"]}, "Upper colour: tick one of black"),
+        ({"camera": ["1) or (camera = 2"]}, "Camera: tick some"),
+        ({"camera": ["٣"]}, "Camera: tick some"),
+        ({"from": ["2026-11-01' or '1'='1"]}, "Taken from: .* is no time"),
+        ({"until": ["0001-01-01T00:00+14:00"]}, "Taken until: .* is no time"),
+    ],
+)
+def test_what_the_form_does_not_offer(fields: dict, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        composed_where(fields, COURSE)
+
+
+def test_every_tick_is_understood_and_means_its_attribute() -> None:
+    seen = set()
+    for group in tick_groups(COURSE):
+        for tick in group.ticks:
+            condition = parse_where(tick.condition, COURSE, Decision("fixed"))
+            seen |= condition.attributes()
+        values = [tick.value for tick in group.ticks]
+        if group.several:
+            condition = parse_where(group.condition(values), COURSE, Decision("fixed"))
+            assert len(condition.attributes()) == len(values)
+    assert seen == set(COURSE.attributes)
+
+
+def test_people_are_described_from_the_top() -> None:
+    fields = [group.field for group in tick_groups(COURSE)]
+    assert fields[:4] == ["gender", "age", "hair", "hat"]
+    assert fields[-2:] == ["upcolor", "downcolor"]
+    assert sorted(fields) == sorted(field.name for field in COURSE.fields)

@@ -1,0 +1,90 @@
+"""Reading, adding, erasing and compacting at the same time."""
+
+import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image
+
+from passerby.gallery import Gallery
+from passerby.gallery.store import Store
+
+
+def noise(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (64, 32, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_many_write_while_others_read_and_compact(client, gallery: Gallery, sent) -> None:
+    before = len(gallery)
+    own = gallery.count("person = 2")
+    statuses: list[int] = []
+
+    def add(seed: int) -> None:
+        statuses.append(client.post("/api/add", files=sent(noise(seed))).status_code)
+
+    def search(_: int) -> None:
+        data = {"where": "camera = 3", "top": 5}
+        statuses.append(client.post("/api/search", data=data).status_code)
+        statuses.append(client.get("/api/info").status_code)
+        statuses.append(client.get("/").status_code)
+
+    def erase(_: int) -> None:
+        asked = {"person": 2, "confirm": own}
+        statuses.append(client.post("/api/forget", json=asked).status_code)
+
+    def compact(_: int) -> None:
+        other = Store.open(gallery.where)
+        with other.committing():
+            other.clean_up()
+
+    with ThreadPoolExecutor(8) as pool:
+        work = [pool.submit(add, seed) for seed in range(6)]
+        work += [pool.submit(search, n) for n in range(6)]
+        work += [pool.submit(erase, 0), *(pool.submit(compact, n) for n in range(3))]
+        for future in work:
+            future.result()
+    assert set(statuses) == {200}
+    assert len(gallery) == before + 6 - own
+
+
+def test_the_same_crop_added_twice_at_once_is_there_once(client, gallery, sent) -> None:
+    before = len(gallery)
+    content = noise(99)
+    with ThreadPoolExecutor(4) as pool:
+        work = [pool.submit(client.post, "/api/add", files=sent(content)) for _ in range(4)]
+        added = [future.result().json()["added"] for future in work]
+    assert sorted(added) == [0, 0, 0, 1]
+    assert len(gallery) == before + 1
+
+
+def test_a_long_erase_keeps_nobody_from_searching(client, gallery, monkeypatch) -> None:
+    started, go_on = threading.Event(), threading.Event()
+    erase = Gallery.erase
+
+    def slow(self, *arguments, **options):
+        started.set()
+        go_on.wait(30)
+        return erase(self, *arguments, **options)
+
+    monkeypatch.setattr(Gallery, "erase", slow)
+    # more writers than there are threads for readers
+    with ThreadPoolExecutor(60) as pool:
+        asked = {"person": 1, "confirm": gallery.count("person = 1")}
+        erasing = pool.submit(client.post, "/api/forget", json=asked)
+        assert started.wait(30)
+        images = [("images", ("a.png", noise(7)))]
+        adding = [pool.submit(client.post, "/api/add", files=images) for _ in range(50)]
+        time.sleep(0.5)
+        try:
+            assert client.post("/api/search", data={"where": "camera = 1"}).status_code == 200
+            assert client.get("/").status_code == 200
+            assert not any(future.done() for future in adding)
+        finally:
+            go_on.set()
+        assert erasing.result().status_code == 200
+        assert {future.result().status_code for future in adding} == {200}

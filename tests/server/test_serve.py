@@ -1,0 +1,82 @@
+"""`passerby serve` as a person starts it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from passerby.cli.serve import serve
+from passerby.errors import InputError
+
+START = "import typer; from passerby.cli.serve import serve; typer.run(serve)"
+
+
+def started(*arguments: object, **environment: str) -> InputError:
+    """Return why the command does not start."""
+    app = typer.Typer()
+    app.command()(serve)
+    result = CliRunner().invoke(app, [str(part) for part in arguments], env=environment)
+    assert isinstance(result.exception, InputError), result.output
+    return result.exception
+
+
+def test_other_addresses_need_a_token(filled_gallery: Path) -> None:
+    assert "give --token (or PASSERBY_TOKEN)" in str(started(filled_gallery, "--host=0.0.0.0"))
+    error = started(filled_gallery, "--host=0.0.0.0", PASSERBY_TOKEN="short")
+    assert "16 or more letters" in str(error)
+
+
+def test_no_gallery(tmp_path: Path) -> None:
+    assert "is no gallery of Passerby" in str(started(tmp_path / "nothing"))
+
+
+def test_a_port_that_is_taken(filled_gallery: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        error = started(filled_gallery, f"--port={port}")
+    assert f"Cannot listen on 127.0.0.1, port {port}" in str(error)
+
+
+def test_an_address_of_another_machine(filled_gallery: Path) -> None:
+    error = started(filled_gallery, "--host=192.0.2.1", "--token=0123456789abcdef")
+    assert "Cannot listen on 192.0.2.1" in str(error)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_stopped(filled_gallery: Path, stop: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, str(filled_gallery), "--port=0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    assert process.stderr is not None
+    timer = threading.Timer(60, process.kill)
+    timer.start()
+    try:
+        address = None
+        for line in process.stderr:
+            if found := re.search(r"Serving (http://127\.0\.0\.1:\d+)", line):
+                address = found[1]
+                break
+        assert address is not None
+        with urllib.request.urlopen(f"{address}/api/info", timeout=30) as answer:
+            assert json.load(answer)["rows"] > 0
+            assert answer.headers["server"] is None
+        process.send_signal(stop)
+        rest = process.stderr.read()
+        process.wait(30)
+        assert "Traceback" not in rest
+    finally:
+        timer.cancel()
+        process.kill()
