@@ -14,6 +14,9 @@ import pytest
 from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
 from passerby.gallery import Gallery, find_sightings
+from passerby.gallery.columns import EMBEDDING
+from passerby.gallery.erasing import finish_erasing, traces_of
+from passerby.gallery.traces import found_in
 
 ADD = [sys.executable, "-m", "passerby", "gallery", "add"]
 
@@ -27,6 +30,21 @@ def progress(done, total):
     print(done, flush=True)
     time.sleep(0.05)
 gallery.add(find_sightings([Path(sys.argv[2])]), progress=progress)
+"""
+
+
+KILLED = """
+import os, signal, sys
+from passerby.gallery import Gallery
+gallery = Gallery.open(sys.argv[1])
+store, after = gallery._store, sys.argv[2]
+owner = store if after == "clean_up" else store.crops
+work = getattr(owner, after)
+def killed(*arguments, **options):
+    work(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, after, killed)
+gallery.erase(gallery.filter_of(person=3))
 """
 
 
@@ -89,6 +107,25 @@ def test_erasing_while_another_adds(empty: Gallery, toy_data: Path) -> None:
     empty.erase("camera = 2")
     expected = sum(sighting.camera != 2 for sighting in find_sightings([crops]))
     assert len(Gallery.open(empty.where)) == expected
+
+
+@pytest.mark.parametrize("after", ["delete", "update", "clean_up"])
+def test_killed_while_erasing(empty: Gallery, toy_data: Path, after: str) -> None:
+    """Whoever opens the gallery next rewrites the files that still hold the person."""
+    empty.add(find_sightings([toy_data / "train"]))
+    where = empty.filter_of(person=3)
+    query = empty._store.crops.search().where(where).select(["hash", "thumbnail", EMBEDDING])
+    wanted = traces_of(query.limit(100).to_arrow())
+    result = run([sys.executable, "-c", KILLED, empty.where, after])
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    left = found_in(Path(empty.where), wanted)
+    assert (left != {}) == (after != "clean_up")
+
+    gallery = Gallery.open(empty.where)
+    assert found_in(Path(empty.where), wanted) == {}
+    assert len(gallery) == 138
+    assert gallery.count(where) == 0
+    assert not finish_erasing(gallery._store), "nothing is left to do"
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Erasing people for good: rows, their bytes in every file, and a proof that none is left."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from passerby.gallery.columns import EMBEDDING, vectors_of
 from passerby.gallery.indexing import LEAST_ROWS, build_index, drop_index, index_of
 from passerby.gallery.store import Store
 from passerby.gallery.traces import found_in
+
+_KEY = "passerby.erasing"
 
 _TRACE = 24
 """Bytes of an embedding, and of a thumbnail, that are looked for."""
@@ -47,7 +50,8 @@ def erase(
 
     Rows that share a file with erased ones are written anew, an index is built anew, all earlier
     versions and leftovers of crashed writers are deleted, and then every file is searched for the
-    embeddings, hashes and thumbnails. The image files that were added are not touched.
+    embeddings, hashes and thumbnails. The image files that were added are not touched. What an
+    interruption leaves undone is done by whoever opens the gallery next.
 
     Args:
         store: the gallery.
@@ -66,19 +70,56 @@ def erase(
         rows = store.read(query.limit(count))
         indexed = index_of(store) is not None
         drop_index(store)
+        _begin(store, rows)
         store.crops.delete(where)
         store.audit.append(Entry.now(operation, len(rows), reason, who))
-        for fragment in sorted({row >> 32 for row in rows.column("_rowid").to_pylist()}):
-            # a row's id begins with the number of its file; an update moves rows to a new one
-            store.crops.update(
-                where=f"_rowid >= {fragment << 32} AND _rowid < {(fragment + 1) << 32}",
-                values_sql={"added": "added"},
-            )
-        store.clean_up()
+        _finish(store)
         twins = () if store.folder is None else _proved(store, store.folder, rows)
     if indexed and store.crops.count_rows() >= LEAST_ROWS:
         build_index(store)
     return Erased(len(rows), store.folder is not None, twins)
+
+
+def finish_erasing(store: Store) -> bool:
+    """Do what an interrupted erasure left undone; tell whether there was anything.
+
+    Nobody waits for it: if another process is at work on the gallery, it is left to that.
+
+    Raises:
+        InputError: the gallery cannot be written to.
+    """
+    if not _unfinished(store):
+        return False
+    with store.committing(patience=0) as alone:
+        if not (alone and _unfinished(store)):
+            return False
+        _finish(store)
+    return True
+
+
+def _begin(store: Store, rows: pa.Table) -> None:
+    """Note, before any row is deleted, which files hold rows that will be."""
+    # a row's id begins with the number of its file
+    files = sorted({row >> 32 for row in rows.column("_rowid").to_pylist()})
+    store.annotate(_KEY, json.dumps(files))
+
+
+def _unfinished(store: Store) -> list[int]:
+    """Return the files that hold bytes of deleted rows."""
+    text = store.annotation(_KEY)
+    return [] if text is None else json.loads(text)
+
+
+def _finish(store: Store) -> None:
+    """Write what is left of these files anew, and delete them."""
+    for file in _unfinished(store):
+        # an update moves rows to a new file
+        store.crops.update(
+            where=f"_rowid >= {file << 32} AND _rowid < {(file + 1) << 32}",
+            values_sql={"added": "added"},
+        )
+    store.clean_up()
+    store.annotate(_KEY, None)
 
 
 def traces_of(rows: pa.Table) -> list[bytes]:

@@ -20,7 +20,7 @@ from passerby.gallery.answers import AnswerSet
 from passerby.gallery.audit import Entry
 from passerby.gallery.columns import KNOWN
 from passerby.gallery.conditions import Condition
-from passerby.gallery.erasing import Erased, erase
+from passerby.gallery.erasing import Erased, erase, finish_erasing
 from passerby.gallery.exporting import export
 from passerby.gallery.indexing import Index, build_index, has_drifted, index_of
 from passerby.gallery.reindexing import reindex
@@ -80,7 +80,7 @@ class Gallery:
 
     @classmethod
     def open(cls, where: Path | str, model: RuntimeModel | None = None) -> "Gallery":
-        """Open a gallery.
+        """Open a gallery, and finish an erasure that was interrupted.
 
         Args:
             where: its folder or URI.
@@ -91,6 +91,7 @@ class Gallery:
             InputError: there is no gallery, or it holds another model's vectors.
         """
         store = Store.open(str(where))
+        finish_erasing(store)
         if model is not None:
             store.settings.check_model(model.info, store.where)
         return cls(store, model)

@@ -57,11 +57,8 @@ class Index:
 
 def index_of(store: Store) -> Index | None:
     """Return the gallery's index, None if it has none."""
-    metadata = store.crops.schema.field(EMBEDDING).metadata or {}
-    text = metadata.get(_KEY.encode())
-    if not text:
-        return None
-    return Index(**json.loads(text))
+    text = store.annotation(_KEY)
+    return None if text is None else Index(**json.loads(text))
 
 
 def build_index(store: Store) -> Index | None:
@@ -99,8 +96,7 @@ def build_index(store: Store) -> Index | None:
         if index is None:
             drop_index(store)
         else:
-            text = json.dumps(asdict(index))
-            store.crops.update_field_metadata({"path": EMBEDDING, "metadata": {_KEY: text}})
+            store.annotate(_KEY, json.dumps(asdict(index)))
         store.clean_up()
     return index
 
@@ -110,8 +106,7 @@ def drop_index(store: Store) -> None:
     for known in store.crops.list_indices():
         if known.name == _NAME:
             store.crops.drop_index(_NAME)
-    if index_of(store) is not None:
-        store.crops.update_field_metadata({"path": EMBEDDING, "metadata": {_KEY: None}})
+    store.annotate(_KEY, None)
 
 
 def has_drifted(store: Store) -> bool:

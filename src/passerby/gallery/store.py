@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from passerby.errors import InputError
 from passerby.files import explain
 from passerby.gallery.audit import AuditFile, AuditLog, AuditTable
-from passerby.gallery.columns import arrow_schema
+from passerby.gallery.columns import EMBEDDING, arrow_schema
 from passerby.gallery.settings import Settings
 
 CROPS = "crops"
@@ -88,24 +88,49 @@ class Store:
         return cls(where, database, crops)
 
     @contextmanager
-    def committing(self) -> Iterator[None]:
-        """Be the only one that changes the gallery, and say in plain words what goes wrong."""
+    def committing(self, patience: float = _PATIENCE) -> Iterator[bool]:
+        """Be the only one that changes the gallery, and say in plain words what goes wrong.
+
+        Args:
+            patience: seconds to wait for another process; with 0 the body runs all the same, and
+                is told that it is not alone.
+
+        Yields:
+            Whether nobody else changes the gallery; of one at a URI that is not known.
+
+        Raises:
+            InputError: another process took too long, or the gallery cannot be written to.
+        """
         with plain_words(self.where, "write to"):
             if self.folder is None:
-                yield
+                yield True
                 return
-            lock = FileLock(self.folder / ".lock", timeout=_PATIENCE)
+            lock = FileLock(self.folder / ".lock", timeout=patience)
             try:
                 lock.acquire()
             except Timeout:
-                raise InputError(
-                    f"Another process has been changing {self.where} for {_PATIENCE:.0f} seconds: "
-                    "wait for it and try again."
-                ) from None
+                if patience:
+                    raise InputError(
+                        f"Another process has been changing {self.where} for {patience:.0f} "
+                        "seconds: wait for it and try again."
+                    ) from None
+                yield False
+                return
             try:
-                yield
+                yield True
             finally:
                 lock.release()
+
+    def annotation(self, key: str) -> str | None:
+        """Return a note that the table carries, None if there is none."""
+        metadata = self.crops.schema.field(EMBEDDING).metadata or {}
+        text = metadata.get(key.encode())
+        return text.decode() if text else None
+
+    def annotate(self, key: str, text: str | None) -> None:
+        """Set a note, or remove it; to be called while `committing`."""
+        if text is not None or self.annotation(key) is not None:
+            self.crops.update_field_metadata({"path": EMBEDDING, "metadata": {key: text}})
 
     def read(self, query: Any) -> pa.Table:
         """Run a query; once more if its version was cleaned up meanwhile.
