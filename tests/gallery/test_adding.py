@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -146,3 +147,44 @@ def test_a_place_in_use(tmp_path: Path, model: RuntimeModel, filled: Path) -> No
         Gallery.open(tmp_path)
     (tmp_path / "empty").mkdir()
     assert len(Gallery.create(tmp_path / "empty", model)) == 0
+
+
+def test_of_equal_files_the_first_says_what_is_known(
+    empty: Gallery, crops: list[Sighting], tmp_path: Path
+) -> None:
+    copy = Sighting(Path(shutil.copy(crops[0].path, tmp_path / "zzz.jpg")))
+    assert empty.add([crops[0], copy]).rows == 1
+    (row,) = empty.rows()
+    assert (row["person"], row["path"]) == (crops[0].person, str(crops[0].path))
+
+
+def test_names_in_another_encoding(empty: Gallery, crops: list[Sighting], tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    shutil.copy(crops[0].path, odd)
+    reported: list[str] = []
+    added = empty.add(
+        [Sighting(odd), crops[1]], on_broken=lambda error: reported.append(str(error))
+    )
+    assert added.rows == 1
+    assert "is not named in UTF-8: rename it." in reported[0]
+    with pytest.raises(InputError, match="is no text in UTF-8"):
+        find_sightings([crops[0].path], source="caf\udce9")
+    with pytest.raises(InputError, match="is not named in UTF-8"):
+        empty.add([Sighting(Path("x\0.jpg"))])
+
+
+def test_a_calibration_measured_since(
+    model_file: Path, calibrated_model: Path, crops: list[Sighting], tmp_path: Path
+) -> None:
+    """The network is the same, so its new calibration holds for the vectors that are there."""
+    place = tmp_path / "model"
+    shutil.copytree(model_file, place)
+    gallery = Gallery.create(tmp_path / "own", RuntimeModel.load(place), model_source=str(place))
+    gallery.add(crops[:5])
+    with pytest.raises(InputError, match="is not calibrated"):
+        Gallery.open(gallery.where).search([crops[0].path])
+    shutil.copy(calibrated_model / "model.json", place)
+    assert Gallery.open(gallery.where).search([crops[0].path]).threshold is not None
+    shutil.rmtree(place)
+    with pytest.raises(InputError, match="is not where it was: give --model"):
+        Gallery.open(gallery.where).search([crops[0].path])

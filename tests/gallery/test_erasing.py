@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
@@ -113,3 +114,24 @@ def test_a_reader_meanwhile(gallery: Gallery, model: RuntimeModel) -> None:
     assert other.count("camera = 2") > 0
     gallery.erase(gallery.filter_of(where="camera = 2"))
     assert other.search(where="camera != 2").searched == len(gallery)
+
+
+def test_the_number_has_to_be_the_expected_one(gallery: Gallery) -> None:
+    where = gallery.filter_of(person=3)
+    with pytest.raises(InputError, match="6 crops are meant by now, not 5"):
+        gallery.erase(where, expected=5)
+    assert gallery.count(where) == 6
+    assert gallery.erase(where, expected=6).rows == 6
+
+
+def test_small_and_flat_pictures_raise_no_false_alarm(gallery: Gallery, tmp_path: Path) -> None:
+    """Their thumbnails consist of tables that all of them share, and of equal data."""
+    sightings = []
+    for number, grey in enumerate((10, 10, 90, 200)):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (16 + number, 32), (grey, grey, grey)).save(path)
+        sightings.append(Sighting(path))
+    gallery.add(sightings)
+    for sighting in sightings:
+        erased = gallery.erase(gallery.filter_of(images=[sighting.path]))
+        assert (erased.rows, erased.scanned) == (1, True)

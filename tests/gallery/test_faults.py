@@ -126,6 +126,22 @@ def test_killed_while_erasing(empty: Gallery, toy_data: Path, after: str) -> Non
     assert len(gallery) == 138
     assert gallery.count(where) == 0
     assert not finish_erasing(gallery._store), "nothing is left to do"
+    assert [entry.operation for entry in gallery.audit()] == ["create", "add", "forget"]
+
+
+def test_an_interrupted_erasure_and_a_damaged_file(empty: Gallery, toy_data: Path) -> None:
+    sightings = find_sightings([toy_data / "train"])
+    empty.add(sightings[:72])
+    (first,) = (Path(empty.where) / "crops.lance" / "data").iterdir()
+    empty.add(sightings[72:])
+    assert run([sys.executable, "-c", KILLED, empty.where, "delete"]).returncode < 0
+    first.write_bytes(first.read_bytes()[:1000])
+    repaired = run([sys.executable, "-m", "passerby", "gallery", "repair", empty.where])
+    assert repaired.returncode == 0, repaired.stderr
+    assert not first.exists(), "what it held of erased people is gone too"
+    gallery = Gallery.open(empty.where)
+    assert 0 < len(gallery) == len(gallery.rows(limit=1000)) <= 72
+    assert not finish_erasing(gallery._store)
 
 
 @pytest.fixture
@@ -192,7 +208,15 @@ def test_a_truncated_file(empty: Gallery, toy_data: Path) -> None:
     first.write_bytes(content[: len(content) // 2])
 
     damaged = Gallery.open(empty.where)
-    with pytest.raises(InputError, match=r"is damaged or missing .* `passerby gallery repair"):
+    for command in (
+        ["search", empty.where, "--where", "person = 2"],
+        ["export", empty.where, "--out", Path(empty.where).with_name("x.csv")],
+        ["forget", empty.where, "--person", "2", "--yes"],
+    ):
+        result = run([sys.executable, "-m", "passerby", "gallery", *command])
+        assert result.returncode == 2, result.stderr
+        assert "is damaged or missing: `passerby gallery repair" in " ".join(result.stderr.split())
+    with pytest.raises(InputError, match=r"is damaged or missing: `passerby gallery repair"):
         damaged.rows(limit=1000)
     assert damaged.repair() == 100
     assert len(damaged.rows(limit=1000)) == 44

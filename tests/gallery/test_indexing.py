@@ -103,5 +103,5 @@ def test_an_index_that_does_not_pay_is_dropped(
 
 
 def test_a_small_gallery(gallery: Gallery) -> None:
-    with pytest.raises(InputError, match="holds 144 rows: an index pays from about 10,000 on"):
+    with pytest.raises(InputError, match="holds 144 crops: an index pays from about 10,000 on"):
         gallery.build_index()

@@ -54,6 +54,7 @@ def test_what_is_no_pattern(pattern: str, message: str) -> None:
     ("pattern", "name", "message"),
     [
         ("{camera}.jpg", "x.jpg", "x.jpg is not like --pattern '{camera}.jpg'"),
+        ("{time:%Y_%Y}.jpg", "2026_2026.jpg", "'2026_2026' is no time in the form '%Y_%Y'"),
         ("{time}.jpg", "yesterday.jpg", "'yesterday' is no time in the form '%Y%m%d%H%M%S'"),
     ],
 )

@@ -68,3 +68,18 @@ def test_crops_that_are_gone(
         other, str(other_file), on_broken=lambda error: reported.append(str(error))
     )
     assert (rows, len(reported)) == (4, 1)
+
+
+def test_who_opened_it_before_has_to_start_again(
+    gallery: Gallery, model: RuntimeModel, other_file: Path, toy_data: Path
+) -> None:
+    """Otherwise a server would compare vectors of two models, and store them side by side."""
+    before = Gallery.open(gallery.where, model)
+    gallery.reindex(RuntimeModel.load(other_file), str(other_file))
+    crop = find_sightings([toy_data / "test"])[0]
+    again = "was embedded again, by other, since it was opened"
+    with pytest.raises(InputError, match=again):
+        before.search([crop.path])
+    with pytest.raises(InputError, match=again):
+        before.add([crop])
+    assert len(gallery) == 144

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,12 @@ from passerby.ranking import AnswerRule
 
 
 @pytest.fixture(scope="module")
-def searched(filled: Path, model: RuntimeModel) -> Gallery:
-    return Gallery.open(filled, model)
+def searched(
+    filled: Path, model: RuntimeModel, tmp_path_factory: pytest.TempPathFactory
+) -> Gallery:
+    # every search enters the log
+    copy = shutil.copytree(filled, tmp_path_factory.mktemp("searched") / "gallery")
+    return Gallery.open(copy, model)
 
 
 @pytest.fixture(scope="module")

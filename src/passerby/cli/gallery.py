@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from passerby.cli.console import out, print_json, progress_bar, say
+from passerby.cli.console import err, out, print_json, progress_bar, say
 from passerby.cli.extras import require
-from passerby.cli.model_option import MODEL
+from passerby.cli.model_option import GALLERY_MODEL, MODEL
 from passerby.cli.skipping import skip_or_stop
 
 if TYPE_CHECKING:
@@ -21,10 +21,6 @@ app = typer.Typer(
 )
 
 GALLERY = Annotated[str, typer.Argument(help="The gallery's folder, or a URI such as s3://….")]
-GALLERY_MODEL = Annotated[
-    str | None,
-    typer.Option("--model", help="The gallery's model, if it is no longer where it was."),
-]
 REASON = Annotated[str | None, typer.Option(help="Why, for the audit log.")]
 WHERE = Annotated[
     str | None,
@@ -94,6 +90,7 @@ def add(
 ) -> None:
     """Add crops; each is added once, however often it is given."""
     require("gallery", "lancedb")
+    from passerby.errors import InputError
     from passerby.gallery import find_sightings
 
     store = _opened(gallery, model)
@@ -106,13 +103,15 @@ def add(
         except KeyboardInterrupt:
             say("Interrupted: what was added stays; the same command adds the rest.")
             raise
+        except InputError as error:
+            raise InputError(f"{error} What was added before stays.") from None
     if store.needs_new_index:
         say("Many crops are newer than the index: building it anew.")
         store.build_index()
     if json:
         print_json({"added": added.rows, "known": added.known, "broken": added.broken})
     broken = f", {len(added.broken)} broken" if added.broken else ""
-    say(f"{added.rows:,} crops added, {added.known:,} were there already{broken}.")
+    say(f"{_crops(added.rows)} added, {added.known:,} known already{broken}.")
 
 
 @app.command()
@@ -150,11 +149,12 @@ def search(
         "threshold": threshold,
     }
     rule = AnswerRule.chosen(**cuts) if any(v is not None for v in cuts.values()) else None
-    found = _opened(gallery, model).search(images or [], where, rule, exact=exact, reason=reason)
+    store = _opened(gallery, model)
+    found = store.search(images or [], where, rule, exact=exact, reason=reason)
     if json:
         print_json(found.to_json())
         return
-    for part in answer_tables(found):
+    for part in answer_tables(found, store.settings.schema_):
         out.print(part)
 
 
@@ -248,6 +248,7 @@ def reindex(
     from passerby.embedding import RuntimeModel
 
     store = _opened(gallery, None)
+    before = len(store)
     with progress_bar("Embedding") as progress:
         rows = store.reindex(
             RuntimeModel.load(model),
@@ -256,7 +257,9 @@ def reindex(
             progress=progress,
             reason=reason,
         )
-    say(f"{rows:,} crops embedded by {store.settings.model_name}.")
+    say(f"{_crops(rows)} embedded by {store.settings.model_name}.")
+    if rows < before:
+        say(f"{_crops(before - rows)} could not be read and left the gallery.")
 
 
 @app.command()
@@ -271,7 +274,7 @@ def export(
     """Write the gallery's table to a file."""
     require("gallery", "lancedb")
     rows = _opened(gallery, None).export(target, where, reason)
-    say(f"{rows:,} crops written to {target}.")
+    say(f"{_crops(rows)} written to {target}.")
 
 
 @app.command()
@@ -280,7 +283,7 @@ def repair(gallery: GALLERY, reason: REASON = None) -> None:
     require("gallery", "lancedb")
     lost = _opened(gallery, None).repair(reason)
     if lost:
-        say(f"{lost:,} crops could not be read and were taken out: add them again.")
+        say(f"{_crops(lost)} could not be read and left the gallery: add them again.")
     else:
         say("All crops can be read.")
 
@@ -290,7 +293,10 @@ def _opened(gallery: str, model: str | None) -> "Gallery":
     from passerby.gallery import Gallery
 
     loaded: RuntimeModel | None = None if model is None else RuntimeModel.load(model)
-    return Gallery.open(gallery, loaded)
+    opened = Gallery.open(gallery, loaded)
+    if opened.finished_erasing:
+        say("An erasure that had been interrupted was finished first.")
+    return opened
 
 
 def _erase(
@@ -303,18 +309,23 @@ def _erase(
     if not count:
         if json:
             print_json({"rows": 0, "scanned": False, "twins": []})
-        say("No crop of the gallery is meant: nothing is erased.")
+        say("The gallery has no such crop: nothing is erased.")
         return
     if not yes:
-        out.print(rows_table(gallery.rows(condition), count))
+        err.print(rows_table(gallery.rows(condition), count))
         try:
-            agreed = typer.confirm(f"Erase {count:,} crops for good?", err=True)
+            agreed = typer.confirm(f"Erase {_crops(count)} for good?", err=True)
         except typer.Abort:
             raise InputError("Nobody said yes, so nothing is erased: give --yes.") from None
         if not agreed:
             say("Nothing is erased.")
             return
-    erased = gallery.erase(condition, operation=operation, reason=reason)  # type: ignore[arg-type]
+    erased = gallery.erase(
+        condition,
+        expected=count,
+        operation=operation,  # type: ignore[arg-type]
+        reason=reason,
+    )
     _report(erased, gallery, json)
 
 
@@ -326,11 +337,15 @@ def _report(erased: "Erased", gallery: "Gallery", json: bool) -> None:
         if erased.scanned
         else "what the storage itself keeps of earlier versions is not known here"
     )
-    say(f"{erased.rows:,} crops erased; {proof}. {len(gallery):,} crops stay.")
+    say(f"{_crops(erased.rows)} erased; {proof}. {_crops(len(gallery))} left.")
     if gallery.settings.images == "paths":
         say("The image files themselves were not touched: they are yours to delete.")
     for twin in erased.twins:
         say(f"The crop {twin[:12]}… shows the very same picture and stays: erase it too?")
+
+
+def _crops(count: int) -> str:
+    return f"{count:,} crop" + ("" if count == 1 else "s")
 
 
 def _lasting(model: str | None) -> str | None:

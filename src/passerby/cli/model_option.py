@@ -1,4 +1,4 @@
-"""The option that names a model."""
+"""The options that name a model."""
 
 from typing import Annotated
 
@@ -10,4 +10,9 @@ MODEL = Annotated[
         help="A model file's folder, a run, or a Hub id; the model that ships with Passerby if "
         "left out."
     ),
+]
+
+GALLERY_MODEL = Annotated[
+    str | None,
+    typer.Option("--model", help="The gallery's model, if it is no longer where it was."),
 ]

@@ -6,7 +6,7 @@ import typer
 
 from passerby.cli.console import say
 from passerby.cli.extras import require
-from passerby.cli.model_option import MODEL
+from passerby.cli.model_option import GALLERY_MODEL
 
 
 def serve(
@@ -24,7 +24,7 @@ def serve(
             "not in the environment.",
         ),
     ] = None,
-    model: MODEL = None,
+    model: GALLERY_MODEL = None,
 ) -> None:
     """Serve a gallery: an HTTP API and web pages, on this machine only unless there is a token."""
     require("gallery", "fastapi")
@@ -44,7 +44,10 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         say(
             f"{gallery}: {len(opened):,} crops, embedded by {name}, kept {kept}.\n"
-            f"Serving http://{shown}:{sock.getsockname()[1]}; the token "
-            f"{'is asked for' if token else 'is not needed on this machine'}. Ctrl-C stops."
+            f"Serving http://{shown}:{sock.getsockname()[1]}; "
+            f"{'the token is' if token else 'no token is'} asked for. Ctrl-C stops."
         )
-        run(create_app(opened, token=token), sock)
+        try:
+            run(create_app(opened, token=token), sock)
+        except KeyboardInterrupt:
+            say("Stopped.")

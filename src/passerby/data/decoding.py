@@ -158,6 +158,8 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}: replace or remove it.") from error
+    except ValueError:
+        raise InputError(f"{str(path)!r} is no name of a file: mend it.") from None
 
 
 def _decode_plain_jpeg(content: bytes) -> Pixels | None:

@@ -26,6 +26,9 @@ from passerby.embedding.model_info import (
 from passerby.embedding.model_location import find_model
 from passerby.errors import InputError
 
+# some builds would report to their maker how they are used
+onnxruntime.disable_telemetry_events()
+
 Progress = Callable[[int, int], None]
 OnBroken = Callable[[InputError], None]
 Answers = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -17,7 +17,7 @@ from passerby.errors import InputError
 from passerby.gallery.audit import Entry
 from passerby.gallery.columns import arrow_table
 from passerby.gallery.settings import Settings
-from passerby.gallery.sightings import Sighting
+from passerby.gallery.sightings import Sighting, is_text
 from passerby.gallery.store import Store
 from passerby.gallery.thumbnails import thumbnail
 
@@ -160,6 +160,8 @@ def _prepared_file(
     sighting: Sighting, prepare: Callable[[bytes, Sighting], Prepared]
 ) -> Prepared | InputError:
     try:
+        if not is_text(str(sighting.path)):
+            raise InputError(f"{str(sighting.path)!r} is not named in UTF-8: rename it.")
         return prepare(read_file(sighting.path), sighting)
     except InputError as error:
         # a fresh one: the traceback would keep the file's bytes alive
@@ -178,7 +180,11 @@ def _committed(
     done = 0
     while chunk := list(islice(ready, COMMIT_ROWS)):
         broken = [crop for crop in chunk if isinstance(crop, InputError)]
-        unique = {crop.hash: crop for crop in chunk if isinstance(crop, Prepared)}
+        unique: dict[str, Prepared] = {}
+        for crop in chunk:
+            if isinstance(crop, Prepared):
+                # of several files of the same content the first one says what is known
+                unique.setdefault(crop.hash, crop)
         known = _known(store, list(unique))
         new = [crop for crop in unique.values() if crop.hash not in known]
         inserted = _embedded_and_committed(store, model, new) if new else 0

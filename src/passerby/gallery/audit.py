@@ -1,16 +1,19 @@
 """The audit log: who did what when with how many rows, and why; never whom it showed."""
 
+import errno
 import getpass
 import json
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
 Operation = Literal["create", "add", "search", "forget", "purge", "reindex", "export", "repair"]
 
@@ -50,7 +53,12 @@ class Entry:
     def now(
         cls, operation: Operation, rows: int, reason: str | None = None, who: str | None = None
     ) -> Self:
-        return cls(datetime.now(UTC).isoformat(), who or _me(), operation, rows, reason)
+        # a command line may hold bytes that are no text
+        text = None if reason is None else reason.encode("utf-8", "replace").decode()
+        return cls(datetime.now(UTC).isoformat(), who or _me(), operation, rows, text)
+
+
+_ENTRY = TypeAdapter(Entry)
 
 
 class AuditLog(Protocol):
@@ -71,22 +79,26 @@ class AuditFile:
     def append(self, entry: Entry) -> None:
         line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
         # one write to a file opened for appending is never mixed with another's
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         try:
-            os.write(file, line.encode("utf-8", "backslashreplace"))
+            size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":
+                # a full disk has cut off the line before
+                line = "\n" + line
+            content = line.encode()
+            if os.write(file, content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         finally:
             os.close(file)
 
     def __iter__(self) -> Iterator[Entry]:
         if not self.path.is_file():
             return
-        with self.path.open(encoding="utf-8") as lines:
+        with self.path.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
-                try:
-                    yield Entry(**json.loads(line))
-                except (ValueError, TypeError):
-                    # cut off by a full disk; the entries after it count all the same
-                    continue
+                # a line that was cut off by a full disk is none; those after it count all the same
+                with suppress(ValidationError):
+                    yield _ENTRY.validate_json(line)
 
 
 class AuditTable:

@@ -1,12 +1,12 @@
 """Erasing people for good: rows, their bytes in every file, and a proof that none is left."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry, Operation
@@ -16,6 +16,9 @@ from passerby.gallery.store import Store
 from passerby.gallery.traces import found_in
 
 _KEY = "passerby.erasing"
+
+_START_OF_SCAN, _SCAN_HEADER = b"\xff\xda", 14
+_ROWS = 4096
 
 _TRACE = 24
 """Bytes of an embedding, and of a thumbnail, that are looked for."""
@@ -42,6 +45,7 @@ def erase(
     store: Store,
     where: str,
     *,
+    expected: int | None = None,
     operation: Operation = "forget",
     reason: str | None = None,
     who: str | None = None,
@@ -56,26 +60,34 @@ def erase(
     Args:
         store: the gallery.
         where: a filter for the store.
+        expected: how many rows that has to be; nothing is erased if it is another number.
         operation, reason, who: for the audit log.
 
     Raises:
-        InputError: the gallery cannot be written to, or something of what was erased was found.
+        InputError: the gallery cannot be written to, the number is another one, or something of
+            what was erased was found.
     """
     with store.committing():
-        columns = [name for name in ("hash", "thumbnail", EMBEDDING) if _has(store, name)]
-        count = store.crops.count_rows(where)
+        count = store.count(where)
+        if expected is not None and count != expected:
+            raise InputError(
+                f"{count} crops are meant by now, not {expected}: look at them and ask again."
+            )
         if not count:
+            if _unfinished(store) is not None:
+                _finish(store, None)
             return Erased(0, False, ())
-        query = store.crops.search().where(where).select(columns).with_row_id(True)
+        query = store.crops.search().where(where).select(_columns(store)).with_row_id(True)
         rows = store.read(query.limit(count))
         indexed = index_of(store) is not None
         drop_index(store)
-        _begin(store, rows)
-        store.crops.delete(where)
+        # a row's id begins with the number of its file
+        note_unfinished(store, {row >> 32 for row in rows.column("_rowid").to_pylist()})
+        # noted first: what is interrupted will be finished
         store.audit.append(Entry.now(operation, len(rows), reason, who))
-        _finish(store)
-        twins = () if store.folder is None else _proved(store, store.folder, rows)
-    if indexed and store.crops.count_rows() >= LEAST_ROWS:
+        store.crops.delete(where)
+        twins = _finish(store, rows)
+    if indexed and store.count() >= LEAST_ROWS:
         build_index(store)
     return Erased(len(rows), store.folder is not None, twins)
 
@@ -88,79 +100,94 @@ def finish_erasing(store: Store) -> bool:
     Raises:
         InputError: the gallery cannot be written to.
     """
-    if not _unfinished(store):
+    if _unfinished(store) is None:
         return False
     with store.committing(patience=0) as alone:
-        if not (alone and _unfinished(store)):
+        if not alone or _unfinished(store) is None:
             return False
-        _finish(store)
+        _finish(store, None)
     return True
 
 
-def _begin(store: Store, rows: pa.Table) -> None:
-    """Note, before any row is deleted, which files hold rows that will be."""
-    # a row's id begins with the number of its file
-    files = sorted({row >> 32 for row in rows.column("_rowid").to_pylist()})
-    store.annotate(_KEY, json.dumps(files))
+def note_unfinished(store: Store, files: Iterable[int]) -> None:
+    """Note, before any row is deleted, which files hold rows that will be.
+
+    Args:
+        store: the gallery, while `committing`.
+        files: their numbers; none if nothing has to be written anew before old files are deleted.
+    """
+    store.annotate(_KEY, json.dumps(sorted({*files, *(_unfinished(store) or ())})))
 
 
-def _unfinished(store: Store) -> list[int]:
-    """Return the files that hold bytes of deleted rows."""
+def _unfinished(store: Store) -> list[int] | None:
+    """Return the files that hold bytes of deleted rows; None if no erasure is going on."""
     text = store.annotation(_KEY)
-    return [] if text is None else json.loads(text)
+    return None if text is None else json.loads(text)
 
 
-def _finish(store: Store) -> None:
-    """Write what is left of these files anew, and delete them."""
-    for file in _unfinished(store):
+def _finish(store: Store, rows: pa.Table | None) -> tuple[str, ...]:
+    """Write what is left of the noted files anew, delete them, and search for what was in them.
+
+    Returns:
+        The twins of the rows, see `Erased`.
+    """
+    for file in _unfinished(store) or ():
         # an update moves rows to a new file
         store.crops.update(
             where=f"_rowid >= {file << 32} AND _rowid < {(file + 1) << 32}",
             values_sql={"added": "added"},
         )
     store.clean_up()
+    twins = () if rows is None or store.folder is None else _proved(store, store.folder, rows)
     store.annotate(_KEY, None)
+    return twins
 
 
 def traces_of(rows: pa.Table) -> list[bytes]:
     """Return the bytes by which rows would be found in a file."""
     found = [value.encode() for value in rows.column("hash").to_pylist()]
     if "thumbnail" in rows.column_names:
-        for image in rows.column("thumbnail").to_pylist():
-            middle = len(image) // 2
-            found.append(image[middle : middle + _TRACE])
-    found += [vector.tobytes()[:_TRACE] for vector in vectors_of(rows)]
-    return found
+        found += [trace for i in rows.column("thumbnail").to_pylist() if (trace := _of_jpeg(i))]
+    return found + [vector.tobytes()[:_TRACE] for vector in vectors_of(rows)]
 
 
-def _has(store: Store, column: str) -> bool:
-    return column in store.crops.schema.names
+def _of_jpeg(image: bytes) -> bytes | None:
+    """Return bytes from the middle of a picture's own data; None if there are too few."""
+    start = image.find(_START_OF_SCAN) + _SCAN_HEADER
+    middle = (start + len(image)) // 2
+    return image[middle : middle + _TRACE] if middle + _TRACE <= len(image) - 2 else None
+
+
+def _columns(store: Store) -> list[str]:
+    known = store.crops.schema.names
+    return [name for name in ("hash", "thumbnail", EMBEDDING) if name in known]
 
 
 def _proved(store: Store, folder: Path, rows: pa.Table) -> tuple[str, ...]:
-    """Search every file for what was erased; return the twins that account for what is found."""
+    """Search every file for what was erased; return the twins."""
     left = found_in(folder, traces_of(rows))
     if not left:
         return ()
-    vectors = vectors_of(rows)
-    suspects = vectors[[vector.tobytes()[:_TRACE] in left for vector in vectors]]
-    twins = _rows_like(store, suspects)
-    for trace in set(left) - set(traces_of(twins)):
+    twins = _explained(store, left, {vector.tobytes() for vector in vectors_of(rows)})
+    if left:
         raise InputError(
-            f"The rows are erased, but {left[trace]} still holds bytes of them: stop every "
-            "process that uses the gallery and run the command again."
+            f"The rows are erased, but {next(iter(left.values()))} still holds bytes of them: stop "
+            "every process that uses the gallery and run the command again."
         )
-    return tuple(sorted(twins.column("hash").to_pylist()))
+    return tuple(sorted(twins))
 
 
-def _rows_like(store: Store, vectors: NDArray[np.float32]) -> pa.Table:
-    """Return the rows that have one of these very embeddings."""
-    columns = [name for name in ("hash", "thumbnail", EMBEDDING) if _has(store, name)]
-    parts = []
-    for vector in vectors:
-        search = store.crops.search(vector, vector_column_name=EMBEDDING).distance_type("l2")
-        search = search.distance_range(upper_bound=1e-9).limit(1000).select([*columns, "_distance"])
-        parts.append(store.read(search).select(columns))
-    if not parts:
-        return store.read(store.crops.search().select(columns).limit(0))
-    return pa.concat_tables(parts)
+def _explained(store: Store, left: dict[bytes, Path], vectors: set[bytes]) -> list[str]:
+    """Take out of `left` what belongs to rows that stay; return those with the same embedding."""
+    twins = []
+    for batch in store.batches(store.crops.search().select(_columns(store)), _ROWS):
+        rows = pa.Table.from_batches([batch])
+        thumbnails = rows.column("thumbnail") if "thumbnail" in rows.column_names else None
+        hashes = rows.column("hash").to_pylist()
+        for number, vector in enumerate(map(np.ndarray.tobytes, vectors_of(rows))):
+            image = b"" if thumbnails is None else thumbnails[number].as_py()
+            for trace in [trace for trace in left if vector.startswith(trace) or trace in image]:
+                del left[trace]
+            if vector in vectors:
+                twins.append(hashes[number])
+    return twins

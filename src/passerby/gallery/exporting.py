@@ -37,9 +37,10 @@ def export(store: Store, target: Path, where: str | None = None, reason: str | N
         names.append(EMBEDDING)
     schema = pa.schema([store.crops.schema.field(name) for name in names])
     rows = 0
-    query = store.crops.search().select(names).limit(max(1, store.crops.count_rows(where)))
+    query = store.crops.search().select(names).limit(max(1, store.count(where)))
     if where is not None:
         query = query.where(where)
+    store.audit.append(Entry.now("export", store.count(where), reason))
     with replacing(target) as draft:
         writer = (
             csv.CSVWriter(draft, schema)
@@ -47,9 +48,8 @@ def export(store: Store, target: Path, where: str | None = None, reason: str | N
             else parquet.ParquetWriter(draft, schema)
         )
         with writer:
-            for batch in query.to_batches(_ROWS):
+            for batch in store.batches(query, _ROWS):
                 table = pa.Table.from_batches([batch]).select(names).cast(schema)
                 writer.write_table(table)
                 rows += len(table)
-    store.audit.append(Entry.now("export", rows, reason))
     return rows

@@ -1,5 +1,6 @@
 """A searchable gallery of crops: what the commands, the server and notebooks use."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,6 +34,8 @@ from passerby.gallery.store import Store
 from passerby.gallery.where import parse_where
 from passerby.ranking.answer_rule import AnswerRule
 
+_LARGEST = 2**31 - 1
+
 
 class Gallery:
     """Crops of pedestrians with what a model says about them, in a vector database.
@@ -40,11 +43,13 @@ class Gallery:
     Attributes:
         where: its folder or URI.
         settings: what it was created with.
+        finished_erasing: whether opening it finished an erasure that had been interrupted.
     """
 
     def __init__(self, store: Store, model: RuntimeModel | None = None) -> None:
         self._store = store
         self._model = model
+        self.finished_erasing = False
 
     @classmethod
     def create(
@@ -91,10 +96,13 @@ class Gallery:
             InputError: there is no gallery, or it holds another model's vectors.
         """
         store = Store.open(str(where))
-        finish_erasing(store)
+        gallery = cls(store, model)
+        # what hinders it is said by whoever erases next
+        with suppress(InputError):
+            gallery.finished_erasing = finish_erasing(store)
         if model is not None:
-            store.settings.check_model(model.info, store.where)
-        return cls(store, model)
+            gallery._take(model)
+        return gallery
 
     @property
     def where(self) -> str:
@@ -112,13 +120,27 @@ class Gallery:
             InputError: it is not where it was, or another one is there.
         """
         if self._model is None:
-            model = RuntimeModel.load(self.settings.model_source)
-            self.settings.check_model(model.info, self.where)
+            try:
+                model = RuntimeModel.load(self.settings.model_source)
+            except InputError as error:
+                raise InputError(
+                    f"The model of {self.where} is not where it was: give --model. ({error})"
+                ) from None
+            self._take(model)
             self._model = model
         return self._model
 
+    def _take(self, model: RuntimeModel) -> None:
+        """Use a model, with what has been measured of it since the gallery was created.
+
+        Raises:
+            InputError: the gallery holds another model's vectors.
+        """
+        self.settings.check_model(model.info, self.where)
+        self._store.settings = self.settings.with_model(model.info, self.settings.model_source)
+
     def __len__(self) -> int:
-        return int(self._store.crops.count_rows())
+        return self._store.count()
 
     def parse(self, text: str) -> Condition:
         """Read a description; see `parse_where`.
@@ -240,10 +262,10 @@ class Gallery:
         if sum(given) != 1:
             raise InputError("Say whom to erase in one way: an image, a person, or a description.")
         if images:
-            return hash_filter(
-                [self.prepare(read_file(path), Sighting(path)).hash for path in images]
-            )
+            return hash_filter([hashlib.sha256(read_file(path)).hexdigest() for path in images])
         if person is not None:
+            if abs(person) > _LARGEST:
+                raise InputError(f"{person} is no person's id: give one up to {_LARGEST:,}.")
             return f"(person IS NOT NULL AND person = {int(person)})"
         if hashes:
             return hash_filter(hashes)
@@ -297,18 +319,21 @@ class Gallery:
 
     def count(self, where: str | None = None) -> int:
         """Return how many rows a filter admits."""
-        return int(self._store.crops.count_rows(where))
+        return self._store.count(where)
 
     def erase(
         self,
         where: str,
         *,
+        expected: int | None = None,
         operation: Literal["forget", "purge"] = "forget",
         reason: str | None = None,
         who: str | None = None,
     ) -> Erased:
         """Erase the rows that a filter of `filter_of` admits; see `passerby.gallery.erasing`."""
-        return erase(self._store, where, operation=operation, reason=reason, who=who)
+        return erase(
+            self._store, where, expected=expected, operation=operation, reason=reason, who=who
+        )
 
     def reindex(
         self,

@@ -73,10 +73,10 @@ def build_index(store: Store) -> Index | None:
     Raises:
         InputError: the gallery is too small.
     """
-    rows = store.crops.count_rows()
+    rows = store.count()
     if rows < LEAST_ROWS:
         raise InputError(
-            f"{store.where} holds {rows:,} rows: an index pays from about {LEAST_ROWS:,} on, "
+            f"{store.where} holds {rows:,} crops: an index pays from about {LEAST_ROWS:,} on, "
             "exact search is as fast below that."
         )
     partitions = 2 ** round(math.log2(math.sqrt(rows)))
@@ -112,7 +112,7 @@ def drop_index(store: Store) -> None:
 def has_drifted(store: Store) -> bool:
     """Tell whether so many rows were added since that the index should be built anew."""
     index = index_of(store)
-    return index is not None and store.crops.count_rows() > (1 + _DRIFT) * index.rows
+    return index is not None and store.count() > (1 + _DRIFT) * index.rows
 
 
 def _measured(store: Store, partitions: int, rows: int) -> Index | None:

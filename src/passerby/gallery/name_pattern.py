@@ -89,7 +89,7 @@ class NamePattern:
     def _moment(self, text: str, name: str) -> datetime:
         try:
             return utc(datetime.strptime(text, self._time))
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, re.error):
             raise InputError(
                 f"{name}: {text!r} is no time in the form {self._time!r}: mend --pattern or the "
                 "name."

@@ -60,7 +60,7 @@ def reindex(
     changed = Store.open(store.where)
     with changed.committing():
         changed.clean_up()
-    rows = changed.crops.count_rows()
+    rows = changed.count()
     changed.audit.append(Entry.now("reindex", rows, reason))
     return changed, rows
 
@@ -74,9 +74,9 @@ def _embedded(
 ) -> Iterator[pa.RecordBatch]:
     thumbnails = settings.images == "thumbnails"
     columns = [*KNOWN, *(["thumbnail"] if thumbnails else [])]
-    total, done = store.crops.count_rows(), 0
+    total, done = store.count(), 0
     query = store.crops.search().select(columns).limit(total)
-    for batch in query.to_batches(_ROWS):
+    for batch in store.batches(query, _ROWS):
         rows = batch.to_pylist()
         kept, images = [], []
         for row in rows:

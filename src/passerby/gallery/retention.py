@@ -30,12 +30,13 @@ def retention_days(text: str) -> int:
     """Read an age of whole days.
 
     Raises:
-        InputError: it is none, or shorter than a day.
+        InputError: it is none, shorter than a day, or longer than the calendar.
     """
-    days = parse_age(text) // timedelta(days=1)
-    if not days:
+    age = parse_age(text)
+    if age < timedelta(days=1):
         raise InputError(f"{text!r} is shorter than a day: retention is in days.")
-    return days
+    older_than(age)
+    return age // timedelta(days=1)
 
 
 def older_than(age: timedelta, now: datetime | None = None) -> str:

@@ -114,19 +114,27 @@ def search(
     if query is None:
         assert condition is not None
         return _by_description(store, condition, rule)
+    store.check_current()
     where = None if condition is None else condition.sql()
-    searched = store.crops.count_rows(where)
+    searched = store.count(where)
     if not searched:
         return AnswerSet((), None, 0, True, False)
     rule = rule or AnswerRule()
     if rule.rule == "gap":
         raise InputError("Galleries are not cut at a gap: give a threshold or a number.")
-    threshold = rule.threshold(store.settings.calibration, searched)
+    calibration = store.settings.calibration
+    if calibration is None and rule.rule not in ("top", "threshold"):
+        raise InputError(
+            f"The model {store.settings.model_name} is not calibrated, so no threshold is known: "
+            "ask for the nearest --top, give a --threshold, or calibrate it with `passerby "
+            "calibrate`."
+        )
+    threshold = rule.threshold(calibration, searched)
     index = None if exact else index_of(store)
     finder = _Nearest(store, query, where, index)
     if threshold is None:
-        rows, distances, more = finder.top(min(int(rule.value), MOST))
-        more = False
+        rows, distances = finder.top(min(int(rule.value), MOST))
+        more = len(rows) == MOST < rule.value
     else:
         rows, distances, more = finder.within(threshold)
     answers = _answers(store, rows, distances, query, condition, searched)
@@ -162,7 +170,7 @@ class _Nearest:
         more = len(inside) > MOST
         return rows.take(inside[:MOST]), distances[inside[:MOST]], more
 
-    def top(self, count: int) -> tuple[pa.Table, NDArray[np.float64], bool]:
+    def top(self, count: int) -> tuple[pa.Table, NDArray[np.float64]]:
         """Return the nearest `count` rows."""
         limit = count + len(self.query.hashes) + _SLACK
         while True:
@@ -172,8 +180,8 @@ class _Nearest:
                 len(distances) > count
                 and distances[-1] ** 2 > distances[count - 1] ** 2 + _ROUNDING
             )
-            if settled or limit > self.store.crops.count_rows():
-                return rows.slice(0, count), distances[:count], False
+            if settled or limit > self.store.count():
+                return rows.slice(0, count), distances[:count]
             limit *= 4
 
     def _fetched(self, limit: int, bound: float | None) -> tuple[pa.Table, NDArray[np.float64]]:
@@ -206,7 +214,7 @@ def _by_description(store: Store, condition: Condition, rule: AnswerRule | None)
     count = _TOP if rule is None else min(int(rule.value), MOST)
     where = condition.sql()
     names = sorted(condition.attributes())
-    matching = store.crops.count_rows(where)
+    matching = store.count(where)
     if not matching:
         return AnswerSet((), None, 0, True, False)
     light = store.read(store.crops.search().where(where).select(["hash", *names]).limit(matching))
@@ -215,6 +223,8 @@ def _by_description(store: Store, condition: Condition, rule: AnswerRule | None)
         scores = np.asarray(condition.score({n: light.column(n).to_numpy() for n in names}))
     hashes = np.array(light.column("hash").to_pylist(), dtype="U64")
     order = np.lexsort((hashes, -scores))[:count]
+    if not len(order):
+        return AnswerSet((), None, 0, True, False)
     chosen = hashes[order].tolist()
     columns = [*KNOWN, *store.settings.schema_.attributes]
     rows = store.read(

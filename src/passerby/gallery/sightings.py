@@ -52,6 +52,8 @@ def find_sightings(
     Raises:
         InputError: a place does not exist or holds no image, or a CSV file is not as it has to be.
     """
+    if source is not None and not is_text(source):
+        raise InputError(f"--source {source!r} is no text in UTF-8: write it anew.")
     names = NamePattern(pattern) if pattern is not None else None
     found: list[Sighting] = []
     for place in places:
@@ -60,6 +62,11 @@ def find_sightings(
             raise InputError(f"{place} holds no images: give a folder, images or a CSV file.")
         found += some
     return found
+
+
+def is_text(value: str) -> bool:
+    """Tell whether a name or an argument can be stored: those in other encodings cannot."""
+    return "\0" not in value and value.encode("utf-8", "replace").decode() == value
 
 
 def _of_place(place: Path, names: NamePattern | None, source: str | None) -> Iterator[Sighting]:

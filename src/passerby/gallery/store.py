@@ -27,7 +27,8 @@ CROPS = "crops"
 _PATIENCE = 600.0
 """Seconds to wait for another process that commits: rewriting a large gallery takes minutes."""
 
-_URI = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_URI = re.compile(r"^(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_SCHEMES = ("s3", "s3+ddb", "gs", "az")
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -103,6 +104,7 @@ class Store:
         """
         with plain_words(self.where, "write to"):
             if self.folder is None:
+                self.check_current()
                 yield True
                 return
             lock = FileLock(self.folder / ".lock", timeout=patience)
@@ -117,9 +119,23 @@ class Store:
                 yield False
                 return
             try:
+                self.check_current()
                 yield True
             finally:
                 lock.release()
+
+    def check_current(self) -> None:
+        """Check that the gallery was not embedded again since it was opened.
+
+        Raises:
+            InputError: it was.
+        """
+        now = Settings.from_metadata(self.crops.schema.metadata, self.where)
+        if now.model_fingerprint != self.settings.model_fingerprint:
+            raise InputError(
+                f"{self.where} was embedded again, by {now.model_name}, since it was opened: start "
+                "the command or the server again."
+            )
 
     def annotation(self, key: str) -> str | None:
         """Return a note that the table carries, None if there is none."""
@@ -144,6 +160,30 @@ class Store:
             except Exception:
                 self.crops.checkout_latest()
                 return query.to_arrow()
+
+    def count(self, where: str | None = None) -> int:
+        """Return how many rows a filter admits.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        with plain_words(self.where, "read"):
+            return int(self.crops.count_rows(where))
+
+    def batches(self, query: Any, rows: int) -> Iterator[pa.RecordBatch]:
+        """Run a query, some rows at a time.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        with plain_words(self.where, "read"):
+            reader = query.to_batches(rows)
+        while True:
+            with plain_words(self.where, "read"):
+                batch = next(reader, None)
+            if batch is None:
+                return
+            yield batch
 
     def clean_up(self) -> None:
         """Compact the table and delete all earlier versions and leftovers of crashed writers.
@@ -187,9 +227,8 @@ def _sentence(error: Exception, where: str, doing: str) -> InputError | None:
             f"Cannot {doing} {where}: {os.strerror(code)}."
         )
     if doing == "read" or "LanceError" in text or "lance error" in text:
-        first = text.splitlines()[0][:200]
         return InputError(
-            f"Cannot {doing} {where}: a file of it is damaged or missing ({first}): "
+            f"Cannot {doing} {where}: a file of it is damaged or missing: "
             f"`passerby gallery repair {where}` keeps what can still be read."
         )
     return None
@@ -201,4 +240,17 @@ def _connect(where: str) -> Any:
 
 
 def _folder(where: str) -> Path | None:
-    return None if _URI.match(where) else Path(where)
+    """Return where a gallery on this machine lies; None for one in an object store.
+
+    Raises:
+        InputError: it is a URI of another sort.
+    """
+    match = _URI.match(where)
+    if match is None:
+        return Path(where)
+    if match["scheme"].lower() not in _SCHEMES:
+        raise InputError(
+            f"{where} is no place for a gallery: give a folder, or a URI that begins with "
+            f"{', '.join(f'{scheme}://' for scheme in _SCHEMES)}."
+        )
+    return None

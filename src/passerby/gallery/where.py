@@ -144,7 +144,7 @@ class _Parser:
                 if not self.took(")"):
                     raise self.unexpected("')'")
                 return inner
-            if self.now.kind != "name":
+            if self.now.kind != "name" or self.now.word in ("and", "or", "in"):
                 raise self.unexpected("an attribute, camera, person, time or source")
             return self.named(self.taken())
         finally:
@@ -163,6 +163,11 @@ class _Parser:
                 return condition
         if own_name and self.now.kind == "operator":
             return Probability(name, self.operator(), self.fraction())
+        if name in self.names.words:
+            raise InputError(
+                f"--where: {name} stands for itself: leave out what follows it, or compare an "
+                f"attribute such as {self.schema.attributes[-1]} with a probability."
+            )
         raise self.unknown(token)
 
     def present(self, attribute: str) -> Condition:
@@ -270,17 +275,19 @@ class _Parser:
 
 @dataclass(frozen=True)
 class _Day:
-    """A date without a time: for = all of it, otherwise its first moment."""
+    """A date without a time: all of that day, before which and after which something is."""
 
     start: datetime
 
     def compared(self, column: str, operator: Operator) -> Condition:
-        if operator not in ("=", "!="):
+        if operator in ("<", ">="):
             return Comparison(column, operator, self.start)
         try:
             next_day = self.start + timedelta(days=1)
         except OverflowError:
             raise InputError(f"--where: no day follows {self.start:%Y-%m-%d}.") from None
+        if operator in ("<=", ">"):
+            return Comparison(column, "<" if operator == "<=" else ">=", next_day)
         whole = And((Comparison(column, ">=", self.start), Comparison(column, "<", next_day)))
         return whole if operator == "=" else Not(whole)
 
@@ -340,8 +347,8 @@ def _absent(attribute: str) -> _Made:
 
 
 def _nearest(name: str, known: "list[str] | dict[str, _Made]") -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(dict.fromkeys(known))}."
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -349,7 +356,10 @@ def _tokens(text: str) -> list[_Token]:
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None or match.lastgroup is None:
-            raise InputError(f"--where {text!r}: {text[place:][:10]!r} cannot be read.")
+            raise InputError(
+                f"--where {text!r}: {text[place:][:10]!r} cannot be read: combine conditions with "
+                "and, or, not and parentheses, and put times and texts into quotes."
+            )
         if match.lastgroup != "space":
             tokens.append(_Token(match.lastgroup, match.group(), place))
         place = match.end()

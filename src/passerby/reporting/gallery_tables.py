@@ -1,35 +1,49 @@
 """What `passerby gallery` prints."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from passerby.data.schema import Schema
 from passerby.gallery.answers import AnswerSet
 from passerby.gallery.audit import Entry
 
-_SHOWN = 6
+_FACTS = ("person", "camera", "time", "source")
+_SHOWN = 4
 """Attributes named of each answer."""
 
 
-def answer_tables(found: AnswerSet) -> Iterator[Table | str]:
-    """Yield an answer set as a table, and what it was chosen from."""
+def answer_tables(found: AnswerSet, schema: Schema) -> Iterator[Table | str]:
+    """Yield an answer set as a table, and what it was chosen from.
+
+    Args:
+        found: the answer set.
+        schema: puts attributes into words.
+    """
+    if not found.searched:
+        yield "No crop of the gallery fulfils the description, or it is empty."
+        return
     if found.answers:
-        yield _answers(found)
-    cut = "" if found.threshold is None else f" at most {found.threshold:.3f} away"
-    more = ", and more that are not shown" if found.cut_off else ""
+        yield _answers(found, dict(zip(schema.attributes, schema.words, strict=True)))
+    cut = "" if found.threshold is None else f", at most {found.threshold:.3f} away"
+    more = ", the likeliest of more" if found.cut_off else ""
     how = "" if found.exact else ", by the index"
-    yield f"{len(found.answers):,} of {found.searched:,} crops searched{cut}{more}{how}."
+    count = len(found.answers)
+    noun = "answer" if count == 1 else "answers"
+    yield f"{count:,} {noun} among {found.searched:,} crops{cut}{more}{how}."
 
 
-def _answers(found: AnswerSet) -> Table:
+def _answers(found: AnswerSet, words: Mapping[str, str]) -> Table:
     photo = found.answers[0].distance is not None
-    table = Table(title="answer set")
+    table = Table(title="answers")
     columns = ("", "same person", "distance") if photo else ("", "fits")
     for column in columns:
         table.add_column(column, justify="right")
-    for column in ("person", "camera", "time", "source", "crop"):
+    facts = [name for name in _FACTS if any(getattr(a, name) is not None for a in found.answers)]
+    for column in (*facts, "crop"):
         table.add_column(column)
     for column in ("agree", "disagree") if photo else ():
         table.add_column(column)
@@ -39,22 +53,26 @@ def _answers(found: AnswerSet) -> Table:
             if photo
             else [_percent(answer.score)]
         )
-        known = (answer.person, answer.camera, _minute(answer.time), answer.source)
-        opinion = [_few(answer.agree), _few(answer.disagree)] if photo else []
-        name = answer.path or answer.hash[:12]
-        table.add_row(str(place), *sure, *map(_text, known), name, *opinion)
+        known = [_fact(getattr(answer, name)) for name in facts]
+        opinion = (
+            [_few([words[name] for name in names]) for names in (answer.agree, answer.disagree)]
+            if photo
+            else []
+        )
+        table.add_row(str(place), *sure, *known, _name(answer.path, answer.hash), *opinion)
     return table
 
 
 def rows_table(rows: Sequence[dict[str, Any]], count: int) -> Table:
     """Return the crops that are about to be erased, the first of `count`."""
-    title = f"{count:,} crops" + (f", the newest {len(rows)}" if count > len(rows) else "")
+    title = f"{count:,} crops" if count != 1 else "1 crop"
+    title += f", the newest {len(rows)}" if count > len(rows) else ""
     table = Table(title=title)
     for column in ("person", "camera", "time", "source", "added", "crop"):
         table.add_column(column)
     for row in rows:
-        known = (row["person"], row["camera"], _minute(row["time"]), row["source"])
-        table.add_row(*map(_text, known), _minute(row["added"]), row["path"] or row["hash"][:12])
+        known = [_fact(row[name]) for name in (*_FACTS, "added")]
+        table.add_row(*known, _name(row["path"], row["hash"]))
     return table
 
 
@@ -95,8 +113,13 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 
-def _minute(moment: datetime | None) -> str | None:
-    return None if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+def _fact(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else _text(value)
+
+
+def _name(path: str | None, value: str) -> str:
+    """Return what tells crops apart; the folders are in `--json`."""
+    return value[:12] if path is None else Path(path).name
 
 
 def _text(value: object) -> str:

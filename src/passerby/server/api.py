@@ -123,7 +123,7 @@ async def forget(service: Served, request: Request, asked: ForgetRequest) -> Any
     if asked.confirm != rows:
         sentence = f"This would erase {rows} crops: ask again with confirm = {rows}."
         return JSONResponse({"detail": sentence, "rows": rows}, 409)
-    work = partial(service.forget, where, asked.reason, client_of(request))
+    work = partial(service.forget, where, asked.reason, client_of(request), rows)
     erased = await service.writing(work)
     return ForgetAnswer(rows=erased.rows, scanned=erased.scanned, twins=list(erased.twins))
 

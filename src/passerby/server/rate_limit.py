@@ -104,5 +104,6 @@ def _neighbourhood(scope: Scope) -> str:
     except ValueError:
         return address
     if isinstance(parsed, IPv6Address) and not parsed.is_loopback:
-        return parsed.exploded[:19]
+        # a socket for both kinds of addresses writes those of IPv4 into IPv6's
+        return str(parsed.ipv4_mapped or parsed.exploded[:19])
     return address

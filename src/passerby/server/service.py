@@ -80,10 +80,12 @@ class Service:
         self.facts.outdated()
         return added
 
-    def forget(self, where: str, reason: str | None, who: str) -> Erased:
-        """Erase what a filter of `Gallery.filter_of` admits."""
+    def forget(
+        self, where: str, reason: str | None, who: str, expected: int | None = None
+    ) -> Erased:
+        """Erase what a filter of `Gallery.filter_of` admits; see `Gallery.erase`."""
         try:
-            erased = self.gallery.erase(where, reason=reason, who=who)
+            erased = self.gallery.erase(where, expected=expected, reason=reason, who=who)
         finally:
             self.facts.outdated()
         self.metrics.erased.inc(erased.rows)

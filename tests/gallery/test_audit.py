@@ -1,0 +1,27 @@
+from pathlib import Path
+
+from passerby.gallery.audit import FILE_NAME, AuditFile, Entry
+
+
+def test_an_entry_after_a_line_that_was_cut_off(tmp_path: Path) -> None:
+    log = AuditFile(tmp_path)
+    log.append(Entry.now("add", 3))
+    with (tmp_path / FILE_NAME).open("a") as file:
+        file.write('{"time": "2026')
+    log.append(Entry.now("forget", 2, "asked for"))
+    assert [(entry.operation, entry.rows) for entry in log] == [("add", 3), ("forget", 2)]
+
+
+def test_damaged_lines_hide_no_others(tmp_path: Path) -> None:
+    log = AuditFile(tmp_path)
+    (tmp_path / FILE_NAME).write_bytes(
+        b'\xff\xfe\n{"time": "", "who": "", "operation": "add", "rows": "many"}\n[]\n'
+    )
+    log.append(Entry.now("purge", 1))
+    assert [entry.operation for entry in log] == ["purge"]
+
+
+def test_reasons_that_are_no_text(tmp_path: Path) -> None:
+    log = AuditFile(tmp_path)
+    log.append(Entry.now("search", 1, "caf\udce9\nsecond line"))
+    assert [entry.reason for entry in log] == ["caf?\nsecond line"]
