@@ -227,3 +227,11 @@ def test_there_is_no_page_that_loads_scripts_from_elsewhere(client: TestClient) 
     assert client.get("/docs").status_code == 404
     assert client.get("/redoc").status_code == 404
     assert client.get("/openapi.json").json()["openapi"].startswith("3.")
+
+
+@pytest.mark.parametrize("path", ["/api/search", "/api/add"])
+def test_misspelt_fields(client, crop_files: list[Path], path: str) -> None:
+    files = {"images": (crop_files[0].name, crop_files[0].read_bytes(), "image/jpeg")}
+    response = client.post(path, files=files, data={"reson": "x"})
+    assert response.status_code == 422
+    assert "'reson' is no field of this request: did you mean reason?" in response.text

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, HTTPException, Query, Request, UploadFile
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
@@ -26,6 +26,7 @@ from passerby.server.api_values import (
     Unconfirmed,
     Whole,
 )
+from passerby.server.known_fields import known_fields_only
 from passerby.server.refusals import REFUSALS, Refusal
 from passerby.server.service import Served, client_of
 
@@ -42,7 +43,7 @@ _JPEG: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/search")
+@router.post("/search", dependencies=[Depends(known_fields_only)])
 def search(
     service: Served,
     request: Request,
@@ -87,7 +88,7 @@ def search(
     return SearchAnswer.of(found)
 
 
-@router.post("/add")
+@router.post("/add", dependencies=[Depends(known_fields_only)])
 async def add(
     service: Served,
     request: Request,

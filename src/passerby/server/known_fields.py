@@ -1,0 +1,21 @@
+"""Refusing misspelt fields of forms: what is not known would be ignored otherwise."""
+
+import difflib
+
+from fastapi import Request
+
+from passerby.errors import InputError
+
+
+async def known_fields_only(request: Request) -> None:
+    """Check the form of a request, as a dependency of its endpoint.
+
+    Raises:
+        InputError: it has a field that the endpoint does not know; the nearest known one is named.
+    """
+    known = [field.alias for field in request.scope["route"].dependant.body_params]
+    for name in await request.form():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+            raise InputError(f"{name[:80]!r} is no field of this request: {hint}")
