@@ -46,6 +46,7 @@ def test_make_has_the_targets() -> None:
         "docs/re-identification.md",
         "docs/gallery.md",
         "docs/responsible-use.md",
+        "docs/model-card.md",
     ],
 )
 def test_links_lead_somewhere(page: str) -> None:
