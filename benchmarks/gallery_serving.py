@@ -139,7 +139,7 @@ class Load:
         if name == "read":
             return await client.get("/api/info")
         if name == "search by description":
-            colour = chance.choice(("upred", "upblue", "backpack", "female", "hat"))
+            colour = chance.choice(("upred", "upblue", "backpack", "gender", "hat"))
             where = f"{colour} >= 0.1 and camera in (1, {chance.randint(2, 6)})"
             return await client.post("/api/search", data={"where": where, "top": "20"})
         path = chance.choice(self.new if name == "add" else self.asked)
