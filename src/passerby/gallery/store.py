@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import lancedb
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
@@ -235,6 +234,10 @@ def _sentence(error: Exception, where: str, doing: str) -> InputError | None:
 
 
 def _connect(where: str) -> Any:
+    # its warnings are for its makers
+    os.environ.setdefault("LANCE_LOG", "error")
+    import lancedb
+
     # every read looks whether another process has written
     return lancedb.connect(where, read_consistency_interval=timedelta(0))
 
