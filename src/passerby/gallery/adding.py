@@ -15,7 +15,7 @@ from passerby.data.decoding import Pixels, decode_bytes, done_ahead, read_file, 
 from passerby.embedding.runtime_model import OnBroken, Progress, RuntimeModel, report_broken
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
-from passerby.gallery.columns import arrow_table
+from passerby.gallery.columns import arrow_table, hash_filter
 from passerby.gallery.settings import Settings
 from passerby.gallery.sightings import Sighting, is_text
 from passerby.gallery.store import Store
@@ -204,8 +204,7 @@ def _path(sighting: Sighting) -> str | None:
 def _known(store: Store, hashes: list[str]) -> set[str]:
     if not hashes:
         return set()
-    listed = ", ".join(f"'{value}'" for value in hashes)
-    query = store.crops.search().where(f"hash IN ({listed})").select(["hash"]).limit(len(hashes))
+    query = store.crops.search().where(hash_filter(hashes)).select(["hash"]).limit(len(hashes))
     return set(store.read(query).column("hash").to_pylist())
 
 

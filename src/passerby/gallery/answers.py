@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.data.schema import Schema
-from passerby.embedding.decision import Decision
 
 
 @dataclass(frozen=True)
@@ -98,10 +97,3 @@ def comparison(
     """
     names = np.array(schema.attributes)
     return tuple(names[asked & found].tolist()), tuple(names[asked != found].tolist())
-
-
-def labels_of(
-    probabilities: NDArray[np.float32], decision: Decision, schema: Schema
-) -> NDArray[np.bool_]:
-    """Decide on one crop's attributes, shape (attributes,)."""
-    return decision.labels(probabilities[None], schema)[0]

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from passerby.errors import InputError
 from passerby.gallery.settings import Settings
 
 EMBEDDING = "embedding"
@@ -80,3 +81,15 @@ def attributes_of(table: pa.Table, names: Sequence[str]) -> NDArray[np.float32]:
     for position, name in enumerate(names):
         values[:, position] = table.column(name).to_numpy()
     return values
+
+
+def hash_filter(hashes: Sequence[str]) -> str:
+    """Return the filter for rows of these hashes.
+
+    Raises:
+        InputError: one is no hash.
+    """
+    for value in hashes:
+        if len(value) != 64 or set(value) - set("0123456789abcdef"):
+            raise InputError(f"{value[:80]!r} is no hash of a crop: take one from a search.")
+    return f"hash IN ({', '.join(repr(value) for value in hashes)})"

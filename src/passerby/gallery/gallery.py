@@ -19,7 +19,7 @@ from passerby.errors import InputError
 from passerby.gallery.adding import Added, Prepared, add, add_prepared, prepared
 from passerby.gallery.answers import AnswerSet
 from passerby.gallery.audit import Entry
-from passerby.gallery.columns import KNOWN
+from passerby.gallery.columns import KNOWN, hash_filter
 from passerby.gallery.conditions import Condition
 from passerby.gallery.erasing import Erased, erase, finish_erasing
 from passerby.gallery.exporting import export
@@ -27,7 +27,7 @@ from passerby.gallery.indexing import Index, build_index, has_drifted, index_of
 from passerby.gallery.reindexing import reindex
 from passerby.gallery.repairing import repair
 from passerby.gallery.retention import older_than
-from passerby.gallery.searching import Query, hash_filter, search
+from passerby.gallery.searching import Query, search
 from passerby.gallery.settings import Images, Settings
 from passerby.gallery.sightings import Sighting
 from passerby.gallery.store import Store

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from passerby.embedding.runtime_model import RuntimeModel, normalised_rows
 from passerby.errors import InputError
 from passerby.gallery.adding import Prepared
 from passerby.gallery.answers import Answer, AnswerSet, comparison
-from passerby.gallery.columns import EMBEDDING, KNOWN, attributes_of, vectors_of
+from passerby.gallery.columns import EMBEDDING, KNOWN, attributes_of, hash_filter, vectors_of
 from passerby.gallery.conditions import Condition
 from passerby.gallery.indexing import Index, index_of
 from passerby.gallery.store import Store
@@ -141,18 +141,6 @@ def search(
     return AnswerSet(answers, threshold, searched, index is None, more)
 
 
-def hash_filter(hashes: Sequence[str]) -> str:
-    """Return the filter for rows of these hashes.
-
-    Raises:
-        InputError: one is no hash.
-    """
-    for value in hashes:
-        if len(value) != 64 or set(value) - set("0123456789abcdef"):
-            raise InputError(f"{value[:80]!r} is no hash of a crop: take one from a search.")
-    return f"hash IN ({', '.join(repr(value) for value in hashes)})"
-
-
 @dataclass(frozen=True)
 class _Nearest:
     """The rows nearest to a query; distances computed again in double precision."""
@@ -248,7 +236,7 @@ def _answers(
     schema = settings.schema_
     attributes = attributes_of(rows, schema.attributes)
     labels = settings.decision.labels(attributes, schema)
-    asked = _asked(query, condition, store)
+    asked = _asked(query, store)
     named = frozenset() if condition is None else condition.attributes()
     scores = None
     if condition is not None and named:
@@ -275,7 +263,7 @@ def _answers(
     return tuple(found)
 
 
-def _asked(query: Query | None, condition: Condition | None, store: Store) -> Any:
+def _asked(query: Query | None, store: Store) -> NDArray[np.bool_] | None:
     """Return the attributes that the query shows, if it shows any."""
     settings = store.settings
     if query is None or "attributes" not in settings.tasks:
