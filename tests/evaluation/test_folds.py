@@ -14,6 +14,7 @@ from passerby.evaluation.folds import (
     calibration_by_folds,
     check_fold,
     choose_decision_by_folds,
+    thresholds_of_others,
 )
 from passerby.ranking import Distance
 
@@ -21,7 +22,7 @@ EUCLIDEAN = Distance(features="embedding", metric="euclidean")
 
 
 def fold(seed: int, persons: int = 10, scale: float = 1.0, labelled: bool = True) -> Embeddings:
-    """Persons with three crops each; attributes are right when above 0.3, not 0.5."""
+    """Persons of its own with three crops each; attributes are right when above 0.3, not 0.5."""
     generator = np.random.default_rng(seed)
     owner = np.repeat(np.arange(1, persons + 1), 3)
     labels = (generator.random((persons + 1, 32)) < 0.4)[owner]
@@ -29,7 +30,7 @@ def fold(seed: int, persons: int = 10, scale: float = 1.0, labelled: bool = True
     vectors = scale * generator.normal(size=(persons + 1, 4))[owner]
     crops = Crops(
         paths=tuple(Path(f"{seed}-{i}.jpg") for i in range(len(owner))),
-        persons=owner,
+        persons=100 * seed + owner,
         labels=labels if labelled else None,
         schema=COURSE if labelled else None,
     )
@@ -99,7 +100,26 @@ def test_thresholds_that_do_not_hold_are_not_taken() -> None:
         attributes = np.where(labels, yes, no).astype(np.float32)
         folds.append(Embeddings(crops, part.vectors, attributes, COURSE, "m"))
     assert choose_decision_by_folds(folds) == Decision("group")
-    assert choose_decision_by_folds([folds[0]] * 2).rule == "thresholds"
+    again = replace(folds[0], crops=replace(folds[0].crops, persons=folds[1].crops.persons))
+    assert choose_decision_by_folds([folds[0], again]).rule == "thresholds"
+
+
+def test_thresholds_are_tried_on_persons_by_whom_they_were_not_chosen() -> None:
+    """Persons 1 to 10 and 6 to 15, of whom 6 to 10 would change every threshold."""
+    first, other = fold(0), fold(0)
+    moved = replace(other, crops=replace(other.crops, persons=other.crops.persons + 5))
+    shared = moved.crops.persons <= 10
+    misled = replace(moved, attributes=np.where(shared[:, None], 0.9, moved.attributes))
+    assert thresholds_of_others([first, misled], 0) == thresholds_of_others([first, moved], 0)
+    elsewhere = fold(3)
+    assert thresholds_of_others([elsewhere, misled], 0) != thresholds_of_others(
+        [elsewhere, moved], 0
+    )
+
+
+def test_folds_of_the_same_persons_cannot_try_thresholds() -> None:
+    with pytest.raises(InputError, match="All folds held out the same persons"):
+        choose_decision_by_folds([fold(1), fold(1)])
 
 
 def test_one_fold_cannot_check_its_thresholds() -> None:

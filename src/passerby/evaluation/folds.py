@@ -107,8 +107,8 @@ def calibration_by_folds(folds: Sequence[Embeddings], distance: Distance) -> Cal
 def choose_decision_by_folds(folds: Sequence[Embeddings]) -> Decision:
     """Choose between group argmax and thresholds for each attribute.
 
-    The thresholds of all other folds are tried on each, and taken only if their macro F1 is
-    higher; then they are chosen on all folds together.
+    The thresholds of all other folds' persons are tried on each, and taken only if their macro F1
+    is higher; then they are chosen on all folds together.
 
     Args:
         folds: as in `calibrated_by_folds`, with labels, two at least.
@@ -120,11 +120,33 @@ def choose_decision_by_folds(folds: Sequence[Embeddings]) -> Decision:
         raise InputError("One fold cannot tell whether its thresholds hold: give two or more.")
     group = Decision("group")
     gains = [
-        _macro_f1(fold, _thresholds([*folds[:number], *folds[number + 1 :]]))
-        - _macro_f1(fold, group)
+        _macro_f1(fold, thresholds_of_others(folds, number)) - _macro_f1(fold, group)
         for number, fold in enumerate(folds)
     ]
     return _thresholds(folds) if sum(gains) > 0 else group
+
+
+def thresholds_of_others(folds: Sequence[Embeddings], number: int) -> Decision:
+    """Choose thresholds for one fold on the persons of the others who are not in it.
+
+    Args:
+        folds: as in `choose_decision_by_folds`.
+        number: of the fold that the thresholds are to be tried on.
+
+    Raises:
+        InputError: nobody is left, or a fold has no labels.
+    """
+    tried = folds[number].crops.person_ids
+    others = [
+        fold.of_rows(np.flatnonzero(~np.isin(fold.crops.known_persons, tried)))
+        for fold in (*folds[:number], *folds[number + 1 :])
+    ]
+    if not sum(map(len, others)):
+        raise InputError(
+            "All folds held out the same persons, so none can try the thresholds of the others: "
+            "train folds with different data.seed."
+        )
+    return _thresholds(others)
 
 
 def _thresholds(folds: Sequence[Embeddings]) -> Decision:
