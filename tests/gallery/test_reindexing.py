@@ -10,6 +10,7 @@ from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
 from passerby.gallery import Gallery, Sighting, find_sightings
 from passerby.gallery.columns import vectors_of
+from passerby.gallery.store import Store
 from passerby.gallery.traces import found_in
 from passerby.models import Architecture, PersonModel, save_model
 
@@ -83,3 +84,25 @@ def test_who_opened_it_before_has_to_start_again(
     with pytest.raises(InputError, match=again):
         before.add([crop])
     assert len(gallery) == 144
+
+
+def test_interrupted_before_the_old_vectors_are_gone(
+    gallery: Gallery, other_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opens the gallery next deletes them."""
+    old = vectors_of(gallery._store.crops.to_arrow())[0].tobytes()[:24]
+
+    def killed(_: Store) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "clean_up", killed)
+        with pytest.raises(KeyboardInterrupt):
+            gallery.reindex(RuntimeModel.load(other_file), str(other_file))
+    assert set(found_in(Path(gallery.where), [old])) == {old}
+
+    again = Gallery.open(gallery.where)
+    assert again.finished_erasing
+    assert found_in(Path(gallery.where), [old]) == {}
+    assert (len(again), again.audit()[-1].operation) == (144, "reindex")
+    assert not Gallery.open(gallery.where).finished_erasing

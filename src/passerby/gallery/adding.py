@@ -204,8 +204,7 @@ def _path(sighting: Sighting) -> str | None:
 def _known(store: Store, hashes: list[str]) -> set[str]:
     if not hashes:
         return set()
-    query = store.crops.search().where(hash_filter(hashes)).select(["hash"]).limit(len(hashes))
-    return set(store.read(query).column("hash").to_pylist())
+    return set(store.read(store.query(["hash"], hash_filter(hashes))).column("hash").to_pylist())
 
 
 def _embedded_and_committed(store: Store, model: RuntimeModel, crops: list[Prepared]) -> int:

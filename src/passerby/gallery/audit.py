@@ -15,6 +15,8 @@ from typing import Any, Literal, Protocol, Self
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
+from passerby.gallery.database_errors import plain_words
+
 Operation = Literal["create", "add", "search", "forget", "purge", "reindex", "export", "repair"]
 
 FILE_NAME = "audit.jsonl"
@@ -104,14 +106,18 @@ class AuditFile:
 class AuditTable:
     """In the database of a gallery at a URI."""
 
-    def __init__(self, database: Any) -> None:
-        self._table = database.create_table(TABLE_NAME, schema=_TABLE, exist_ok=True)
+    def __init__(self, where: str, database: Any) -> None:
+        self._where = where
+        with plain_words(where, "open"):
+            self._table = database.create_table(TABLE_NAME, schema=_TABLE, exist_ok=True)
 
     def append(self, entry: Entry) -> None:
-        self._table.add(pa.Table.from_pylist([asdict(entry)], _TABLE))
+        with plain_words(self._where, "write to"):
+            self._table.add(pa.Table.from_pylist([asdict(entry)], _TABLE))
 
     def __iter__(self) -> Iterator[Entry]:
-        rows = self._table.to_arrow().to_pylist()
+        with plain_words(self._where, "read"):
+            rows = self._table.to_arrow().to_pylist()
         return iter(sorted((Entry(**row) for row in rows), key=lambda entry: entry.time))
 
 

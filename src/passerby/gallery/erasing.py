@@ -75,21 +75,19 @@ def erase(
             )
         if not count:
             if _unfinished(store) is not None:
-                _finish(store, None)
+                finish(store)
             return Erased(0, False, ())
-        query = store.crops.search().where(where).select(_columns(store)).with_row_id(True)
-        rows = store.read(query.limit(count))
+        marks = _Marks.of(store, where)
         indexed = index_of(store) is not None
         drop_index(store)
-        # a row's id begins with the number of its file
-        note_unfinished(store, {row >> 32 for row in rows.column("_rowid").to_pylist()})
+        note_unfinished(store, marks.files)
         # noted first: what is interrupted will be finished
-        store.audit.append(Entry.now(operation, len(rows), reason, who))
+        store.audit.append(Entry.now(operation, count, reason, who))
         store.crops.delete(where)
-        twins = _finish(store, rows)
+        twins = finish(store, marks)
     if indexed and store.count() >= LEAST_ROWS:
         build_index(store)
-    return Erased(len(rows), store.folder is not None, twins)
+    return Erased(count, store.folder is not None, twins)
 
 
 def finish_erasing(store: Store) -> bool:
@@ -105,7 +103,7 @@ def finish_erasing(store: Store) -> bool:
     with store.committing(patience=0) as alone:
         if not alone or _unfinished(store) is None:
             return False
-        _finish(store, None)
+        finish(store)
     return True
 
 
@@ -119,17 +117,60 @@ def note_unfinished(store: Store, files: Iterable[int]) -> None:
     store.annotate(_KEY, json.dumps(sorted({*files, *(_unfinished(store) or ())})))
 
 
+def noted_unfinished(schema: pa.Schema) -> pa.Schema:
+    """Return the columns of a new table with the note that files of the old one are still there."""
+    place = schema.get_field_index(EMBEDDING)
+    return schema.set(place, schema.field(place).with_metadata({_KEY: json.dumps([])}))
+
+
 def _unfinished(store: Store) -> list[int] | None:
     """Return the files that hold bytes of deleted rows; None if no erasure is going on."""
     text = store.annotation(_KEY)
     return None if text is None else json.loads(text)
 
 
-def _finish(store: Store, rows: pa.Table | None) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class _Marks:
+    """By what rows are known once they are gone.
+
+    Attributes:
+        files: numbers of the files that hold them.
+        traces: bytes by which they would be found in a file.
+        embeddings: those of the traces that begin an embedding.
+    """
+
+    files: set[int]
+    traces: set[bytes]
+    embeddings: set[bytes]
+
+    @classmethod
+    def of(cls, store: Store, where: str) -> "_Marks":
+        """Read the rows that a filter admits, a few at a time."""
+        marks = cls(set(), set(), set())
+        query = store.query(_columns(store), where).with_row_id(True)
+        for batch in store.batches(query, _ROWS):
+            rows = pa.Table.from_batches([batch])
+            # a row's id begins with the number of its file
+            marks.files.update(row >> 32 for row in rows.column("_rowid").to_pylist())
+            marks.traces.update(traces_of(rows))
+            marks.embeddings.update(_beginnings(rows))
+        return marks
+
+
+def finish(store: Store, marks: _Marks | None = None) -> tuple[str, ...]:
     """Write what is left of the noted files anew, delete them, and search for what was in them.
+
+    To be called while `committing`.
+
+    Args:
+        store: the gallery.
+        marks: of the erased rows; nothing is searched for if they are not known any more.
 
     Returns:
         The twins of the rows, see `Erased`.
+
+    Raises:
+        InputError: something of what was erased was found.
     """
     for file in _unfinished(store) or ():
         # an update moves rows to a new file
@@ -138,7 +179,7 @@ def _finish(store: Store, rows: pa.Table | None) -> tuple[str, ...]:
             values_sql={"added": "added"},
         )
     store.clean_up()
-    twins = () if rows is None or store.folder is None else _proved(store, store.folder, rows)
+    twins = () if marks is None or store.folder is None else _proved(store, store.folder, marks)
     store.annotate(_KEY, None)
     return twins
 
@@ -148,7 +189,11 @@ def traces_of(rows: pa.Table) -> list[bytes]:
     found = [value.encode() for value in rows.column("hash").to_pylist()]
     if "thumbnail" in rows.column_names:
         found += [trace for i in rows.column("thumbnail").to_pylist() if (trace := _of_jpeg(i))]
-    return found + [vector.tobytes()[:_TRACE] for vector in vectors_of(rows)]
+    return found + _beginnings(rows)
+
+
+def _beginnings(rows: pa.Table) -> list[bytes]:
+    return [vector.tobytes()[:_TRACE] for vector in vectors_of(rows)]
 
 
 def _of_jpeg(image: bytes) -> bytes | None:
@@ -159,16 +204,16 @@ def _of_jpeg(image: bytes) -> bytes | None:
 
 
 def _columns(store: Store) -> list[str]:
-    known = store.crops.schema.names
+    known = store.schema.names
     return [name for name in ("hash", "thumbnail", EMBEDDING) if name in known]
 
 
-def _proved(store: Store, folder: Path, rows: pa.Table) -> tuple[str, ...]:
+def _proved(store: Store, folder: Path, marks: _Marks) -> tuple[str, ...]:
     """Search every file for what was erased; return the twins."""
-    left = found_in(folder, traces_of(rows))
+    left = found_in(folder, marks.traces)
     if not left:
         return ()
-    twins = _explained(store, left, {vector.tobytes() for vector in vectors_of(rows)})
+    twins = _explained(store, left, marks.embeddings)
     if left:
         raise InputError(
             f"The rows are erased, but {next(iter(left.values()))} still holds bytes of them: stop "
@@ -177,10 +222,10 @@ def _proved(store: Store, folder: Path, rows: pa.Table) -> tuple[str, ...]:
     return tuple(sorted(twins))
 
 
-def _explained(store: Store, left: dict[bytes, Path], vectors: set[bytes]) -> list[str]:
+def _explained(store: Store, left: dict[bytes, Path], embeddings: set[bytes]) -> list[str]:
     """Take out of `left` what belongs to rows that stay; return those with the same embedding."""
     twins = []
-    for batch in store.batches(store.crops.search().select(_columns(store)), _ROWS):
+    for batch in store.batches(store.query(_columns(store)), _ROWS):
         rows = pa.Table.from_batches([batch])
         thumbnails = rows.column("thumbnail") if "thumbnail" in rows.column_names else None
         hashes = rows.column("hash").to_pylist()
@@ -188,6 +233,6 @@ def _explained(store: Store, left: dict[bytes, Path], vectors: set[bytes]) -> li
             image = b"" if thumbnails is None else thumbnails[number].as_py()
             for trace in [trace for trace in left if vector.startswith(trace) or trace in image]:
                 del left[trace]
-            if vector in vectors:
+            if vector[:_TRACE] in embeddings:
                 twins.append(hashes[number])
     return twins

@@ -35,11 +35,8 @@ def export(store: Store, target: Path, where: str | None = None, reason: str | N
     names = [*KNOWN, *store.settings.schema_.attributes]
     if suffix == ".parquet":
         names.append(EMBEDDING)
-    schema = pa.schema([store.crops.schema.field(name) for name in names])
+    schema = pa.schema([store.schema.field(name) for name in names])
     rows = 0
-    query = store.crops.search().select(names).limit(max(1, store.count(where)))
-    if where is not None:
-        query = query.where(where)
     store.audit.append(Entry.now("export", store.count(where), reason))
     with replacing(target) as draft:
         writer = (
@@ -48,7 +45,7 @@ def export(store: Store, target: Path, where: str | None = None, reason: str | N
             else parquet.ParquetWriter(draft, schema)
         )
         with writer:
-            for batch in store.batches(query, _ROWS):
+            for batch in store.batches(store.query(names, where), _ROWS):
                 table = pa.Table.from_batches([batch]).select(names).cast(schema)
                 writer.write_table(table)
                 rows += len(table)

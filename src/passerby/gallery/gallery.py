@@ -284,10 +284,7 @@ class Gallery:
             limit: how many at most.
             offset: how many are passed over.
         """
-        query = self._store.crops.search().select(["hash", "added"])
-        if where is not None:
-            query = query.where(where)
-        table = self._store.read(query.limit(max(1, len(self))))
+        table = self._store.read(self._store.query(["hash", "added"], where))
         order = table.sort_by([("added", "descending"), ("hash", "ascending")])
         chosen = order.slice(offset, limit).column("hash").to_pylist()
         return self.of_hashes(chosen)
@@ -301,8 +298,8 @@ class Gallery:
         if not hashes:
             return []
         names = [*KNOWN, *self.settings.schema_.attributes]
-        query = self._store.crops.search().where(hash_filter(hashes)).select(names)
-        rows = {row["hash"]: row for row in self._store.read(query.limit(len(hashes))).to_pylist()}
+        query = self._store.query(names, hash_filter(hashes))
+        rows = {row["hash"]: row for row in self._store.read(query).to_pylist()}
         return [rows[value] for value in hashes if value in rows]
 
     def thumbnail(self, value: str) -> bytes | None:
@@ -313,8 +310,8 @@ class Gallery:
         """
         if self.settings.images != "thumbnails":
             return None
-        query = self._store.crops.search().where(hash_filter([value])).select(["thumbnail"])
-        rows = self._store.read(query.limit(1)).column("thumbnail").to_pylist()
+        query = self._store.query(["thumbnail"], hash_filter([value]))
+        rows = self._store.read(query).column("thumbnail").to_pylist()
         return rows[0] if rows else None
 
     def count(self, where: str | None = None) -> int:
@@ -376,8 +373,8 @@ class Gallery:
     def info(self) -> dict[str, Any]:
         """Return what is in the gallery and how it is kept."""
         settings = self.settings
-        query = self._store.crops.search().select(["person", "camera", "time", "source", "added"])
-        table = self._store.read(query.limit(max(1, len(self))))
+        columns = ["person", "camera", "time", "source", "added"]
+        table = self._store.read(self._store.query(columns))
         index = index_of(self._store)
         return {
             "gallery": self.where,

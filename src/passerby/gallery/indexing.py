@@ -147,9 +147,6 @@ def _some_vectors(store: Store, rows: int) -> np.ndarray:
 
 
 def _found(store: Store, vector: np.ndarray, where: str | None, index: Index | None) -> set[str]:
-    search = store.crops.search(vector, vector_column_name=EMBEDDING).distance_type("l2")
-    search = search.limit(_NEAREST).select(["hash"])
-    if where is not None:
-        search = search.where(where, prefilter=True)
+    search = store.nearest(vector, ["hash"], where, _NEAREST)
     search = search.bypass_vector_index() if index is None else index.used(search)
     return set(store.read(search).column("hash").to_pylist())

@@ -11,6 +11,7 @@ from passerby.embedding.runtime_model import OnBroken, Progress, RuntimeModel
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
 from passerby.gallery.columns import KNOWN, arrow_schema, arrow_table
+from passerby.gallery.erasing import finish, noted_unfinished
 from passerby.gallery.settings import Settings
 from passerby.gallery.store import CROPS, Store
 
@@ -28,7 +29,8 @@ def reindex(
 ) -> tuple[Store, int]:
     """Embed all crops again, from their thumbnails or from where they lie.
 
-    The gallery is exchanged at once when all is done. An index has to be built again.
+    The gallery is exchanged at once when all is done; until then it can be searched, but not
+    changed. An index has to be built again.
 
     Args:
         store: the gallery.
@@ -49,7 +51,8 @@ def reindex(
     with store.committing():
         broken: list[InputError] = []
         batches = _embedded(store, settings, model, on_broken or _stop_at(broken), progress)
-        reader = pa.RecordBatchReader.from_batches(arrow_schema(settings), batches)
+        schema = noted_unfinished(arrow_schema(settings))
+        reader = pa.RecordBatchReader.from_batches(schema, batches)
         try:
             store.database.create_table(CROPS, data=reader, mode="overwrite")
         except RuntimeError:
@@ -58,10 +61,10 @@ def reindex(
                 raise broken[0] from None
             raise
     changed = Store.open(store.where)
-    with changed.committing():
-        changed.clean_up()
     rows = changed.count()
     changed.audit.append(Entry.now("reindex", rows, reason))
+    with changed.committing():
+        finish(changed)
     return changed, rows
 
 
@@ -75,8 +78,7 @@ def _embedded(
     thumbnails = settings.images == "thumbnails"
     columns = [*KNOWN, *(["thumbnail"] if thumbnails else [])]
     total, done = store.count(), 0
-    query = store.crops.search().select(columns).limit(total)
-    for batch in store.batches(query, _ROWS):
+    for batch in store.batches(store.query(columns), _ROWS):
         rows = batch.to_pylist()
         kept, images = [], []
         for row in rows:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
-from passerby.gallery.erasing import finish_erasing, note_unfinished
+from passerby.gallery.erasing import finish, note_unfinished
 from passerby.gallery.indexing import drop_index
 from passerby.gallery.store import Store
 
@@ -27,8 +27,8 @@ def repair(store: Store, reason: str | None = None) -> int:
             if not _readable(store, first, rows):
                 store.crops.delete(_within(first))
                 lost += rows
-    # the damaged files may hold people who are erased, or will be
-    finish_erasing(store)
+        # the damaged files may hold people who are erased, or will be
+        finish(store)
     store.audit.append(Entry.now("repair", lost, reason))
     return lost
 

@@ -65,7 +65,7 @@ class Query:
         """
         names = store.settings.schema_.attributes
         columns = ["hash", EMBEDDING, *names]
-        query = store.crops.search().where(hash_filter(hashes)).select(columns).limit(len(hashes))
+        query = store.query(columns, hash_filter(hashes))
         rows = store.read(query)
         missing = set(hashes) - set(rows.column("hash").to_pylist())
         if missing:
@@ -174,12 +174,9 @@ class _Nearest:
 
     def _fetched(self, limit: int, bound: float | None) -> tuple[pa.Table, NDArray[np.float64]]:
         """Return at most `limit` rows in their final order, without the query's own."""
-        search = self.store.crops.search(self.query.vector, vector_column_name=EMBEDDING)
-        search = search.distance_type("l2").limit(limit).select(self._columns)
+        search = self.store.nearest(self.query.vector, self._columns, self.where, limit)
         if bound is not None:
             search = search.distance_range(upper_bound=bound)
-        if self.where is not None:
-            search = search.where(self.where, prefilter=True)
         search = search.bypass_vector_index() if self.index is None else self.index.used(search)
         rows = self.store.read(search)
         hashes = np.array(rows.column("hash").to_pylist(), dtype="U64")
@@ -205,7 +202,7 @@ def _by_description(store: Store, condition: Condition, rule: AnswerRule | None)
     matching = store.count(where)
     if not matching:
         return AnswerSet((), None, 0, True, False)
-    light = store.read(store.crops.search().where(where).select(["hash", *names]).limit(matching))
+    light = store.read(store.query(["hash", *names], where))
     scores = np.ones(len(light))
     if names:
         scores = np.asarray(condition.score({n: light.column(n).to_numpy() for n in names}))
@@ -215,9 +212,7 @@ def _by_description(store: Store, condition: Condition, rule: AnswerRule | None)
         return AnswerSet((), None, 0, True, False)
     chosen = hashes[order].tolist()
     columns = [*KNOWN, *store.settings.schema_.attributes]
-    rows = store.read(
-        store.crops.search().where(hash_filter(chosen)).select(columns).limit(len(chosen))
-    )
+    rows = store.read(store.query(columns, hash_filter(chosen)))
     place = {value: number for number, value in enumerate(rows.column("hash").to_pylist())}
     rows = rows.take([place[value] for value in chosen if value in place])
     answers = _answers(store, rows, None, None, condition, matching)

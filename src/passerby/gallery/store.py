@@ -3,23 +3,24 @@
 Of a gallery on this machine only one process commits at a time, under a lock; readers never wait.
 """
 
-import errno
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from passerby.errors import InputError
-from passerby.files import explain
 from passerby.gallery.audit import AuditFile, AuditLog, AuditTable
 from passerby.gallery.columns import EMBEDDING, arrow_schema
+from passerby.gallery.database_errors import plain_words
 from passerby.gallery.settings import Settings
 
 CROPS = "crops"
@@ -28,7 +29,6 @@ _PATIENCE = 600.0
 
 _URI = re.compile(r"^(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _SCHEMES = ("s3", "s3+ddb", "gs", "az")
-_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 class Store:
@@ -48,7 +48,9 @@ class Store:
         self.database = database
         self.crops = crops
         self.settings = Settings.from_metadata(crops.schema.metadata, where)
-        self.audit: AuditLog = AuditFile(self.folder) if self.folder else AuditTable(database)
+        self.audit: AuditLog = (
+            AuditFile(self.folder) if self.folder else AuditTable(where, database)
+        )
 
     @classmethod
     def create(cls, where: str, settings: Settings) -> "Store":
@@ -58,11 +60,15 @@ class Store:
             InputError: something is there already, or the place cannot be written to.
         """
         folder = _folder(where)
+        taken = InputError(f"{where} exists already: choose another place for the gallery.")
         if folder is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
-            raise InputError(f"{where} exists already: choose another place for the gallery.")
+            raise taken
         with plain_words(where, "make"):
             database = _connect(where)
-            crops = database.create_table(CROPS, schema=arrow_schema(settings))
+            try:
+                crops = database.create_table(CROPS, schema=arrow_schema(settings))
+            except ValueError as error:
+                raise (taken if "already exists" in str(error) else error) from error
         return cls(where, database, crops)
 
     @classmethod
@@ -81,10 +87,15 @@ class Store:
             database = _connect(where)
             try:
                 crops = database.open_table(CROPS)
-            except (FileNotFoundError, ValueError):
-                raise InputError(
-                    f"{where} is no gallery of Passerby: make one with `passerby gallery create`."
-                ) from None
+            except (FileNotFoundError, ValueError) as error:
+                raise (
+                    InputError(
+                        f"{where} is no gallery of Passerby: make one with `passerby gallery "
+                        "create`."
+                    )
+                    if folder is not None or "not found" in str(error)
+                    else error
+                ) from error
         return cls(where, database, crops)
 
     @contextmanager
@@ -129,16 +140,26 @@ class Store:
         Raises:
             InputError: it was.
         """
-        now = Settings.from_metadata(self.crops.schema.metadata, self.where)
+        now = Settings.from_metadata(self.schema.metadata, self.where)
         if now.model_fingerprint != self.settings.model_fingerprint:
             raise InputError(
                 f"{self.where} was embedded again, by {now.model_name}, since it was opened: start "
                 "the command or the server again."
             )
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The table's columns and notes as they are now.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        with plain_words(self.where, "read"):
+            return self.crops.schema
+
     def annotation(self, key: str) -> str | None:
         """Return a note that the table carries, None if there is none."""
-        metadata = self.crops.schema.field(EMBEDDING).metadata or {}
+        metadata = self.schema.field(EMBEDDING).metadata or {}
         text = metadata.get(key.encode())
         return text.decode() if text else None
 
@@ -146,6 +167,43 @@ class Store:
         """Set a note, or remove it; to be called while `committing`."""
         if text is not None or self.annotation(key) is not None:
             self.crops.update_field_metadata({"path": EMBEDDING, "metadata": {key: text}})
+
+    def query(
+        self, columns: Sequence[str], where: str | None = None, limit: int | None = None
+    ) -> Any:
+        """Return a query for rows, to be given to `read` or `batches`.
+
+        Args:
+            columns: their names.
+            where: a filter; all rows if left out.
+            limit: how many rows at most.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        with plain_words(self.where, "read"):
+            query = self.crops.search().select(list(columns))
+            if where is not None:
+                query = query.where(where)
+            return query if limit is None else query.limit(limit)
+
+    def nearest(
+        self, vector: NDArray[np.float32], columns: Sequence[str], where: str | None, limit: int
+    ) -> Any:
+        """Return a query for the rows nearest to a vector, by Euclidean distance.
+
+        Args:
+            vector: shape (D,).
+            columns, where: as of `query`.
+            limit: how many rows at most.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        with plain_words(self.where, "read"):
+            query = self.crops.search(vector, vector_column_name=EMBEDDING).distance_type("l2")
+            query = query.select(list(columns)).limit(limit)
+            return query if where is None else query.where(where, prefilter=True)
 
     def read(self, query: Any) -> pa.Table:
         """Run a query; once more if its version was cleaned up meanwhile.
@@ -196,41 +254,6 @@ class Store:
             self.crops.optimize(
                 cleanup_older_than=timedelta(0), delete_unverified=self.folder is not None
             )
-
-
-@contextmanager
-def plain_words(where: str, doing: str) -> Iterator[None]:
-    """Turn the database's errors into sentences.
-
-    Raises:
-        InputError: a user can mend it.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except (RuntimeError, OSError, ValueError) as error:
-        # lancedb has no exceptions of its own: what happened stands in their text
-        raise _sentence(error, where, doing) or error from error
-
-
-def _sentence(error: Exception, where: str, doing: str) -> InputError | None:
-    text = str(error)
-    code = error.errno if isinstance(error, OSError) else None
-    if code is None and (match := _SYSTEM_ERROR.search(text)):
-        code = int(match[1])
-    if code is None and "No space left" in text:
-        code = errno.ENOSPC
-    if code is not None:
-        return explain(OSError(code, os.strerror(code)), where) or InputError(
-            f"Cannot {doing} {where}: {os.strerror(code)}."
-        )
-    if doing == "read" or "LanceError" in text or "lance error" in text:
-        return InputError(
-            f"Cannot {doing} {where}: a file of it is damaged or missing: "
-            f"`passerby gallery repair {where}` keeps what can still be read."
-        )
-    return None
 
 
 def _connect(where: str) -> Any:

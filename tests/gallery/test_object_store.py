@@ -1,0 +1,143 @@
+"""A gallery at a URI."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from object_store import ObjectStore
+
+from passerby.embedding import RuntimeModel
+from passerby.errors import InputError
+from passerby.gallery import Gallery, Sighting, find_sightings
+from passerby.gallery.columns import EMBEDDING
+from passerby.gallery.erasing import traces_of
+
+KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+@pytest.fixture
+def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    store = ObjectStore()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ENDPOINT": store.address,
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def sightings(toy_data: Path) -> list[Sighting]:
+    """Six crops of each of three persons."""
+    found = find_sightings([toy_data / "train"])
+    persons = sorted({s.person for s in found if s.person})[:3]
+    return [s for s in found if s.person in persons]
+
+
+def test_all_that_one_does_with_it(
+    objects: ObjectStore, model: RuntimeModel, sightings: list[Sighting], tmp_path: Path
+) -> None:
+    where = "s3://street/gallery"
+    with pytest.raises(InputError, match="s3://street/gallery is no gallery of Passerby"):
+        Gallery.open(where)
+    gallery = Gallery.create(where, model)
+    with pytest.raises(InputError, match="s3://street/gallery exists already: choose another"):
+        Gallery.create(where, model)
+    assert gallery.add(sightings).rows == 18
+    assert gallery.add(sightings).known == 18
+    local = Gallery.create(tmp_path / "gallery", model)
+    local.add(sightings)
+    photo = [sightings[0].path]
+    found = gallery.search(photo, "camera < 5", rule=None)
+    assert [a.hash for a in found.answers] == [
+        a.hash for a in local.search(photo, "camera < 5").answers
+    ]
+    assert found.answers
+
+    gallery = Gallery.open(where, model)
+    info = gallery.info()
+    assert (info["rows"], info["persons"], info["bytes"]) == (18, 3, None)
+    assert len(gallery.search(where="camera = 2").answers) == gallery.count("camera = 2") > 0
+    assert gallery.reindex(model, None) == 18
+    assert gallery.repair() == 0
+    assert gallery.export(tmp_path / "rows.csv") == 18
+    assert [entry.operation for entry in gallery.audit()] == [
+        *("create", "add", "search", "search", "reindex", "repair", "export"),
+    ]
+
+
+def test_erased_bytes_are_gone(
+    objects: ObjectStore, model: RuntimeModel, sightings: list[Sighting]
+) -> None:
+    gallery = Gallery.create("s3://erased/gallery", model)
+    gallery.add(sightings)
+    person = gallery.filter_of(person=sightings[0].person)
+    columns = ["hash", "thumbnail", EMBEDDING]
+    wanted = traces_of(gallery._store.crops.search().where(person).select(columns).to_arrow())
+    stored = list(objects.objects.values())
+    assert all(any(trace in content for content in stored) for trace in wanted)
+
+    erased = gallery.erase(person, reason="asked for")
+    # what lies elsewhere is not searched
+    assert (erased.rows, erased.scanned) == (6, False)
+    assert len(gallery) == 12
+    stored = list(objects.objects.values())
+    assert not any(trace in content for content in stored for trace in wanted)
+
+
+def test_two_add_at_once(
+    objects: ObjectStore, model: RuntimeModel, sightings: list[Sighting]
+) -> None:
+    first = Gallery.create("s3://shared/gallery", model)
+    second = Gallery.open("s3://shared/gallery", model)
+    for n in range(0, 18, 6):
+        first.add(sightings[n : n + 3])
+        second.add(sightings[n + 3 : n + 6])
+    assert len(first) == len(second) == 18
+
+
+@pytest.mark.parametrize(
+    ("refusal", "sentence"),
+    [
+        ((403, "AccessDenied"), f"access is refused: look at {KEYS}, and at what they allow."),
+        ((503, "SlowDown"), "the object store fails: try again later."),
+        ((404, "NoSuchBucket"), "there is no such bucket: make it, or mend its name."),
+    ],
+)
+def test_a_store_that_refuses(
+    objects: ObjectStore, refusal: tuple[int, str], sentence: str
+) -> None:
+    objects.refusal = refusal
+    with pytest.raises(InputError) as error:
+        Gallery.open(f"s3://{refusal[1].lower()}/gallery")
+    assert str(error.value) == f"Cannot open s3://{refusal[1].lower()}/gallery: {sentence}"
+
+
+def test_a_store_that_is_down(objects: ObjectStore) -> None:
+    objects.close()
+    with pytest.raises(InputError, match=r"s3://down/gallery: the object store cannot be reached"):
+        Gallery.open("s3://down/gallery")
+
+
+def test_a_store_that_goes_down(
+    objects: ObjectStore, model: RuntimeModel, sightings: list[Sighting]
+) -> None:
+    gallery = Gallery.create("s3://going/gallery", model)
+    gallery.add(sightings[:6])
+    objects.refusal = (403, "ExpiredToken")
+    with pytest.raises(InputError, match=r"Cannot read s3://going/gallery: access is refused"):
+        gallery.search([sightings[0].path])
+    with pytest.raises(InputError, match=r"s3://going/gallery: access is refused"):
+        gallery.add(sightings[6:])
+    objects.refusal = None
+    assert len(gallery) == 6
+
+
+def test_no_azure_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    with pytest.raises(InputError, match="it asks for credentials: set AZURE_STORAGE_ACCOUNT_NAME"):
+        Gallery.open("az://container/gallery")
