@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import pytest
+
+from passerby.gallery import audit
 from passerby.gallery.audit import FILE_NAME, AuditFile, Entry
 
 
@@ -25,3 +28,20 @@ def test_reasons_that_are_no_text(tmp_path: Path) -> None:
     log = AuditFile(tmp_path)
     log.append(Entry.now("search", 1, "caf\udce9\nsecond line"))
     assert [entry.reason for entry in log] == ["caf?\nsecond line"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 40, 100])
+@pytest.mark.parametrize("block", [7, 200, 1 << 16])
+def test_the_latest_are_the_end_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, block: int
+) -> None:
+    monkeypatch.setattr(audit, "_BLOCK", block)
+    log = AuditFile(tmp_path)
+    assert log.latest(count) == []
+    for rows in range(40):
+        log.append(Entry.now("search", rows, "ü\n" * rows))
+        if rows % 7 == 0:
+            with (tmp_path / FILE_NAME).open("a") as file:
+                file.write('{"cut off')
+    assert log.latest(count) == list(log)[::-1][:count]
+    assert len(list(log)) == 40

@@ -85,6 +85,7 @@ def test_erased_bytes_are_gone(
     # what lies elsewhere is not searched
     assert (erased.rows, erased.scanned) == (6, False)
     assert len(gallery) == 12
+    assert [entry.operation for entry in gallery.latest_entries(2)] == ["forget", "add"]
     stored = list(objects.objects.values())
     assert not any(trace in content for content in stored for trace in wanted)
 

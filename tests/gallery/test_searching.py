@@ -117,7 +117,9 @@ def test_what_agrees_and_what_does_not(searched: Gallery, first: Path) -> None:
         labels = decide(values, schema)[0]
         for name, wanted, has in zip(schema.attributes, asked, labels, strict=True):
             assert (name in answer.agree) == (wanted and has)
-            assert (name in answer.disagree) == (wanted != has)
+            assert (name in answer.only_query) == (wanted and not has)
+            assert (name in answer.only_crop) == (has and not wanted)
+        assert set(answer.disagree) == {*answer.only_query, *answer.only_crop}
 
 
 def test_by_description_alone(searched: Gallery, table: pa.Table) -> None:

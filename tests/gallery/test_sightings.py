@@ -74,3 +74,17 @@ def test_places_without_crops(tmp_path: Path) -> None:
         find_sightings([tmp_path])
     with pytest.raises(InputError, match="neither an image nor a CSV file"):
         find_sightings([tmp_path / "notes.txt"])
+
+
+def test_names_that_are_not_like_the_pattern(tmp_path: Path) -> None:
+    for name in ("gate_3.jpg", "holiday.jpg", "gate_4.jpg"):
+        (tmp_path / name).write_bytes(b"looked at later")
+    message = r"holiday.jpg is not like --pattern '\{source\}_\{camera\}.jpg'"
+    with pytest.raises(InputError, match=message):
+        find_sightings([tmp_path], "{source}_{camera}.jpg")
+    reported: list[InputError] = []
+    found = find_sightings([tmp_path], "{source}_{camera}.jpg", on_broken=reported.append)
+    assert [sighting.camera for sighting in found] == [3, 4]
+    assert [str(error).split()[0] for error in reported] == ["holiday.jpg"]
+    with pytest.raises(InputError, match="holds no images whose names are like '{person}.jpg'"):
+        find_sightings([tmp_path], "{person}.jpg", on_broken=reported.append)

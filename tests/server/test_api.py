@@ -202,10 +202,10 @@ def test_a_gallery_that_cannot_be_read(client, gallery: Gallery, monkeypatch) ->
 
 
 def test_what_went_wrong_inside_stays_inside(client, gallery, monkeypatch, caplog) -> None:
-    def fail(_: Gallery) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("/secret/path")
 
-    monkeypatch.setattr(Gallery, "audit", fail)
+    monkeypatch.setattr(Gallery, "latest_entries", fail)
     for path in ("/api/audit", "/stored"):
         answer = client.get(path)
         assert answer.status_code == 500

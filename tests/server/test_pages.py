@@ -304,7 +304,8 @@ def test_chips_by_hand() -> None:
         score=None,
         attributes=attributes(hat=0.9, upred=0.95),
         agree=("hat",),
-        disagree=("upred", "bag", "backpack"),
+        only_query=("bag", "backpack"),
+        only_crop=("upred",),
     )
     card = maker().card(answer, 4, "within")
     assert [(chip.text, chip.kind) for chip in card.chips] == [

@@ -83,7 +83,13 @@ def add(
     source: Annotated[
         str | None, typer.Option(help="Where the crops come from, if they do not say.")
     ] = None,
-    skip_broken: SKIP = False,
+    skip_broken: Annotated[
+        bool,
+        typer.Option(
+            "--skip-broken",
+            help="Leave out crops that cannot be decoded or are not like --pattern.",
+        ),
+    ] = False,
     model: GALLERY_MODEL = None,
     reason: REASON = None,
     json: JSON = False,
@@ -94,12 +100,11 @@ def add(
     from passerby.gallery import find_sightings
 
     store = _opened(gallery, model)
-    sightings = find_sightings(places, pattern, source)
+    on_broken = skip_or_stop(skip_broken)
+    sightings = find_sightings(places, pattern, source, on_broken=on_broken)
     with progress_bar("Adding") as progress:
         try:
-            added = store.add(
-                sightings, on_broken=skip_or_stop(skip_broken), progress=progress, reason=reason
-            )
+            added = store.add(sightings, on_broken=on_broken, progress=progress, reason=reason)
         except KeyboardInterrupt:
             say("Interrupted: what was added stays; the same command adds the rest.")
             raise

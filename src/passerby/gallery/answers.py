@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Answer:
             independent; None without a description that names attributes.
         attributes: attribute to its probability.
         agree: attributes found in the query and in the crop.
-        disagree: attributes found in one of them only.
+        only_query, only_crop: attributes found in one of them.
     """
 
     hash: str
@@ -38,7 +38,13 @@ class Answer:
     score: float | None
     attributes: dict[str, float]
     agree: tuple[str, ...]
-    disagree: tuple[str, ...]
+    only_query: tuple[str, ...]
+    only_crop: tuple[str, ...]
+
+    @property
+    def disagree(self) -> tuple[str, ...]:
+        """Attributes found in one of the two only."""
+        return self.only_crop + self.only_query
 
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` and the HTTP API say."""
@@ -53,7 +59,8 @@ class Answer:
             "score": self.score,
             "attributes": self.attributes,
             "agree": list(self.agree),
-            "disagree": list(self.disagree),
+            "only_query": list(self.only_query),
+            "only_crop": list(self.only_crop),
         }
 
 
@@ -86,14 +93,24 @@ class AnswerSet:
         }
 
 
-def comparison(
-    asked: NDArray[np.bool_], found: NDArray[np.bool_], schema: Schema
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the attributes that two crops share, and those that one of them has only.
+class Comparison(NamedTuple):
+    """Attributes of a query and of a crop; see `Answer`."""
+
+    agree: tuple[str, ...] = ()
+    only_query: tuple[str, ...] = ()
+    only_crop: tuple[str, ...] = ()
+
+
+def comparison(asked: NDArray[np.bool_], found: NDArray[np.bool_], schema: Schema) -> Comparison:
+    """Return the attributes that the query and a crop share, and those that one of them has only.
 
     Args:
         asked, found: labels, shape (attributes,).
         schema: names them.
+
+    Returns:
+        As in `Answer`.
     """
     names = np.array(schema.attributes)
-    return tuple(names[asked & found].tolist()), tuple(names[asked != found].tolist())
+    parts = (asked & found, asked & ~found, found & ~asked)
+    return Comparison(*(tuple(names[where].tolist()) for where in parts))

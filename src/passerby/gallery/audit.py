@@ -5,10 +5,10 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
@@ -21,6 +21,9 @@ Operation = Literal["create", "add", "search", "forget", "purge", "reindex", "ex
 
 FILE_NAME = "audit.jsonl"
 TABLE_NAME = "audit"
+
+_BLOCK = 1 << 16
+"""Bytes of the file that are read together from its end."""
 
 _TABLE = pa.schema(
     [
@@ -71,6 +74,12 @@ class AuditLog(Protocol):
     def __iter__(self) -> Iterator[Entry]:
         """Yield all entries, the oldest first."""
 
+    def latest(self, count: int) -> list[Entry]:
+        """Return the last entries, the latest first."""
+
+    def clean_up(self) -> None:
+        """Keep it quick to read."""
+
 
 class AuditFile:
     """Beside a gallery in a folder: one JSON object a line."""
@@ -96,11 +105,33 @@ class AuditFile:
     def __iter__(self) -> Iterator[Entry]:
         if not self.path.is_file():
             return
-        with self.path.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                # a line that was cut off by a full disk is none; those after it count all the same
-                with suppress(ValidationError):
-                    yield _ENTRY.validate_json(line)
+        with self.path.open("rb") as lines:
+            yield from _entries(lines)
+
+    def latest(self, count: int) -> list[Entry]:
+        if not self.path.is_file():
+            return []
+        with self.path.open("rb") as file:
+            start, ending = file.seek(0, os.SEEK_END), b""
+            found: list[Entry] = []
+            while start and len(found) < count:
+                size = min(start, max(_BLOCK, len(ending)))
+                start = file.seek(start - size)
+                ending = file.read(size) + ending
+                lines = ending.split(b"\n")
+                # of the first line the beginning is missing, unless it is that of the file
+                found = list(_entries(lines[1:] if start else lines))
+        return found[: -count - 1 : -1]
+
+    def clean_up(self) -> None:
+        pass
+
+
+def _entries(lines: Iterable[bytes]) -> Iterator[Entry]:
+    for line in lines:
+        # a line that was cut off by a full disk is none; those after it count all the same
+        with suppress(ValidationError):
+            yield _ENTRY.validate_json(line)
 
 
 class AuditTable:
@@ -119,6 +150,13 @@ class AuditTable:
         with plain_words(self._where, "read"):
             rows = self._table.to_arrow().to_pylist()
         return iter(sorted((Entry(**row) for row in rows), key=lambda entry: entry.time))
+
+    def latest(self, count: int) -> list[Entry]:
+        return list(self)[: -count - 1 : -1]
+
+    def clean_up(self) -> None:
+        # each entry is a file of its own
+        self._table.optimize(cleanup_older_than=timedelta(0))
 
 
 def _me() -> str:

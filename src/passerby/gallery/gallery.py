@@ -370,6 +370,10 @@ class Gallery:
         """Return the audit log, the oldest entry first."""
         return list(self._store.audit)
 
+    def latest_entries(self, count: int) -> list[Entry]:
+        """Return the last entries of the audit log, the latest first."""
+        return self._store.audit.latest(count)
+
     def info(self) -> dict[str, Any]:
         """Return what is in the gallery and how it is kept."""
         settings = self.settings

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from passerby.embedding.runtime_model import RuntimeModel, normalised_rows
 from passerby.errors import InputError
 from passerby.gallery.adding import Prepared
-from passerby.gallery.answers import Answer, AnswerSet, comparison
+from passerby.gallery.answers import Answer, AnswerSet, Comparison, comparison
 from passerby.gallery.columns import EMBEDDING, KNOWN, attributes_of, hash_filter, vectors_of
 from passerby.gallery.conditions import Condition
 from passerby.gallery.indexing import Index, index_of
@@ -243,7 +243,7 @@ def _answers(
     known = rows.select(KNOWN).to_pylist()
     found = []
     for number, row in enumerate(known):
-        agree, disagree = ((), ()) if asked is None else comparison(asked, labels[number], schema)
+        compared = Comparison() if asked is None else comparison(asked, labels[number], schema)
         found.append(
             Answer(
                 **row,
@@ -251,8 +251,7 @@ def _answers(
                 probability=None if probabilities is None else float(probabilities[number]),
                 score=None if scores is None else float(scores[number]),
                 attributes=_by_name(attributes[number], schema.attributes),
-                agree=agree,
-                disagree=disagree,
+                **compared._asdict(),
             )
         )
     return tuple(found)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from passerby.data.decoding import is_image_name
 from passerby.data.readers.file_names import camera_of
+from passerby.embedding.runtime_model import OnBroken, report_broken
 from passerby.errors import InputError
 from passerby.gallery.name_pattern import NamePattern, utc
 
@@ -38,7 +39,11 @@ class Sighting:
 
 
 def find_sightings(
-    places: Sequence[Path], pattern: str | None = None, source: str | None = None
+    places: Sequence[Path],
+    pattern: str | None = None,
+    source: str | None = None,
+    *,
+    on_broken: OnBroken | None = None,
 ) -> list[Sighting]:
     """Find image files in folders, at any depth, and in CSV files, or take them as they are.
 
@@ -48,6 +53,8 @@ def find_sightings(
         places: folders, images and CSV files, read in this order, folders sorted by name.
         pattern: what names say instead; see `NamePattern`.
         source: of all crops that do not tell their own.
+        on_broken: called with what is wrong with each name in a folder that is not like the
+            pattern, and its file is left out; without it the first one stops the search.
 
     Raises:
         InputError: a place does not exist or holds no image, or a CSV file is not as it has to be.
@@ -57,9 +64,10 @@ def find_sightings(
     names = NamePattern(pattern) if pattern is not None else None
     found: list[Sighting] = []
     for place in places:
-        some = list(_of_place(place, names, source))
+        some = list(_of_place(place, names, source, on_broken))
         if not some:
-            raise InputError(f"{place} holds no images: give a folder, images or a CSV file.")
+            what = "images" if names is None else f"images whose names are like {pattern!r}"
+            raise InputError(f"{place} holds no {what}: give a folder, images or a CSV file.")
         found += some
     return found
 
@@ -69,11 +77,16 @@ def is_text(value: str) -> bool:
     return "\0" not in value and value.encode("utf-8", "replace").decode() == value
 
 
-def _of_place(place: Path, names: NamePattern | None, source: str | None) -> Iterator[Sighting]:
+def _of_place(
+    place: Path, names: NamePattern | None, source: str | None, on_broken: OnBroken | None
+) -> Iterator[Sighting]:
     if place.is_dir():
         files = sorted(p for p in place.rglob("*") if is_image_name(p) and p.is_file())
         for path in files:
-            yield _named(path, path.relative_to(place).as_posix(), names, source)
+            try:
+                yield _named(path, path.relative_to(place).as_posix(), names, source)
+            except InputError as error:
+                report_broken([error], on_broken)
     elif not place.exists():
         raise InputError(f"{place} does not exist: give a folder, images or a CSV file.")
     elif place.suffix.lower() == ".csv":

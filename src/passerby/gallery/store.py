@@ -254,6 +254,7 @@ class Store:
             self.crops.optimize(
                 cleanup_older_than=timedelta(0), delete_unverified=self.folder is not None
             )
+            self.audit.clean_up()
 
 
 def _connect(where: str) -> Any:

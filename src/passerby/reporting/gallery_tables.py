@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from passerby.data.schema import Schema
-from passerby.gallery.answers import AnswerSet
+from passerby.gallery.answers import Answer, AnswerSet
 from passerby.gallery.audit import Entry
 
 _FACTS = ("person", "camera", "time", "source")
@@ -45,7 +45,7 @@ def _answers(found: AnswerSet, words: Mapping[str, str]) -> Table:
     facts = [name for name in _FACTS if any(getattr(a, name) is not None for a in found.answers)]
     for column in (*facts, "crop"):
         table.add_column(column)
-    for column in ("agree", "disagree") if photo else ():
+    for column in ("agree", "disagree: + crop, − query") if photo else ():
         table.add_column(column)
     for place, answer in enumerate(found.answers, start=1):
         sure = (
@@ -55,12 +55,19 @@ def _answers(found: AnswerSet, words: Mapping[str, str]) -> Table:
         )
         known = [_fact(getattr(answer, name)) for name in facts]
         opinion = (
-            [_few([words[name] for name in names]) for names in (answer.agree, answer.disagree)]
+            [_few([words[name] for name in answer.agree]), _few(_differences(answer, words))]
             if photo
             else []
         )
         table.add_row(str(place), *sure, *known, _name(answer.path, answer.hash), *opinion)
     return table
+
+
+def _differences(answer: Answer, words: Mapping[str, str]) -> list[str]:
+    """Say what one of the two has only: of either the first comes before the others."""
+    crop = [f"+{words[name]}" for name in answer.only_crop]
+    query = [f"−{words[name]}" for name in answer.only_query]
+    return [*crop[:2], *query[:2], *crop[2:], *query[2:]]
 
 
 def rows_table(rows: Sequence[dict[str, Any]], count: int) -> Table:

@@ -156,5 +156,4 @@ def thumbnail(service: Served, hash: Hash) -> Response:
 @router.get("/audit")
 def audit(service: Served, limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> list[LogEntry]:
     """Tell who did what, and why; the latest first."""
-    entries = service.gallery.audit()[: -limit - 1 : -1]
-    return [LogEntry(**asdict(entry)) for entry in entries]
+    return [LogEntry(**asdict(entry)) for entry in service.gallery.latest_entries(limit)]

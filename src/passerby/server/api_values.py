@@ -68,7 +68,8 @@ class FoundCrop(BaseModel):
     score: float | None
     attributes: dict[str, float]
     agree: list[str]
-    disagree: list[str]
+    only_query: list[str]
+    only_crop: list[str]
 
 
 class SearchAnswer(BaseModel):
@@ -134,7 +135,7 @@ class KnownCrop(BaseModel):
 
     @classmethod
     def of_row(cls, row: dict[str, Any]) -> Self:
-        attributes = {name: round(p, 4) for name, p in row.items() if name not in KNOWN}
+        attributes = {name: p for name, p in row.items() if name not in KNOWN}
         return cls(**{name: row[name] for name in KNOWN}, attributes=attributes)
 
 

@@ -173,10 +173,9 @@ class CardMaker:
         return dict(zip(self._schema.attributes, labels.tolist(), strict=True))
 
     def _chips(self, answer: Answer) -> list[Chip]:
-        present = self._present(answer.attributes)
         differing = [
             Chip(self._words[name], "crop", "+", "only this crop")
-            if present[name]
+            if name in answer.only_crop
             else Chip(self._words[name], "query", "−", "only the query")
             for name in sorted(answer.disagree, key=self._frequency)
         ]

@@ -109,7 +109,7 @@ async def erase(service: Served, request: Request) -> Response:
 @router.get("/stored")
 def stored(service: Served, request: Request) -> Response:
     """Show what is stored, for how long, and who did what with it."""
-    log = service.gallery.audit()[: -_LOG_LINES - 1 : -1]
+    log = service.gallery.latest_entries(_LOG_LINES)
     info, settings = service.facts.now(), service.gallery.settings
     return _page(
         service,
