@@ -1,5 +1,6 @@
 """Reading, adding, erasing and compacting at the same time."""
 
+import hashlib
 import io
 import threading
 import time
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
+from passerby.errors import InputError
 from passerby.gallery import Gallery
 from passerby.gallery.store import Store
 
@@ -88,3 +90,74 @@ def test_a_long_erase_keeps_nobody_from_searching(client, gallery, monkeypatch) 
             go_on.set()
         assert erasing.result().status_code == 200
         assert {future.result().status_code for future in adding} == {200}
+
+
+def held_back(client, gallery, monkeypatch, requests: int) -> list:
+    """Send crops while the gallery is being written to; return what is answered."""
+    started, go_on = threading.Event(), threading.Event()
+    purge = Gallery.erase
+
+    def slow(self, *arguments, **options):
+        started.set()
+        go_on.wait(30)
+        return purge(self, *arguments, **options)
+
+    monkeypatch.setattr(Gallery, "erase", slow)
+    with ThreadPoolExecutor(requests + 1) as pool:
+        asked = {"person": 1, "confirm": gallery.count("person = 1")}
+        erasing = pool.submit(client.post, "/api/forget", json=asked)
+        assert started.wait(30)
+        adding = [
+            pool.submit(
+                client.post,
+                "/api/add",
+                files=[("images", ("a.png", noise(seed))), ("images", ("b.png", noise(1000)))],
+                data={"reason": f"number {seed}"},
+            )
+            for seed in range(requests)
+        ]
+        time.sleep(1)
+        go_on.set()
+        assert erasing.result().status_code == 200
+        return [future.result() for future in adding]
+
+
+def test_who_waits_is_added_in_one_commit(client, gallery: Gallery, monkeypatch) -> None:
+    batches: list[int] = []
+    add_together = Gallery.add_together
+
+    def counted(self, together):
+        batches.append(len(together))
+        return add_together(self, together)
+
+    monkeypatch.setattr(Gallery, "add_together", counted)
+    answers = held_back(client, gallery, monkeypatch, 10)
+    assert {answer.status_code for answer in answers} == {200}
+    assert batches == [10]
+    # the crop that all of them sent was added by one
+    assert sorted(answer.json()["added"] for answer in answers) == [1] * 9 + [2]
+    assert sum(answer.json()["known"] for answer in answers) == 9
+    for seed, answer in enumerate(answers):
+        own, common = answer.json()["hashes"]
+        assert own == hashlib.sha256(noise(seed)).hexdigest()
+        assert common == hashlib.sha256(noise(1000)).hexdigest()
+        assert len(gallery.of_hashes([own, common])) == 2
+    reasons = [entry.reason for entry in gallery.latest_entries(10)]
+    assert sorted(reasons) == [f"number {seed}" for seed in range(10)]
+
+
+def test_what_hinders_a_commit_is_told_to_all(client, gallery: Gallery, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise InputError("The disk is full: make room.")
+
+    before = len(gallery) - gallery.count("person = 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(Gallery, "add_together", full)
+        answers = held_back(client, gallery, patch, 3)
+    assert [(a.status_code, a.json()["detail"]) for a in answers] == [
+        (422, "The disk is full: make room.")
+    ] * 3
+    assert len(gallery) == before
+    sent = [("images", ("a.png", noise(0)))]
+    assert client.post("/api/add", files=sent).json()["added"] == 1, "nothing of it is left over"
+    assert len(gallery) == before + 1

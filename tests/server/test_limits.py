@@ -1,6 +1,9 @@
+import anyio
+import httpx
 import pytest
 
-from passerby.server import Limits
+from passerby.gallery import Gallery
+from passerby.server import Limits, create_app
 from passerby.server.rate_limit import _MOST_ADDRESSES, Buckets
 
 
@@ -120,3 +123,25 @@ def test_few_addresses_are_remembered() -> None:
         now[0] += 1e-6
         buckets.wait(str(number))
     assert len(buckets._buckets) <= _MOST_ADDRESSES
+
+
+@pytest.mark.parametrize("path", ["/api/add", "/api/search", "/search"])
+def test_a_request_that_trickles_in(gallery: Gallery, path: str) -> None:
+    async def asked(pause: float) -> httpx.Response:
+        async def slowly():
+            yield b'--b\r\nContent-Disposition: form-data; name="where"\r\n\r\n'
+            for _ in range(8):
+                await anyio.sleep(pause)
+                yield b"x"
+            yield b"\r\n--b--\r\n"
+
+        app = create_app(gallery, limits=Limits(body_seconds=1))
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            kind = {"Content-Type": "multipart/form-data; boundary=b"}
+            return await client.post(path, content=slowly(), headers=kind)
+
+    answer = anyio.run(asked, 0.2)
+    assert answer.status_code == 408
+    assert "The request did not arrive within 1 s: send it again." in answer.text
+    assert anyio.run(asked, 0.0).status_code != 408

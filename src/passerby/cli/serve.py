@@ -24,6 +24,13 @@ def serve(
             "not in the environment.",
         ),
     ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            help="Address that a proxy asks from, which says in X-Forwarded-For for whom: clients "
+            "then have limits of their own."
+        ),
+    ] = None,
     model: GALLERY_MODEL = None,
 ) -> None:
     """Serve a gallery: an HTTP API and web pages, on this machine only unless there is a token."""
@@ -34,7 +41,7 @@ def serve(
     from passerby.server import check_binding, create_app
     from passerby.server.running import listen, run
 
-    check_binding(host, token)
+    check_binding(host, token, proxy)
     opened = Gallery.open(gallery, None if model is None else RuntimeModel.load(model))
     # a model that is not there any more is noticed now
     name = opened.model.info.name
@@ -48,6 +55,6 @@ def serve(
             f"{'the token is' if token else 'no token is'} asked for. Ctrl-C stops."
         )
         try:
-            run(create_app(opened, token=token), sock)
+            run(create_app(opened, token=token), sock, proxy)
         except KeyboardInterrupt:
             say("Stopped.")

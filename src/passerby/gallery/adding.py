@@ -120,20 +120,52 @@ def prepared(content: bytes, sighting: Sighting, settings: Settings) -> Prepared
     )
 
 
-def add_prepared(
-    store: Store,
-    model: RuntimeModel,
-    crops: Sequence[Prepared],
-    *,
-    reason: str | None = None,
-    who: str | None = None,
-) -> Added:
-    """Add crops that are ready; see `add`."""
-    added = Added()
-    for _ in _committed(store, model, iter(crops), added, None):
-        pass
-    store.audit.append(Entry.now("add", added.rows, reason, who))
-    return added
+@dataclass(frozen=True)
+class Batch:
+    """Crops that one client adds.
+
+    Attributes:
+        crops: as `prepared` returned them.
+        reason, who: for the audit log.
+    """
+
+    crops: Sequence[Prepared]
+    reason: str | None = None
+    who: str | None = None
+
+
+def add_together(store: Store, model: RuntimeModel, batches: Sequence[Batch]) -> list[Added]:
+    """Add the crops of several clients in one commit, all of them or none.
+
+    Args:
+        store: the gallery.
+        model: whose vectors it holds.
+        batches: the crops; of a crop in several of them the first one says what is known.
+
+    Returns:
+        What became of each batch.
+
+    Raises:
+        InputError: the gallery holds another model's vectors, or cannot be written to.
+    """
+    store.settings.check_model(model.info, store.where)
+    unique: dict[str, Prepared] = {}
+    for batch in batches:
+        for crop in batch.crops:
+            unique.setdefault(crop.hash, crop)
+    known = _known(store, list(unique))
+    new = {value: crop for value, crop in unique.items() if value not in known}
+    if new:
+        _embedded_and_committed(store, model, list(new.values()))
+    left = set(new)
+    outcomes = []
+    for batch in batches:
+        hashes = list(dict.fromkeys(crop.hash for crop in batch.crops))
+        rows = len(left.intersection(hashes))
+        left.difference_update(hashes)
+        outcomes.append(Added(rows, len(batch.crops) - rows, [], hashes))
+        store.audit.append(Entry.now("add", rows, batch.reason, batch.who))
+    return outcomes
 
 
 def commit(
@@ -171,7 +203,7 @@ def _prepared_file(
 def _committed(
     store: Store,
     model: RuntimeModel,
-    ready: Iterator[Prepared | InputError] | Iterator[Prepared],
+    ready: Iterator[Prepared | InputError],
     added: Added,
     on_broken: OnBroken | None,
 ) -> Iterator[int]:

@@ -16,7 +16,7 @@ from passerby.data.decoding import read_file
 from passerby.embedding.model_info import check_attributes
 from passerby.embedding.runtime_model import OnBroken, Progress, RuntimeModel
 from passerby.errors import InputError
-from passerby.gallery.adding import Added, Prepared, add, add_prepared, prepared
+from passerby.gallery.adding import Added, Batch, Prepared, add, add_together, prepared
 from passerby.gallery.answers import AnswerSet
 from passerby.gallery.audit import Entry
 from passerby.gallery.columns import KNOWN, hash_filter
@@ -180,11 +180,9 @@ class Gallery:
         """
         return prepared(content, sighting, self.settings)
 
-    def add_prepared(
-        self, crops: Sequence[Prepared], *, reason: str | None = None, who: str | None = None
-    ) -> Added:
-        """Add crops that `prepare` returned."""
-        return add_prepared(self._store, self.model, crops, reason=reason, who=who)
+    def add_together(self, batches: Sequence[Batch]) -> list[Added]:
+        """Add what several clients sent; see `passerby.gallery.adding.add_together`."""
+        return add_together(self._store, self.model, batches)
 
     def search(
         self,

@@ -101,8 +101,7 @@ async def add(
 ) -> AddAnswer:
     """Add crops, all of them or none; those that are there already stay as they are."""
     known = Sighting(Path(), person, camera, time, source)
-    work = partial(service.add, images, known, reason, client_of(request))
-    added = await service.writing(work)
+    added = await service.add(images, known, reason, client_of(request))
     return AddAnswer(added=added.rows, known=added.known, hashes=added.hashes)
 
 

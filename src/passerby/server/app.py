@@ -84,7 +84,7 @@ def _middleware(service: Service) -> list[Middleware]:
         *([Middleware(HostGuard)] if service.token is None else []),
         Middleware(RateLimit, buckets=Buckets(limits.requests_per_second, limits.burst)),
         Middleware(Access, token=service.token, sessions=service.sessions),
-        Middleware(BodyLimit, most=limits.body_bytes),
+        Middleware(BodyLimit, most=limits.body_bytes, seconds=limits.body_seconds),
     ]
 
 

@@ -8,16 +8,30 @@ LEAST_TOKEN = 16
 """Characters of a token: a shorter one is found by trying."""
 
 
-def check_binding(host: str, token: str | None) -> None:
+def check_binding(host: str, token: str | None, proxy: str | None = None) -> None:
     """Check that nobody gets in who should not.
 
     Args:
         host: name or address to listen on.
         token: that clients have to show; None for none.
+        proxy: address of the proxy through which clients come; None for none.
 
     Raises:
-        InputError: the token is missing, too short or cannot be sent.
+        InputError: the token is missing, too short or cannot be sent, or the proxy is no address.
     """
+    if proxy is not None:
+        try:
+            ip_address(proxy)
+        except ValueError:
+            raise InputError(
+                f"--proxy {proxy!r} is no address: write the one that the proxy asks from, such "
+                "as 127.0.0.1."
+            ) from None
+        if token is None:
+            raise InputError(
+                "Through a proxy the server can be reached from other machines: give --token (or "
+                "PASSERBY_TOKEN) too."
+            )
     if token is None:
         if not is_loopback(host):
             raise InputError(

@@ -1,5 +1,8 @@
-"""Refusing a request that is too large, as soon as it is, whatever it says about its size."""
+"""Refusing a request that is too large, as soon as it is, or that takes too long to arrive."""
 
+import math
+
+import anyio
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,17 +17,26 @@ class BodyTooLarge(HTTPException):
         super().__init__(413, _sentence(most))
 
 
+class BodyTooSlow(HTTPException):
+    """The rest of a request did not arrive in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(408, f"The request did not arrive within {seconds:g} s: send it again.")
+
+
 class BodyLimit:
-    """Counts the bytes of each request.
+    """Counts the bytes of each request, and the seconds until it is there.
 
     Args:
         app: what comes after.
         most: bytes that a request may have.
+        seconds: that it may take to arrive.
     """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
         self.app = app
         self.most = most
+        self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,13 +50,21 @@ class BodyLimit:
 
     def _counted(self, receive: Receive) -> Receive:
         arrived = 0
+        deadline = anyio.current_time() + self.seconds
 
         async def counted() -> Message:
-            nonlocal arrived
-            message = await receive()
+            nonlocal arrived, deadline
+            message: Message | None = None
+            with anyio.move_on_at(deadline):
+                message = await receive()
+            if message is None:
+                raise BodyTooSlow(self.seconds)
             arrived += len(message.get("body", b""))
             if arrived > self.most:
                 raise BodyTooLarge(self.most)
+            if not message.get("more_body", False):
+                # from now on only the client's leaving is waited for
+                deadline = math.inf
             return message
 
         return counted

@@ -9,6 +9,7 @@ class Limits:
 
     Attributes:
         body_bytes: of one request.
+        body_seconds: that one may take to arrive.
         image_bytes: of one uploaded image.
         search_images, added_images: in one request.
         erased_crops: named one by one in one request.
@@ -19,6 +20,7 @@ class Limits:
     """
 
     body_bytes: int = 20_000_000
+    body_seconds: float = 120.0
     image_bytes: int = 10_000_000
     search_images: int = 16
     added_images: int = 256

@@ -28,6 +28,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Refusal, "description": "The request cannot be read, or is for another host"},
     401: {"model": Refusal, "description": "The token is missing or wrong"},
     403: {"model": Refusal, "description": "Another web site sent the request"},
+    408: {"model": Refusal, "description": "The request took too long to arrive"},
     413: {"model": Refusal, "description": "The request or an image is too large"},
     422: {"model": Refusal, "description": "The input is wrong"},
     429: {"model": Refusal, "description": "Too many requests; see Retry-After"},

@@ -40,12 +40,14 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def run(app: FastAPI, sock: socket.socket) -> None:
+def run(app: FastAPI, sock: socket.socket, proxy: str | None = None) -> None:
     """Serve until the process is told to stop.
 
     Args:
         app: the server.
         sock: to listen on.
+        proxy: address of a proxy that is believed who its clients are; of anybody else that is
+            not believed.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     config = uvicorn.Config(
@@ -54,8 +56,8 @@ def run(app: FastAPI, sock: socket.socket) -> None:
         access_log=False,
         log_config=None,
         log_level="warning",
-        # anybody could claim to be another client
-        proxy_headers=False,
+        proxy_headers=proxy is not None,
+        forwarded_allow_ips=proxy,
         server_header=False,
         limit_concurrency=_AT_ONCE,
         timeout_graceful_shutdown=_PATIENCE,

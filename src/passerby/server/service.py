@@ -1,6 +1,7 @@
 """What the endpoints of one server share."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -11,6 +12,7 @@ from passerby.gallery import AnswerSet, Gallery, Sighting
 from passerby.gallery.adding import Added, Prepared
 from passerby.gallery.erasing import Erased
 from passerby.ranking.answer_rule import AnswerRule
+from passerby.server.adding import AddingTogether
 from passerby.server.facts import Facts
 from passerby.server.intake import Intake
 from passerby.server.limits import Limits
@@ -43,6 +45,7 @@ class Service:
         self.intake = Intake(gallery, limits)
         # those that wait for their turn to write must not use up the threads that read
         self._writers = CapacityLimiter(1)
+        self._adding = AddingTogether(gallery, self.writing)
 
     async def writing(self, work: Callable[[], Result]) -> Result:
         """Run what changes the gallery: in a thread, one after the other."""
@@ -66,7 +69,7 @@ class Service:
         self.metrics.searches.inc()
         return found
 
-    def add(
+    async def add(
         self, uploads: Sequence[UploadFile], known: Sighting, reason: str | None, who: str
     ) -> Added:
         """Add uploads, all of them or none.
@@ -74,8 +77,8 @@ class Service:
         Raises:
             InputError: one cannot be decoded.
         """
-        crops = self.intake.prepared(uploads, self.limits.added_images, known)
-        added = self.gallery.add_prepared(crops, reason=reason, who=who)
+        prepare = partial(self.intake.prepared, uploads, self.limits.added_images, known)
+        added = await self._adding.add(prepare, reason, who)
         self.metrics.added.inc(added.rows)
         self.facts.outdated()
         return added
