@@ -54,11 +54,14 @@ def test_a_search_by_description(client, gallery: Gallery) -> None:
         ({"where": "camera = 3", "beta": 1}, "give top, or a photo too"),
         ({"where": "camera ="}, "where 'camera ='"),
         ({"like": UNKNOWN}, "The gallery has no crop 000000000000"),
-        ({"like": "../../etc/passwd"}, "like.0: String should match pattern"),
-        ({"like": UNKNOWN, "top": 0}, "top: Input should be greater than or equal to 1"),
+        ({"like": "../../etc/passwd"}, "like.0: send a crop's hash, 64 hexadecimal"),
+        ({"like": UNKNOWN, "top": 0}, "top: the least is 1."),
         ({"like": UNKNOWN, "threshold": "nan"}, "threshold: "),
         ({"where": "hat", "reason": "a\nb"}, "reason: leave out line breaks"),
-        ({"where": "x" * 2001}, "where: String should have at most 2000 characters"),
+        ({"where": "hat", "top": "many"}, "top: write a whole number."),
+        ({"where": "hat", "exact": "maybe"}, "exact: write true or false."),
+        ({"images": "text"}, "images.0: send a file."),
+        ({"where": "x" * 2001}, "where: write at most 2000 letters."),
     ],
 )
 def test_wrong_searches_are_told_in_a_sentence(client, fields: dict, sentence: str) -> None:
@@ -89,6 +92,24 @@ def test_of_several_crops_all_are_added_or_none(client, gallery, stranger: bytes
     assert answer.status_code == 422
     assert "b.jpg is not an image" in answer.json()["detail"]
     assert len(gallery) == before
+
+
+@pytest.mark.parametrize(
+    ("sent", "sentence"),
+    [
+        ({"content": "{"}, "the request: send one JSON object, as application/json."),
+        ({"json": [1]}, "the request: send one JSON object, as application/json."),
+        ({}, "the request: it is missing, send it."),
+        ({"json": {"persn": 1}}, "persn: this is no field, leave it out."),
+        ({"json": {"person": 1.5}}, "person: write a whole number."),
+        ({"json": {"where": 1}}, "where: write a text."),
+        ({"json": {"hashes": "x"}}, "hashes: send a list."),
+        ({"json": {"hashes": [UNKNOWN] * 1001}}, "hashes: send at most 1000."),
+    ],
+)
+def test_wrong_wishes_to_forget_are_told_in_a_sentence(client, sent: dict, sentence: str) -> None:
+    answer = client.post("/api/forget", **sent)
+    assert (answer.status_code, answer.json()["detail"]) == (422, sentence)
 
 
 @pytest.mark.parametrize(

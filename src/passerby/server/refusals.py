@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
 from passerby.errors import InputError
+from passerby.server.field_errors import in_words
 from passerby.server.templating import rendered
 
 _NO_PAGES = ("/api", "/health", "/metrics", "/openapi.json", "/static")
@@ -79,18 +80,8 @@ def add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return refusal(request.scope, 422, _first(error))
+        return refusal(request.scope, 422, in_words(error.errors()[0]))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         return refusal(request.scope, error.status_code, str(error.detail), error.headers)
-
-
-def _first(error: RequestValidationError) -> str:
-    """Say what is wrong with the first field that is."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
-    # a name may come from the request, and hold anything
-    name = "".join(letter for letter in place if letter.isprintable())[:80] or "the request"
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message}."
