@@ -39,6 +39,14 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
     "attribute-weight-20": ("twenty times as heavy", ["loss.attributes.weight=20"]),
     "independent": ("a sigmoid for each colour and age, no softmax", ["model.groups=independent"]),
     "unweighted": ("attributes not weighted by frequency", ["loss.attributes.weighting=none"]),
+    "unweighted-20": (
+        "not weighted by frequency, twenty times as heavy",
+        ["loss.attributes.weighting=none", "loss.attributes.weight=20"],
+    ),
+    "unweighted-20-dropout": (
+        "the same, and dropout of one half before the attributes",
+        ["loss.attributes.weighting=none", "loss.attributes.weight=20", "model.dropout=0.5"],
+    ),
     "jitter": (
         "brightness, contrast and saturation varied by 20 %",
         ["augment.brightness=0.2", "augment.contrast=0.2", "augment.saturation=0.2"],
