@@ -15,6 +15,10 @@ KNOWN = ("hash", "path", "person", "camera", "time", "source", "added")
 """What is shown of a row besides its attributes."""
 
 
+_PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
+"""Of two that add the same crop at once the second notices only with this; see lance's merge."""
+
+
 def arrow_schema(settings: Settings) -> pa.Schema:
     """Return the columns, with the settings in their metadata.
 
@@ -25,7 +29,7 @@ def arrow_schema(settings: Settings) -> pa.Schema:
     thumbnail = [pa.field("thumbnail", pa.binary())] if settings.images == "thumbnails" else []
     return pa.schema(
         [
-            pa.field("hash", pa.string(), nullable=False),
+            pa.field("hash", pa.string(), nullable=False, metadata=_PRIMARY_KEY),
             pa.field("path", pa.string()),
             pa.field("person", pa.int32()),
             pa.field("camera", pa.int32()),

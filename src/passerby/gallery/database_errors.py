@@ -62,6 +62,10 @@ def _sentence(error: Exception, where: str, doing: str) -> InputError | None:
         for pattern, remedy in _REMOTE:
             if re.search(pattern, text):
                 return InputError(f"Cannot {doing} {where}: {remedy.format(keys=keys)}.")
+    if "conflict" in text.lower():
+        return InputError(
+            f"Others change {where} all the time: run the command again when it is quieter."
+        )
     code = error.errno if isinstance(error, OSError) else None
     if code is None and (match := _SYSTEM_ERROR.search(text)):
         code = int(match[1])
