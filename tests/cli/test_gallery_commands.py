@@ -84,7 +84,7 @@ def test_forgetting_asks_first(passerby, gallery: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("typer.confirm", lambda *_, **__: True)
     agreed = passerby("gallery", "forget", gallery, "--person", 3, "--reason", "asked for")
     assert agreed.code == 0
-    assert "6 crops erased; no file of the gallery holds their bytes any more." in agreed.err
+    assert "6 crops erased; nothing of that is left in any file of the gallery." in agreed.err
     assert "138 crops left." in agreed.err
     log = passerby("gallery", "log", gallery)
     assert "forget" in log.out
@@ -112,6 +112,51 @@ def test_purging(passerby, gallery: Path) -> None:
     wrong = passerby("gallery", "purge", gallery, "--older-than", "soon")
     assert wrong.code == 2
     assert "'soon' is no age: write 12h, 30d" in wrong.err
+    without = passerby("gallery", "purge", gallery)
+    assert (without.code, without.out) == (2, "")
+    assert "has no retention of its own: give --older-than." in without.err
+
+
+def test_purging_what_the_gallery_keeps_no_longer(
+    passerby, calibrated_model: Path, crop: Path, tmp_path: Path
+) -> None:
+    gallery, table = tmp_path / "new", tmp_path / "crops.csv"
+    table.write_text(f"path,time\n{crop},2020-01-01\n")
+    passerby("gallery", "create", gallery, "--model", calibrated_model, "--keep-for", "8w")
+    passerby("gallery", "add", gallery, table)
+    purged = passerby("gallery", "purge", gallery, "--yes", "--json")
+    assert json.loads(purged.out)["rows"] == 1
+
+
+def test_forgetting_a_twin_by_the_hash_that_is_told(
+    passerby, gallery: Path, crop: Path, tmp_path: Path
+) -> None:
+    # the same picture in another file
+    twin = tmp_path / "twin.jpg"
+    twin.write_bytes(crop.read_bytes() + b"\0")
+    assert "1 crop added" in passerby("gallery", "add", gallery, twin).err
+    once = passerby("gallery", "forget", gallery, "--image", twin, "--yes")
+    command = once.err.splitlines()[-1].partition("to erase it too: passerby ")[2].split()
+    assert command[:4] == ["gallery", "forget", str(gallery), "--hash"]
+    again = passerby(*command, "--yes", "--json")
+    assert json.loads(again.out) == {"rows": 1, "scanned": True, "twins": []}
+
+
+def test_a_log_that_was_taken_away(passerby, gallery: Path) -> None:
+    sentence = "The log does not begin with the making of the gallery: a part of it is missing."
+    assert sentence not in passerby("gallery", "log", gallery).err
+    (gallery / "audit.jsonl").unlink()
+    assert sentence in passerby("gallery", "log", gallery).err
+    passerby("gallery", "search", gallery, "--where", "hat")
+    assert sentence in passerby("gallery", "log", gallery, "--json").err
+
+
+def test_each_answer_is_one_line_that_names_its_crop(passerby, gallery: Path, crop: Path) -> None:
+    found = passerby("gallery", "search", gallery, "--image", crop, "--top", 9)
+    names = {path.name for path in crop.parent.iterdir()}
+    lines = [line for line in found.out.splitlines() if names & set(line.split())]
+    assert len(lines) == 9
+    assert max(map(len, found.out.splitlines())) <= 80
 
 
 def test_names_by_a_pattern_and_a_table(
@@ -124,7 +169,17 @@ def test_names_by_a_pattern_and_a_table(
     passerby("gallery", "create", gallery, "--model", calibrated_model, "--keep-for", "30d")
     pattern = "{source}_{camera}_{time:%Y%m%d-%H%M%S}.jpg"
     added = passerby("gallery", "add", gallery, folder, "--pattern", pattern, "--json")
-    assert json.loads(added.out) == {"added": 1, "known": 0, "broken": []}
+    assert json.loads(added.out) == {"added": 1, "known": 0, "skipped": []}
+    shutil.copy(crop, folder / "holiday.jpg")
+    stopped = passerby("gallery", "add", gallery, folder, "--pattern", pattern)
+    assert (stopped.code, stopped.out) == (2, "")
+    assert "holiday.jpg is not like --pattern" in stopped.err
+    options = ("--pattern", pattern, "--skip-broken", "--json")
+    added = passerby("gallery", "add", gallery, folder, *options)
+    assert json.loads(added.out)["known"] == 1
+    (skipped,) = json.loads(added.out)["skipped"]
+    assert skipped.startswith("holiday.jpg is not like")
+    assert added.err.endswith("0 crops added, 1 known already, 1 skipped.")
     info = json.loads(passerby("gallery", "info", gallery, "--json").out)
     assert info["cameras"] == {"7": 1}
     assert info["taken"] == ["2026-11-01T08:30:00+00:00"] * 2
@@ -145,7 +200,7 @@ def test_broken_crops(passerby, gallery: Path, tmp_path: Path) -> None:
     skipped = passerby("gallery", "add", gallery, tmp_path / "crops", "--skip-broken")
     assert skipped.code == 0
     assert "Skipped:" in skipped.err
-    assert "0 crops added, 0 known already, 1 broken." in skipped.err
+    assert "0 crops added, 0 known already, 1 skipped." in skipped.err
 
 
 def test_exporting_and_repairing(passerby, gallery: Path, tmp_path: Path) -> None:
@@ -177,7 +232,7 @@ def test_another_model(passerby, gallery: Path, model_file: Path, crop: Path) ->
     [
         (("info", "nowhere"), "nowhere is no gallery of Passerby: make one with"),
         (("create", "x", "--images", "none"), "--images is 'none': choose thumbnails or paths."),
-        (("create", "x", "--keep-for", "1h"), "'1h' is shorter than a day"),
+        (("create", "x", "--keep-for", "1h"), "'1h' is no time to keep crops for: write 30d"),
         (("create", "x", "--keep-for", "999999y"), "reaches back before the calendar"),
         (("create", "memory://x"), "memory://x is no place for a gallery: give a folder, or"),
         (("create", "file:///tmp/x"), "is no place for a gallery"),

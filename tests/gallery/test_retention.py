@@ -32,7 +32,7 @@ def test_what_is_no_age(text: str) -> None:
 
 def test_retention_is_in_days() -> None:
     assert retention_days("2w") == 14
-    with pytest.raises(InputError, match="shorter than a day"):
+    with pytest.raises(InputError, match="is no time to keep crops for: write 30d, 8w or 1y"):
         retention_days("23h")
     with pytest.raises(InputError, match="before the calendar"):
         older_than(parse_age("999999y"))

@@ -1,4 +1,5 @@
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,22 @@ def test_by_description_alone(searched: Gallery, table: pa.Table) -> None:
     np.testing.assert_allclose([a.score for a in answers.answers], score[rows[:12]], atol=1e-6)
     assert (answers.searched, answers.cut_off) == (len(rows), True)
     assert all(answer.distance is None for answer in answers.answers)
+
+
+def test_of_equally_probable_crops_the_latest_come_first(
+    model: RuntimeModel, toy_data: Path, tmp_path: Path
+) -> None:
+    gallery = Gallery.create(tmp_path / "gallery", model)
+    paths = [sighting.path for sighting in find_sightings([toy_data / "train"])[:4]]
+    days = [3, 1, 4, 2]
+    gallery.add(
+        [
+            Sighting(path, camera=1, time=datetime(2026, 11, day, tzinfo=UTC))
+            for path, day in zip(paths, days, strict=True)
+        ]
+    )
+    found = gallery.search(where="camera = 1", rule=AnswerRule("top", 3)).answers
+    assert [answer.time.day for answer in found if answer.time] == [4, 3, 2]
 
 
 def test_nobody_fits(searched: Gallery, first: Path) -> None:

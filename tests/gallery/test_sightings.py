@@ -38,6 +38,14 @@ def test_a_table_says_all(crops: Path) -> None:
     ]
 
 
+def test_a_table_of_paths_leaves_the_rest_to_the_names(crops: Path) -> None:
+    table = crops / "crops.csv"
+    table.write_text("path\na/0007_c2_1.jpg\n")
+    assert find_sightings([table]) == [Sighting(crops / "a/0007_c2_1.jpg", 7, 2)]
+    table.write_text("path,person\na/0007_c2_1.jpg,\n")
+    assert find_sightings([table]) == [Sighting(crops / "a/0007_c2_1.jpg", None, 2)]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

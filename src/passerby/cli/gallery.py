@@ -42,7 +42,7 @@ def create(
     ] = "thumbnails",
     keep_for: Annotated[
         str | None,
-        typer.Option(help="Retention: `passerby serve` purges older crops, such as 30d or 1y."),
+        typer.Option(help="Retention in days: `passerby serve` purges older crops: 30d, 8w, 1y."),
     ] = None,
     reason: REASON = None,
 ) -> None:
@@ -101,7 +101,15 @@ def add(
 
     store = _opened(gallery, model)
     on_broken = skip_or_stop(skip_broken)
-    sightings = find_sightings(places, pattern, source, on_broken=on_broken)
+    unlike: list[str] = []
+
+    def skip_name(error: InputError) -> None:
+        say(f"Skipped: {error}")
+        unlike.append(str(error))
+
+    sightings = find_sightings(
+        places, pattern, source, on_broken=skip_name if skip_broken else None
+    )
     with progress_bar("Adding") as progress:
         try:
             added = store.add(sightings, on_broken=on_broken, progress=progress, reason=reason)
@@ -113,10 +121,11 @@ def add(
     if store.needs_new_index:
         say("Many crops are newer than the index: building it anew.")
         store.build_index()
+    skipped = unlike + added.broken
     if json:
-        print_json({"added": added.rows, "known": added.known, "broken": added.broken})
-    broken = f", {len(added.broken)} broken" if added.broken else ""
-    say(f"{_crops(added.rows)} added, {added.known:,} known already{broken}.")
+        print_json({"added": added.rows, "known": added.known, "skipped": skipped})
+    left_out = f", {len(skipped):,} skipped" if skipped else ""
+    say(f"{_crops(added.rows)} added, {added.known:,} known already{left_out}.")
 
 
 @app.command()
@@ -127,7 +136,10 @@ def search(
         typer.Option("--image", help="A crop of whom to look for; several of the same person."),
     ] = None,
     where: WHERE = None,
-    top: Annotated[int | None, typer.Option(help="Number of answers.", min=1)] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(help="Number of answers; 20 by description alone, if not given.", min=1),
+    ] = None,
     beta: Annotated[
         float | None, typer.Option(help="Threshold of the best F-beta; 2 if nothing is given.")
     ] = None,
@@ -171,6 +183,9 @@ def forget(
     ] = None,
     person: Annotated[int | None, typer.Option(help="All crops of this person id.")] = None,
     where: WHERE = None,
+    hashes: Annotated[
+        list[str] | None, typer.Option("--hash", help="The crop with this hash, of 64 digits.")
+    ] = None,
     yes: YES = False,
     reason: REASON = None,
     json: JSON = False,
@@ -178,24 +193,39 @@ def forget(
     """Erase crops for good: rows and bytes; every file is searched for what was erased."""
     require("gallery", "lancedb")
     store = _opened(gallery, None)
-    condition = store.filter_of(images=images or [], person=person, where=where)
+    condition = store.filter_of(
+        images=images or [], person=person, where=where, hashes=hashes or []
+    )
     _erase(store, condition, "forget", yes, reason, json)
 
 
 @app.command()
 def purge(
     gallery: GALLERY,
-    older_than: Annotated[str, typer.Option(help="Age, such as 12h, 30d, 8w or 1y.")],
+    older_than: Annotated[
+        str | None,
+        typer.Option(help="Age, such as 12h, 30d, 8w or 1y; the gallery's retention if left out."),
+    ] = None,
     yes: YES = False,
     reason: REASON = None,
     json: JSON = False,
 ) -> None:
     """Erase crops that were taken, or added, longer ago than an age."""
     require("gallery", "lancedb")
+    from datetime import timedelta
+
+    from passerby.errors import InputError
     from passerby.gallery import parse_age
 
     store = _opened(gallery, None)
-    _erase(store, store.filter_of(older=parse_age(older_than)), "purge", yes, reason, json)
+    days = store.settings.retention_days
+    if older_than is not None:
+        age = parse_age(older_than)
+    elif days is not None:
+        age = timedelta(days=days)
+    else:
+        raise InputError(f"{gallery} has no retention of its own: give --older-than.")
+    _erase(store, store.filter_of(older=age), "purge", yes, reason, json)
 
 
 @app.command()
@@ -224,6 +254,8 @@ def log(gallery: GALLERY, json: JSON = False) -> None:
         print_json({"entries": [asdict(entry) for entry in entries]})
     else:
         out.print(audit_table(entries))
+    if not entries or entries[0].operation != "create":
+        say("The log does not begin with the making of the gallery: a part of it is missing.")
 
 
 @app.command()
@@ -246,7 +278,11 @@ def index(gallery: GALLERY, json: JSON = False) -> None:
 
 @app.command()
 def reindex(
-    gallery: GALLERY, model: MODEL = None, skip_broken: SKIP = False, reason: REASON = None
+    gallery: GALLERY,
+    model: MODEL = None,
+    skip_broken: SKIP = False,
+    reason: REASON = None,
+    json: JSON = False,
 ) -> None:
     """Embed all crops again, by another model."""
     require("gallery", "lancedb")
@@ -262,6 +298,8 @@ def reindex(
             progress=progress,
             reason=reason,
         )
+    if json:
+        print_json({"rows": rows, "lost": before - rows})
     say(f"{_crops(rows)} embedded by {store.settings.model_name}.")
     if rows < before:
         say(f"{_crops(before - rows)} could not be read and left the gallery.")
@@ -275,18 +313,23 @@ def export(
     ] = Path("gallery.csv"),
     where: WHERE = None,
     reason: REASON = None,
+    json: JSON = False,
 ) -> None:
     """Write the gallery's table to a file."""
     require("gallery", "lancedb")
     rows = _opened(gallery, None).export(target, where, reason)
+    if json:
+        print_json({"rows": rows, "file": str(target)})
     say(f"{_crops(rows)} written to {target}.")
 
 
 @app.command()
-def repair(gallery: GALLERY, reason: REASON = None) -> None:
+def repair(gallery: GALLERY, reason: REASON = None, json: JSON = False) -> None:
     """Take out what cannot be read any more after a file was damaged."""
     require("gallery", "lancedb")
     lost = _opened(gallery, None).repair(reason)
+    if json:
+        print_json({"lost": lost})
     if lost:
         say(f"{_crops(lost)} could not be read and left the gallery: add them again.")
     else:
@@ -338,7 +381,7 @@ def _report(erased: "Erased", gallery: "Gallery", json: bool) -> None:
     if json:
         print_json({"rows": erased.rows, "scanned": erased.scanned, "twins": list(erased.twins)})
     proof = (
-        "no file of the gallery holds their bytes any more"
+        "nothing of that is left in any file of the gallery"
         if erased.scanned
         else "what the storage itself keeps of earlier versions is not known here"
     )
@@ -346,7 +389,10 @@ def _report(erased: "Erased", gallery: "Gallery", json: bool) -> None:
     if gallery.settings.images == "paths":
         say("The image files themselves were not touched: they are yours to delete.")
     for twin in erased.twins:
-        say(f"The crop {twin[:12]}… shows the very same picture and stays: erase it too?")
+        say(
+            "Another file of the very same picture stays; to erase it too: "
+            f"passerby gallery forget {gallery.where} --hash {twin}"
+        )
 
 
 def _crops(count: int) -> str:

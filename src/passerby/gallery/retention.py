@@ -32,9 +32,14 @@ def retention_days(text: str) -> int:
     Raises:
         InputError: it is none, shorter than a day, or longer than the calendar.
     """
-    age = parse_age(text)
+    try:
+        age = parse_age(text)
+    except InputError:
+        age = timedelta(0)
     if age < timedelta(days=1):
-        raise InputError(f"{text!r} is shorter than a day: retention is in days.")
+        raise InputError(
+            f"{text!r} is no time to keep crops for: write 30d, 8w or 1y, in whole days."
+        )
     older_than(age)
     return age // timedelta(days=1)
 

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import compute
 
 from passerby.embedding.runtime_model import RuntimeModel, normalised_rows
 from passerby.errors import InputError
@@ -97,7 +98,8 @@ def search(
 
     By photo: the crops at most as far away as the rule says, nearest first, of equally near ones
     that with the smaller hash first. By description: those that fulfil it, the most probable
-    first, the nearest `top` of them or 20. By both: the nearest of those that fulfil it.
+    first, of equally probable ones the latest, `top` of them or 20. By both: the nearest of those
+    that fulfil it.
 
     Args:
         store: the gallery.
@@ -202,12 +204,14 @@ def _by_description(store: Store, condition: Condition, rule: AnswerRule | None)
     matching = store.count(where)
     if not matching:
         return AnswerSet((), None, 0, True, False)
-    light = store.read(store.query(["hash", *names], where))
+    light = store.read(store.query(["hash", "time", "added", *names], where))
     scores = np.ones(len(light))
     if names:
         scores = np.asarray(condition.score({n: light.column(n).to_numpy() for n in names}))
     hashes = np.array(light.column("hash").to_pylist(), dtype="U64")
-    order = np.lexsort((hashes, -scores))[:count]
+    taken = compute.coalesce(light.column("time"), light.column("added"))
+    latest = -taken.to_numpy().astype(np.int64)
+    order = np.lexsort((hashes, latest, -scores))[:count]
     if not len(order):
         return AnswerSet((), None, 0, True, False)
     chosen = hashes[order].tolist()

@@ -108,7 +108,10 @@ def _named(path: Path, name: str, names: NamePattern | None, source: str | None)
 
 
 def _of_csv(path: Path, source: str | None) -> Iterator[Sighting]:
-    """Read a table with a column `path`, relative to it, and others of `Sighting`."""
+    """Read a table with a column `path`, relative to it, and others of `Sighting`.
+
+    Of columns that are not there, Market-style names tell what they tell.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
@@ -132,17 +135,18 @@ def _of_row(row: dict[str, str], table: Path, line: int, source: str | None) -> 
         raise InputError(f"{where}: there are more or fewer values than columns: mend the line.")
     if not row["path"]:
         raise InputError(f"{where}: path is empty: fill it in or remove the line.")
+    named = _named(table.parent / row["path"], "", None, source)
     return Sighting(
-        path=table.parent / row["path"],
-        person=_whole(row, "person", where),
-        camera=_whole(row, "camera", where),
+        path=named.path,
+        person=_whole(row, "person", where) if "person" in row else named.person,
+        camera=_whole(row, "camera", where) if "camera" in row else named.camera,
         time=_moment(row.get("time", ""), where),
         source=row.get("source") or source,
     )
 
 
 def _whole(row: dict[str, str], column: str, where: str) -> int | None:
-    text = row.get(column, "").strip()
+    text = row[column].strip()
     if not text:
         return None
     if not re.fullmatch(r"-?\d{1,10}", text) or abs(int(text)) > _LARGEST:

@@ -15,6 +15,9 @@ _FACTS = ("person", "camera", "time", "source")
 _SHOWN = 4
 """Attributes named of each answer."""
 
+_LONGEST = 40
+"""Letters of a file's name that are shown whole."""
+
 
 def answer_tables(found: AnswerSet, schema: Schema) -> Iterator[Table | str]:
     """Yield an answer set as a table, and what it was chosen from.
@@ -33,7 +36,8 @@ def answer_tables(found: AnswerSet, schema: Schema) -> Iterator[Table | str]:
     how = "" if found.exact else ", by the index"
     count = len(found.answers)
     noun = "answer" if count == 1 else "answers"
-    yield f"{count:,} {noun} among {found.searched:,} crops{cut}{more}{how}."
+    crops = "crop" if found.searched == 1 else "crops"
+    yield f"{count:,} {noun} among {found.searched:,} {crops}{cut}{more}{how}."
 
 
 def _answers(found: AnswerSet, words: Mapping[str, str]) -> Table:
@@ -43,11 +47,14 @@ def _answers(found: AnswerSet, words: Mapping[str, str]) -> Table:
     for column in columns:
         table.add_column(column, justify="right")
     facts = [name for name in _FACTS if any(getattr(a, name) is not None for a in found.answers)]
-    for column in (*facts, "crop"):
+    for column in facts:
         table.add_column(column)
-    for column in ("agree", "disagree: + crop, − query") if photo else ():
-        table.add_column(column)
-    for place, answer in enumerate(found.answers, start=1):
+    names = [_name(answer.path, answer.hash) for answer in found.answers]
+    table.add_column("crop", no_wrap=True, min_width=min(_LONGEST, max(map(len, names))))
+    for column in ("agree", "+ crop, − query") if photo else ():
+        # one line an answer, however narrow the terminal
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    for place, (answer, name) in enumerate(zip(found.answers, names, strict=True), start=1):
         sure = (
             [_percent(answer.probability), f"{answer.distance:.3f}"]
             if photo
@@ -59,7 +66,7 @@ def _answers(found: AnswerSet, words: Mapping[str, str]) -> Table:
             if photo
             else []
         )
-        table.add_row(str(place), *sure, *known, _name(answer.path, answer.hash), *opinion)
+        table.add_row(str(place), *sure, *known, name, *opinion)
     return table
 
 
@@ -109,7 +116,11 @@ def audit_table(entries: Sequence[Entry]) -> Table:
     """Return the audit log."""
     table = Table(title="audit log")
     for column in ("time", "who", "operation", "crops", "reason"):
-        table.add_column(column, justify="right" if column == "crops" else "left")
+        table.add_column(
+            column,
+            justify="right" if column == "crops" else "left",
+            no_wrap=column in ("time", "operation"),
+        )
     for entry in entries:
         cells = (entry.time[:19], entry.who, entry.operation, f"{entry.rows:,}", entry.reason)
         table.add_row(*map(_text, cells))

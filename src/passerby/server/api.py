@@ -120,6 +120,8 @@ async def forget(service: Served, request: Request, asked: ForgetRequest) -> Any
     )
     where = await run_in_threadpool(named)
     rows = await run_in_threadpool(service.gallery.count, where)
+    if not rows:
+        return ForgetAnswer(rows=0, scanned=False, twins=[])
     if asked.confirm != rows:
         sentence = f"This would erase {rows} crops: ask again with confirm = {rows}."
         return JSONResponse({"detail": sentence, "rows": rows}, 409)

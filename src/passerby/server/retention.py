@@ -78,6 +78,7 @@ class Retention:
             who="passerby serve",
         )
         if erased.rows:
+            _log.info("Purged %d crops older than %d days.", erased.rows, days)
             self._erased(erased.rows)
         return erased.rows
 

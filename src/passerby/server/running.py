@@ -50,6 +50,7 @@ def run(app: FastAPI, sock: socket.socket, proxy: str | None = None) -> None:
             not believed.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("passerby").setLevel(logging.INFO)
     config = uvicorn.Config(
         app,
         # paths name crops, and addresses people: the audit log holds what has to be known
