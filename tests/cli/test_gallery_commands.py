@@ -151,7 +151,7 @@ def test_a_log_that_was_taken_away(passerby, gallery: Path) -> None:
     assert sentence in passerby("gallery", "log", gallery, "--json").err
 
 
-def test_each_answer_is_one_line_that_names_its_crop(passerby, gallery: Path, crop: Path) -> None:
+def test_each_answer_names_its_crop_in_eighty_columns(passerby, gallery: Path, crop: Path) -> None:
     found = passerby("gallery", "search", gallery, "--image", crop, "--top", 9)
     names = {path.name for path in crop.parent.iterdir()}
     lines = [line for line in found.out.splitlines() if names & set(line.split())]

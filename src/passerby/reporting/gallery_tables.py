@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from passerby.data.schema import Schema
 from passerby.gallery.answers import Answer, AnswerSet
@@ -14,9 +15,6 @@ from passerby.gallery.audit import Entry
 _FACTS = ("person", "camera", "time", "source")
 _SHOWN = 4
 """Attributes named of each answer."""
-
-_LONGEST = 40
-"""Letters of a file's name that are shown whole."""
 
 
 def answer_tables(found: AnswerSet, schema: Schema) -> Iterator[Table | str]:
@@ -43,30 +41,24 @@ def answer_tables(found: AnswerSet, schema: Schema) -> Iterator[Table | str]:
 def _answers(found: AnswerSet, words: Mapping[str, str]) -> Table:
     photo = found.answers[0].distance is not None
     table = Table(title="answers")
-    columns = ("", "same person", "distance") if photo else ("", "fits")
-    for column in columns:
-        table.add_column(column, justify="right")
+    for column in ("", "same\nperson", "away") if photo else ("", "fits"):
+        table.add_column(column, justify="right", no_wrap=True)
     facts = [name for name in _FACTS if any(getattr(a, name) is not None for a in found.answers)]
     for column in facts:
-        table.add_column(column)
-    names = [_name(answer.path, answer.hash) for answer in found.answers]
-    table.add_column("crop", no_wrap=True, min_width=min(_LONGEST, max(map(len, names))))
-    for column in ("agree", "+ crop, − query") if photo else ():
-        # one line an answer, however narrow the terminal
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
-    for place, (answer, name) in enumerate(zip(found.answers, names, strict=True), start=1):
+        table.add_column(column, no_wrap=True)
+    table.add_column("crop\nin both; + here, − in the query only" if photo else "crop")
+    for place, answer in enumerate(found.answers, start=1):
         sure = (
             [_percent(answer.probability), f"{answer.distance:.3f}"]
             if photo
             else [_percent(answer.score)]
         )
         known = [_fact(getattr(answer, name)) for name in facts]
-        opinion = (
-            [_few([words[name] for name in answer.agree]), _few(_differences(answer, words))]
-            if photo
-            else []
-        )
-        table.add_row(str(place), *sure, *known, name, *opinion)
+        seen = [_few([words[name] for name in answer.agree]), _few(_differences(answer, words))]
+        lines = [_name(answer.path, answer.hash), *filter(None, seen)]
+        # what a narrow terminal has no room for is cut off
+        crop = Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+        table.add_row(str(place), *sure, *known, crop)
     return table
 
 
