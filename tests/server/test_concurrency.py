@@ -4,9 +4,11 @@ import hashlib
 import io
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from passerby.errors import InputError
@@ -64,7 +66,9 @@ def test_the_same_crop_added_twice_at_once_is_there_once(client, gallery, sent) 
     assert len(gallery) == before + 1
 
 
-def test_a_long_erase_keeps_nobody_from_searching(client, gallery, monkeypatch) -> None:
+@pytest.fixture
+def slow_erasing(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, ...]]:
+    """Makes erasing wait: yields what is set when it begins, and what lets it go on."""
     started, go_on = threading.Event(), threading.Event()
     erase = Gallery.erase
 
@@ -74,6 +78,12 @@ def test_a_long_erase_keeps_nobody_from_searching(client, gallery, monkeypatch) 
         return erase(self, *arguments, **options)
 
     monkeypatch.setattr(Gallery, "erase", slow)
+    yield started, go_on
+    go_on.set()
+
+
+def test_a_long_erase_keeps_nobody_from_searching(client, gallery, slow_erasing) -> None:
+    started, go_on = slow_erasing
     # more writers than there are threads for readers
     with ThreadPoolExecutor(60) as pool:
         asked = {"person": 1, "confirm": gallery.count("person = 1")}
@@ -92,17 +102,9 @@ def test_a_long_erase_keeps_nobody_from_searching(client, gallery, monkeypatch) 
         assert {future.result().status_code for future in adding} == {200}
 
 
-def held_back(client, gallery, monkeypatch, requests: int) -> list:
+def held_back(client, gallery, slow_erasing, requests: int) -> list:
     """Send crops while the gallery is being written to; return what is answered."""
-    started, go_on = threading.Event(), threading.Event()
-    purge = Gallery.erase
-
-    def slow(self, *arguments, **options):
-        started.set()
-        go_on.wait(30)
-        return purge(self, *arguments, **options)
-
-    monkeypatch.setattr(Gallery, "erase", slow)
+    started, go_on = slow_erasing
     with ThreadPoolExecutor(requests + 1) as pool:
         asked = {"person": 1, "confirm": gallery.count("person = 1")}
         erasing = pool.submit(client.post, "/api/forget", json=asked)
@@ -122,7 +124,9 @@ def held_back(client, gallery, monkeypatch, requests: int) -> list:
         return [future.result() for future in adding]
 
 
-def test_who_waits_is_added_in_one_commit(client, gallery: Gallery, monkeypatch) -> None:
+def test_who_waits_is_added_in_one_commit(
+    client, gallery: Gallery, slow_erasing, monkeypatch
+) -> None:
     batches: list[int] = []
     add_together = Gallery.add_together
 
@@ -131,7 +135,7 @@ def test_who_waits_is_added_in_one_commit(client, gallery: Gallery, monkeypatch)
         return add_together(self, together)
 
     monkeypatch.setattr(Gallery, "add_together", counted)
-    answers = held_back(client, gallery, monkeypatch, 10)
+    answers = held_back(client, gallery, slow_erasing, 10)
     assert {answer.status_code for answer in answers} == {200}
     assert batches == [10]
     # the crop that all of them sent was added by one
@@ -146,14 +150,16 @@ def test_who_waits_is_added_in_one_commit(client, gallery: Gallery, monkeypatch)
     assert sorted(reasons) == [f"number {seed}" for seed in range(10)]
 
 
-def test_what_hinders_a_commit_is_told_to_all(client, gallery: Gallery, monkeypatch) -> None:
+def test_what_hinders_a_commit_is_told_to_all(
+    client, gallery: Gallery, slow_erasing, monkeypatch
+) -> None:
     def full(*_: object) -> None:
         raise InputError("The disk is full: make room.")
 
     before = len(gallery) - gallery.count("person = 1")
     with monkeypatch.context() as patch:
         patch.setattr(Gallery, "add_together", full)
-        answers = held_back(client, gallery, patch, 3)
+        answers = held_back(client, gallery, slow_erasing, 3)
     assert [(a.status_code, a.json()["detail"]) for a in answers] == [
         (422, "The disk is full: make room.")
     ] * 3
