@@ -51,6 +51,7 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
         "brightness, contrast and saturation varied by 20 %",
         ["augment.brightness=0.2", "augment.contrast=0.2", "augment.saturation=0.2"],
     ),
+    "two-crops": ("two crops of a person in a batch, not four", ["crops_per_person=2"]),
     "dropout": ("dropout of one half before the attributes", ["model.dropout=0.5"]),
     "learn-erased": ("attributes learned from erased crops too", ["loss.attributes.erased=true"]),
     "no-erasing": ("no random erasing", ["augment.erase=0"]),
