@@ -102,7 +102,7 @@ def test_interrupted_before_the_old_vectors_are_gone(
     assert set(found_in(Path(gallery.where), [old])) == {old}
 
     again = Gallery.open(gallery.where)
-    assert again.finished_erasing
+    assert again.finished_interrupted
     assert found_in(Path(gallery.where), [old]) == {}
     assert (len(again), again.audit()[-1].operation) == (144, "reindex")
-    assert not Gallery.open(gallery.where).finished_erasing
+    assert not Gallery.open(gallery.where).finished_interrupted

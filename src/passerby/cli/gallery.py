@@ -342,8 +342,8 @@ def _opened(gallery: str, model: str | None) -> "Gallery":
 
     loaded: RuntimeModel | None = None if model is None else RuntimeModel.load(model)
     opened = Gallery.open(gallery, loaded)
-    if opened.finished_erasing:
-        say("An erasure that had been interrupted was finished first.")
+    if opened.finished_interrupted:
+        say("What an interrupted command had begun was finished first.")
     return opened
 
 

@@ -1,12 +1,13 @@
 """Erasing people for good: rows, their bytes in every file, and a proof that none is left."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
+from pydantic import BaseModel
 
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry, Operation
@@ -19,6 +20,9 @@ _KEY = "passerby.erasing"
 
 _START_OF_SCAN, _SCAN_HEADER = b"\xff\xda", 14
 _ROWS = 4096
+
+_RUNS, _LATEST = 200, 1000
+"""Runs of rows that are deleted together; entries of the log among which one is looked for."""
 
 _TRACE = 24
 """Bytes of an embedding, and of a thumbnail, that are looked for."""
@@ -68,21 +72,22 @@ def erase(
             what was erased was found.
     """
     with store.committing():
+        if _noted(store) is not None:
+            finish(store)
         count = store.count(where)
         if expected is not None and count != expected:
             raise InputError(
                 f"{count} crops are meant by now, not {expected}: look at them and ask again."
             )
         if not count:
-            if _unfinished(store) is not None:
-                finish(store)
             return Erased(0, False, ())
         marks = _Marks.of(store, where)
         indexed = index_of(store) is not None
         drop_index(store)
-        note_unfinished(store, marks.files)
+        entry = Entry.now(operation, count, reason, who)
         # noted first: what is interrupted will be finished
-        store.audit.append(Entry.now(operation, count, reason, who))
+        store.annotate(_KEY, _Note.of_rows(marks.rows, entry).model_dump_json())
+        store.audit.append(entry)
         store.crops.delete(where)
         twins = finish(store, marks)
     if indexed and store.count() >= LEAST_ROWS:
@@ -90,43 +95,74 @@ def erase(
     return Erased(count, store.folder is not None, twins)
 
 
-def finish_erasing(store: Store) -> bool:
-    """Do what an interrupted erasure left undone; tell whether there was anything.
+def finish_interrupted(store: Store) -> bool:
+    """Do what an interrupted command left undone; tell whether there was anything.
 
     Nobody waits for it: if another process is at work on the gallery, it is left to that.
 
     Raises:
         InputError: the gallery cannot be written to.
     """
-    if _unfinished(store) is None:
+    if _noted(store) is None:
         return False
     with store.committing(patience=0) as alone:
-        if not alone or _unfinished(store) is None:
+        if not alone or _noted(store) is None:
             return False
         finish(store)
     return True
 
 
-def note_unfinished(store: Store, files: Iterable[int]) -> None:
-    """Note, before any row is deleted, which files hold rows that will be.
+class _Note(BaseModel):
+    """What is to be done by whoever opens the gallery, should the process that does it die.
+
+    Attributes:
+        rows: ids of rows to delete, as runs of the first and the last. Their files are written
+            anew.
+        entry: of the audit log, which may lack it.
+    """
+
+    rows: list[tuple[int, int]] = []
+    entry: Entry | None = None
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[int], entry: Entry) -> Self:
+        runs: list[tuple[int, int]] = []
+        for row in sorted(rows):
+            if runs and runs[-1][1] == row - 1:
+                runs[-1] = (runs[-1][0], row)
+            else:
+                runs.append((row, row))
+        return cls(rows=runs, entry=entry)
+
+    @property
+    def files(self) -> list[int]:
+        """Numbers of the files that hold the rows: a row's id begins with its file's."""
+        return sorted(
+            {file for run in self.rows for file in range(run[0] >> 32, (run[1] >> 32) + 1)}
+        )
+
+
+def note_clean_up(store: Store) -> None:
+    """Note that old files are to be deleted; to be called while `committing`."""
+    if _noted(store) is None:
+        store.annotate(_KEY, _Note().model_dump_json())
+
+
+def with_note(schema: pa.Schema, entry: Entry) -> pa.Schema:
+    """Return the columns of a new table with the note that the old one's files are to be deleted.
 
     Args:
-        store: the gallery, while `committing`.
-        files: their numbers; none if nothing has to be written anew before old files are deleted.
+        schema: the columns.
+        entry: of the audit log, which the new table's making has not entered yet.
     """
-    store.annotate(_KEY, json.dumps(sorted({*files, *(_unfinished(store) or ())})))
-
-
-def noted_unfinished(schema: pa.Schema) -> pa.Schema:
-    """Return the columns of a new table with the note that files of the old one are still there."""
     place = schema.get_field_index(EMBEDDING)
-    return schema.set(place, schema.field(place).with_metadata({_KEY: json.dumps([])}))
+    note = _Note(entry=entry).model_dump_json()
+    return schema.set(place, schema.field(place).with_metadata({_KEY: note}))
 
 
-def _unfinished(store: Store) -> list[int] | None:
-    """Return the files that hold bytes of deleted rows; None if no erasure is going on."""
+def _noted(store: Store) -> _Note | None:
     text = store.annotation(_KEY)
-    return None if text is None else json.loads(text)
+    return None if text is None else _Note.model_validate_json(text)
 
 
 @dataclass(frozen=True)
@@ -134,24 +170,23 @@ class _Marks:
     """By what rows are known once they are gone.
 
     Attributes:
-        files: numbers of the files that hold them.
+        rows: their ids.
         traces: bytes by which they would be found in a file.
         embeddings: those of the traces that begin an embedding.
     """
 
-    files: set[int]
+    rows: list[int]
     traces: set[bytes]
     embeddings: set[bytes]
 
     @classmethod
     def of(cls, store: Store, where: str) -> "_Marks":
         """Read the rows that a filter admits, a few at a time."""
-        marks = cls(set(), set(), set())
+        marks = cls([], set(), set())
         query = store.query(_columns(store), where).with_row_id(True)
         for batch in store.batches(query, _ROWS):
             rows = pa.Table.from_batches([batch])
-            # a row's id begins with the number of its file
-            marks.files.update(row >> 32 for row in rows.column("_rowid").to_pylist())
+            marks.rows.extend(rows.column("_rowid").to_pylist())
             marks.traces.update(traces_of(rows))
             marks.embeddings.update(_beginnings(rows))
         return marks
@@ -164,7 +199,8 @@ def finish(store: Store, marks: _Marks | None = None) -> tuple[str, ...]:
 
     Args:
         store: the gallery.
-        marks: of the erased rows; nothing is searched for if they are not known any more.
+        marks: of the rows that were deleted; if left out, the noted rows and the entry in the log
+            may be there or not, and nothing can be searched for.
 
     Returns:
         The twins of the rows, see `Erased`.
@@ -172,16 +208,35 @@ def finish(store: Store, marks: _Marks | None = None) -> tuple[str, ...]:
     Raises:
         InputError: something of what was erased was found.
     """
-    for file in _unfinished(store) or ():
+    note = _noted(store) or _Note()
+    if marks is None:
+        _catch_up(store, note)
+    for file in note.files:
         # an update moves rows to a new file
         store.crops.update(
-            where=f"_rowid >= {file << 32} AND _rowid < {(file + 1) << 32}",
-            values_sql={"added": "added"},
+            where=_between(file << 32, ((file + 1) << 32) - 1), values_sql={"added": "added"}
         )
     store.clean_up()
     twins = () if marks is None or store.folder is None else _proved(store, store.folder, marks)
     store.annotate(_KEY, None)
     return twins
+
+
+def _catch_up(store: Store, note: _Note) -> None:
+    """Delete the noted rows that are still there, and log what the log may lack."""
+    for start in range(0, len(note.rows), _RUNS):
+        runs = note.rows[start : start + _RUNS]
+        store.crops.delete(" OR ".join(_between(first, last) for first, last in runs))
+    entry = note.entry
+    if entry is not None and not any(
+        (known.time, known.operation) == (entry.time, entry.operation)
+        for known in store.audit.latest(_LATEST)
+    ):
+        store.audit.append(entry)
+
+
+def _between(first: int, last: int) -> str:
+    return f"(_rowid >= {first} AND _rowid <= {last})"
 
 
 def traces_of(rows: pa.Table) -> list[bytes]:

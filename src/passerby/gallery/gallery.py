@@ -21,7 +21,7 @@ from passerby.gallery.answers import AnswerSet
 from passerby.gallery.audit import Entry
 from passerby.gallery.columns import KNOWN, hash_filter
 from passerby.gallery.conditions import Condition
-from passerby.gallery.erasing import Erased, erase, finish_erasing
+from passerby.gallery.erasing import Erased, erase, finish_interrupted
 from passerby.gallery.exporting import export
 from passerby.gallery.indexing import Index, build_index, has_drifted, index_of
 from passerby.gallery.reindexing import reindex
@@ -43,13 +43,13 @@ class Gallery:
     Attributes:
         where: its folder or URI.
         settings: what it was created with.
-        finished_erasing: whether opening it finished an erasure that had been interrupted.
+        finished_interrupted: whether opening it finished what an interrupted command had begun.
     """
 
     def __init__(self, store: Store, model: RuntimeModel | None = None) -> None:
         self._store = store
         self._model = model
-        self.finished_erasing = False
+        self.finished_interrupted = False
 
     @classmethod
     def create(
@@ -85,7 +85,7 @@ class Gallery:
 
     @classmethod
     def open(cls, where: Path | str, model: RuntimeModel | None = None) -> "Gallery":
-        """Open a gallery, and finish an erasure that was interrupted.
+        """Open a gallery, and finish what an interrupted command had begun.
 
         Args:
             where: its folder or URI.
@@ -99,7 +99,7 @@ class Gallery:
         gallery = cls(store, model)
         # what hinders it is said by whoever erases next
         with suppress(InputError):
-            gallery.finished_erasing = finish_erasing(store)
+            gallery.finished_interrupted = finish_interrupted(store)
         if model is not None:
             gallery._take(model)
         return gallery

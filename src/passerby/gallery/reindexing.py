@@ -1,6 +1,7 @@
 """Embedding a whole gallery again, by another model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from passerby.embedding.runtime_model import OnBroken, Progress, RuntimeModel
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
 from passerby.gallery.columns import KNOWN, arrow_schema, arrow_table
-from passerby.gallery.erasing import finish, noted_unfinished
+from passerby.gallery.erasing import finish, with_note
 from passerby.gallery.settings import Settings
 from passerby.gallery.store import CROPS, Store
 
@@ -51,7 +52,8 @@ def reindex(
     with store.committing():
         broken: list[InputError] = []
         batches = _embedded(store, settings, model, on_broken or _stop_at(broken), progress)
-        schema = noted_unfinished(arrow_schema(settings))
+        entry = Entry.now("reindex", store.count(), reason)
+        schema = with_note(arrow_schema(settings), entry)
         reader = pa.RecordBatchReader.from_batches(schema, batches)
         try:
             store.database.create_table(CROPS, data=reader, mode="overwrite")
@@ -62,7 +64,7 @@ def reindex(
             raise
     changed = Store.open(store.where)
     rows = changed.count()
-    changed.audit.append(Entry.now("reindex", rows, reason))
+    changed.audit.append(replace(entry, rows=rows))
     with changed.committing():
         finish(changed)
     return changed, rows

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
-from passerby.gallery.erasing import finish, note_unfinished
+from passerby.gallery.erasing import finish, note_clean_up
 from passerby.gallery.indexing import drop_index
 from passerby.gallery.store import Store
 
@@ -22,7 +22,7 @@ def repair(store: Store, reason: str | None = None) -> int:
     lost = 0
     with store.committing():
         drop_index(store)
-        note_unfinished(store, [])
+        note_clean_up(store)
         for first, rows in list(_files(store)):
             if not _readable(store, first, rows):
                 store.crops.delete(_within(first))
