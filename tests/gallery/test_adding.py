@@ -12,8 +12,9 @@ from PIL import Image
 from passerby.data.decoding import decode
 from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
-from passerby.gallery import Gallery, Sighting, find_sightings
+from passerby.gallery import Gallery, Sighting, find_sightings, store
 from passerby.gallery.columns import vectors_of
+from passerby.gallery.erasing import finish, note_clean_up
 
 
 @pytest.fixture
@@ -188,3 +189,28 @@ def test_a_calibration_measured_since(
     shutil.rmtree(place)
     with pytest.raises(InputError, match="is not where it was: give --model"):
         Gallery.open(gallery.where).search([crops[0].path])
+
+
+def test_many_small_commits_become_few_files(
+    gallery: Gallery, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_OFTEN", 2)
+    monkeypatch.setattr(store, "_FILES", 3)
+
+    def files() -> int:
+        return int(gallery._store.crops.stats()["fragment_stats"]["num_fragments"])
+
+    before = {row["hash"] for row in gallery.rows(limit=1000)}
+    new = find_sightings([toy_data / "test"])[:12]
+    # rows that are to be erased stay where they are noted
+    note_clean_up(gallery._store)
+    for sighting in new[:6]:
+        gallery.add([sighting])
+    assert files() == 7
+    finish(gallery._store)
+    for sighting in new[6:]:
+        gallery.add([sighting])
+    assert files() <= 5
+    rows = [row["hash"] for row in gallery.rows(limit=1000)]
+    assert len(rows) == len(set(rows)) == len(before) + 12
+    assert before < set(rows)

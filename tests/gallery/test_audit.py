@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from passerby.errors import InputError
 from passerby.gallery import audit
 from passerby.gallery.audit import FILE_NAME, AuditFile, Entry
 
@@ -45,3 +46,18 @@ def test_the_latest_are_the_end_of_all(
                 file.write('{"cut off')
     assert log.latest(count) == list(log)[::-1][:count]
     assert len(list(log)) == 40
+
+
+def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+    with pytest.raises(InputError, match=f"Cannot write to .*{FILE_NAME}"):
+        AuditFile(tmp_path).append(Entry.now("add", 1))
+
+
+def test_a_long_log_of_junk_is_read_once(tmp_path: Path) -> None:
+    log = AuditFile(tmp_path)
+    log.append(Entry.now("add", 1))
+    with (tmp_path / FILE_NAME).open("ab") as file:
+        file.write(b"x" * 30_000_000 + b"\n" + b"[]\n" * 100_000)
+    log.append(Entry.now("purge", 1))
+    assert [entry.operation for entry in log.latest(2)] == ["purge", "add"]

@@ -146,6 +146,41 @@ def test_a_store_that_goes_down(
     assert len(gallery) == 6
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "s3://",
+        "s3:///x",
+        "s3://b",
+        "s3://b//x",
+        "s3://[::1/x",
+        "s3://b/x y/../z?q#f",
+        "gs://",
+        "az://",
+    ],
+)
+def test_places_that_are_none(objects: ObjectStore, model: RuntimeModel, where: str) -> None:
+    for attempt in (lambda: Gallery.open(where), lambda: Gallery.create(where, model)):
+        with pytest.raises(InputError) as error:
+            attempt()
+        assert "repair" not in str(error.value)
+
+
+def test_places_of_another_sort(model: RuntimeModel) -> None:
+    with pytest.raises(InputError, match=r"begins with s3://, s3\+ddb://, gs://, az://"):
+        Gallery.create("file:///tmp/x", model)
+    with pytest.raises(InputError, match="is no text in UTF-8"):
+        Gallery.create("s3://bucket/caf\udce9", model)
+    with pytest.raises(InputError, match="is no text in UTF-8"):
+        Gallery.create("caf\udce9", model)
+
+
+def test_an_answer_that_nobody_expects(objects: ObjectStore) -> None:
+    objects.refusal = (400, "ExpiredToken")
+    with pytest.raises(InputError, match="look at the URI and at the object store, of which"):
+        Gallery.open("s3://expired/gallery")
+
+
 def test_no_azure_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
     with pytest.raises(InputError, match="it asks for credentials: set AZURE_STORAGE_ACCOUNT_NAME"):

@@ -144,4 +144,5 @@ def test_a_request_that_trickles_in(gallery: Gallery, path: str) -> None:
     answer = anyio.run(asked, 0.2)
     assert answer.status_code == 408
     assert "The request did not arrive within 1 s: send it again." in answer.text
+    assert answer.headers["connection"] == "close", "or it could trickle in for ever"
     assert anyio.run(asked, 0.0).status_code != 408

@@ -77,6 +77,8 @@ def test_only_a_known_proxy_is_believed_who_asks(
         )
         assert answer.status_code == 200
         log = httpx.get(f"{address}/api/audit", headers=headers, timeout=30).json()
+        strange = {**headers, "X-Forwarded-For": "fe80::1%1"}
+        assert httpx.get(f"{address}/api/info", headers=strange, timeout=30).status_code == 200
     assert (log[0]["operation"], log[0]["who"]) == ("search", client)
 
 

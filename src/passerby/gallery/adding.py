@@ -16,6 +16,7 @@ from passerby.embedding.runtime_model import OnBroken, Progress, RuntimeModel, r
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
 from passerby.gallery.columns import arrow_table, hash_filter
+from passerby.gallery.erasing import is_unfinished
 from passerby.gallery.settings import Settings
 from passerby.gallery.sightings import Sighting, is_text
 from passerby.gallery.store import Store
@@ -185,6 +186,9 @@ def commit(
     rows = arrow_table(store.settings, known, attributes, vectors)
     with store.committing():
         result = store.crops.merge_insert("hash").when_not_matched_insert_all().execute(rows)
+        # rows that are still to be erased must stay where they are noted
+        if not is_unfinished(store):
+            store.compact_if_scattered()
     return int(result.num_inserted_rows)
 
 

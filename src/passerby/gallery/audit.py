@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, BinaryIO, Literal, Protocol, Self
 
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
+from passerby.files import explained
 from passerby.gallery.database_errors import plain_words
 
 Operation = Literal["create", "add", "search", "forget", "purge", "reindex", "export", "repair"]
@@ -89,6 +91,10 @@ class AuditFile:
 
     def append(self, entry: Entry) -> None:
         line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
+        with explained(self.path):
+            self._append(line)
+
+    def _append(self, line: str) -> None:
         # one write to a file opened for appending is never mixed with another's
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         try:
@@ -112,19 +118,22 @@ class AuditFile:
         if not self.path.is_file():
             return []
         with self.path.open("rb") as file:
-            start, ending = file.seek(0, os.SEEK_END), b""
-            found: list[Entry] = []
-            while start and len(found) < count:
-                size = min(start, max(_BLOCK, len(ending)))
-                start = file.seek(start - size)
-                ending = file.read(size) + ending
-                lines = ending.split(b"\n")
-                # of the first line the beginning is missing, unless it is that of the file
-                found = list(_entries(lines[1:] if start else lines))
-        return found[: -count - 1 : -1]
+            return list(islice(_entries(_from_the_end(file)), count))
 
     def clean_up(self) -> None:
         pass
+
+
+def _from_the_end(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines, the last one first."""
+    start, rest = file.seek(0, os.SEEK_END), b""
+    while start:
+        size = min(start, max(_BLOCK, len(rest)))
+        start = file.seek(start - size)
+        # the beginning of a block is the end of a line before it
+        rest, *lines = (file.read(size) + rest).split(b"\n")
+        yield from reversed(lines)
+    yield rest
 
 
 def _entries(lines: Iterable[bytes]) -> Iterator[Entry]:

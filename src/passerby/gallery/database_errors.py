@@ -19,6 +19,8 @@ _KEYS = {
 }
 """The environment variables that hold credentials, by the scheme of a URI."""
 
+_LONGEST = 200
+
 _REMOTE = (
     # the first that is found counts
     (r"NoSuchBucket|bucket does not exist", "there is no such bucket: make it, or mend its name"),
@@ -57,15 +59,12 @@ def plain_words(where: str, doing: str) -> Iterator[None]:
 
 def _sentence(error: Exception, where: str, doing: str) -> InputError | None:
     text = str(error)
-    if "://" in where:
-        keys = _KEYS[where.partition("://")[0].lower()]
-        for pattern, remedy in _REMOTE:
-            if re.search(pattern, text):
-                return InputError(f"Cannot {doing} {where}: {remedy.format(keys=keys)}.")
     if "conflict" in text.lower():
         return InputError(
             f"Others change {where} all the time: run the command again when it is quieter."
         )
+    if "://" in where:
+        return _remote(text, where, doing)
     code = error.errno if isinstance(error, OSError) else None
     if code is None and (match := _SYSTEM_ERROR.search(text)):
         code = int(match[1])
@@ -76,8 +75,30 @@ def _sentence(error: Exception, where: str, doing: str) -> InputError | None:
             f"Cannot {doing} {where}: {os.strerror(code)}."
         )
     if doing == "read" or "LanceError" in text or "lance error" in text:
-        return InputError(
-            f"Cannot {doing} {where}: a file of it is damaged or missing: "
-            f"`passerby gallery repair {where}` keeps what can still be read."
-        )
+        return _damaged(where, doing)
     return None
+
+
+def _remote(text: str, where: str, doing: str) -> InputError:
+    keys = _KEYS[where.partition("://")[0].lower()]
+    for pattern, remedy in _REMOTE:
+        if re.search(pattern, text):
+            return InputError(f"Cannot {doing} {where}: {remedy.format(keys=keys)}.")
+    if doing != "make" and re.search("not found|NotFound|corrupt", text):
+        return _damaged(where, doing)
+    return InputError(
+        f"Cannot {doing} {where}: look at the URI and at the object store, of which the database "
+        f"says: {' '.join(text.split())[:_LONGEST]}"
+    )
+
+
+def _damaged(where: str, doing: str) -> InputError:
+    if doing == "open":
+        return InputError(
+            f"Cannot open {where}: a file is damaged or missing without which nothing can be "
+            "read: bring it back from a copy, or make a new gallery and add the crops again."
+        )
+    return InputError(
+        f"Cannot {doing} {where}: a file of it is damaged or missing: "
+        f"`passerby gallery repair {where}` keeps what can still be read."
+    )

@@ -72,7 +72,7 @@ def erase(
             what was erased was found.
     """
     with store.committing():
-        if _noted(store) is not None:
+        if is_unfinished(store):
             finish(store)
         count = store.count(where)
         if expected is not None and count != expected:
@@ -95,6 +95,11 @@ def erase(
     return Erased(count, store.folder is not None, twins)
 
 
+def is_unfinished(store: Store) -> bool:
+    """Tell whether an erasure is going on, or was interrupted."""
+    return _noted(store) is not None
+
+
 def finish_interrupted(store: Store) -> bool:
     """Do what an interrupted command left undone; tell whether there was anything.
 
@@ -103,10 +108,10 @@ def finish_interrupted(store: Store) -> bool:
     Raises:
         InputError: the gallery cannot be written to.
     """
-    if _noted(store) is None:
+    if not is_unfinished(store):
         return False
     with store.committing(patience=0) as alone:
-        if not alone or _noted(store) is None:
+        if not alone or not is_unfinished(store):
             return False
         finish(store)
     return True
@@ -144,7 +149,7 @@ class _Note(BaseModel):
 
 def note_clean_up(store: Store) -> None:
     """Note that old files are to be deleted; to be called while `committing`."""
-    if _noted(store) is None:
+    if not is_unfinished(store):
         store.annotate(_KEY, _Note().model_dump_json())
 
 

@@ -9,6 +9,7 @@ from passerby.errors import InputError
 from passerby.files import replacing
 from passerby.gallery.audit import Entry
 from passerby.gallery.columns import EMBEDDING, KNOWN
+from passerby.gallery.sightings import is_text
 from passerby.gallery.store import Store
 
 _ROWS = 4096
@@ -29,6 +30,8 @@ def export(store: Store, target: Path, where: str | None = None, reason: str | N
     Raises:
         InputError: the file's name ends otherwise, or it cannot be written.
     """
+    if not is_text(str(target)):
+        raise InputError(f"{str(target)!r} is no text in UTF-8: write it anew.")
     suffix = target.suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise InputError(f"{target} is neither .csv nor .parquet: choose one of these.")

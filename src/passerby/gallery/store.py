@@ -22,10 +22,17 @@ from passerby.gallery.audit import AuditFile, AuditLog, AuditTable
 from passerby.gallery.columns import EMBEDDING, arrow_schema
 from passerby.gallery.database_errors import plain_words
 from passerby.gallery.settings import Settings
+from passerby.gallery.sightings import is_text
 
 CROPS = "crops"
 _PATIENCE = 600.0
 """Seconds to wait for another process that commits: rewriting a large gallery takes minutes."""
+
+_OFTEN = 16
+"""Commits after which it is looked how scattered the table is."""
+
+_FILES, _ROWS = 64, 200
+"""Files that are no trouble; rows of a file in a large table."""
 
 _URI = re.compile(r"^(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _SCHEMES = ("s3", "s3+ddb", "gs", "az")
@@ -242,6 +249,19 @@ class Store:
                 return
             yield batch
 
+    def compact_if_scattered(self) -> None:
+        """Make one file of many small ones, which slow searches down.
+
+        To be called while `committing`. What others may be reading stays for ten minutes. How
+        scattered a table may be grows with it: compacting writes all of it anew.
+        """
+        if self.crops.version % _OFTEN:
+            return
+        stats = self.crops.stats()
+        if stats["fragment_stats"]["num_fragments"] > max(_FILES, stats["num_rows"] // _ROWS):
+            self.crops.optimize(cleanup_older_than=timedelta(minutes=10))
+            self.audit.clean_up()
+
     def clean_up(self) -> None:
         """Compact the table and delete all earlier versions and leftovers of crashed writers.
 
@@ -272,6 +292,8 @@ def _folder(where: str) -> Path | None:
     Raises:
         InputError: it is a URI of another sort.
     """
+    if not is_text(where):
+        raise InputError(f"{where!r} is no text in UTF-8: write it anew.")
     match = _URI.match(where)
     if match is None:
         return Path(where)
@@ -279,5 +301,9 @@ def _folder(where: str) -> Path | None:
         raise InputError(
             f"{where} is no place for a gallery: give a folder, or a URI that begins with "
             f"{', '.join(f'{scheme}://' for scheme in _SCHEMES)}."
+        )
+    if not re.fullmatch(r"[\w.-]+(/[^/]+)+/?", where[match.end() :]):
+        raise InputError(
+            f"{where} names no place for a gallery: write it like {match['scheme']}://bucket/name."
         )
     return None

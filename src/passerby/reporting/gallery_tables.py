@@ -129,11 +129,12 @@ def _fact(value: object) -> str:
 
 def _name(path: str | None, value: str) -> str:
     """Return what tells crops apart; the folders are in `--json`."""
-    return value[:12] if path is None else Path(path).name
+    return value[:12] if path is None else _text(Path(path).name)
 
 
 def _text(value: object) -> str:
-    return "–" if value is None else str(value)
+    # a terminal would obey what is no letter
+    return "–" if value is None else "".join(c if c.isprintable() else "?" for c in str(value))
 
 
 def _few(names: Sequence[str]) -> str:

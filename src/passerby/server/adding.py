@@ -19,7 +19,7 @@ class _Waiting:
     """A batch, and what became of it."""
 
     batch: Batch
-    outcome: Added | Exception | None = None
+    outcome: Added | BaseException | None = None
 
 
 class AddingTogether:
@@ -62,7 +62,7 @@ class AddingTogether:
                 # nobody waits for it any more
                 with suppress(ValueError):
                     self._waiting.remove(mine)
-        if isinstance(mine.outcome, Exception):
+        if isinstance(mine.outcome, BaseException):
             raise mine.outcome
         return mine.outcome
 
@@ -76,10 +76,11 @@ class AddingTogether:
         if not together:
             return
         try:
-            outcomes: Sequence[Added | Exception] = self._gallery.add_together(
+            outcomes: Sequence[Added | BaseException] = self._gallery.add_together(
                 [one.batch for one in together]
             )
-        except Exception as error:
+        except BaseException as error:
+            # even if the database panics, nobody waits for ever
             outcomes = [error] * len(together)
         for one, outcome in zip(together, outcomes, strict=True):
             one.outcome = outcome

@@ -1,12 +1,13 @@
 """What goes into the API and what comes out of it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from passerby.gallery import AnswerSet
 from passerby.gallery.columns import KNOWN
+from passerby.gallery.name_pattern import utc
 
 _LARGEST = 2**31 - 1
 
@@ -17,9 +18,12 @@ def _printable(text: str) -> str:
     return text
 
 
-def _in_utc(moment: datetime) -> datetime:
+def _in_utc(text: object) -> datetime:
+    # pydantic itself would take "2026" for seconds since 1970
     try:
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        return utc(datetime.fromisoformat(str(text)))
+    except ValueError:
+        raise ValueError("write it like 2026-11-01T08:30:00") from None
     except OverflowError:
         raise ValueError("choose a time within the calendar") from None
 
@@ -49,7 +53,7 @@ Whole = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)]
 Moment = Annotated[
     datetime,
     Field(description="As in ISO 8601; UTC where no offset is given."),
-    AfterValidator(_in_utc),
+    BeforeValidator(_in_utc),
 ]
 
 

@@ -15,6 +15,7 @@ _REMEDIES = {
     "float_parsing": "write a number",
     "float_type": "write a number",
     "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
     "string_type": "write a text",
     "string_too_long": "write at most {max_length} letters",
     "string_pattern_mismatch": "send a crop's hash, 64 hexadecimal digits, as a search returns it",
@@ -22,9 +23,6 @@ _REMEDIES = {
     "too_long": "send at most {max_length}",
     "greater_than_equal": "the least is {ge}",
     "less_than_equal": "the most is {le}",
-    "datetime_parsing": "write it like 2026-11-01T08:30:00",
-    "datetime_from_date_parsing": "write it like 2026-11-01T08:30:00",
-    "datetime_object_invalid": "write it like 2026-11-01T08:30:00",
 }
 
 

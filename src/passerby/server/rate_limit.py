@@ -100,7 +100,8 @@ def _neighbourhood(scope: Scope) -> str:
     """Return the client's address; of IPv6 the network, all of which one client may own."""
     address = scope["client"][0] if scope.get("client") else ""
     try:
-        parsed = ip_address(address)
+        # a zone is this machine's own affair
+        parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return address
     if isinstance(parsed, IPv6Address) and not parsed.is_loopback:

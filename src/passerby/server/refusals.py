@@ -16,6 +16,9 @@ from passerby.server.field_errors import in_words
 from passerby.server.templating import rendered
 
 _NO_PAGES = ("/api", "/health", "/metrics", "/openapi.json", "/static")
+_UNREAD = (401, 403, 408, 413, 429)
+"""Refused before all of the request has been read."""
+
 _OPTION = re.compile(r"--(where|beta|recall|false-match-rate|threshold|top|gap)\b")
 
 
@@ -49,6 +52,9 @@ def refusal(
         sentence: what is wrong and how to mend it.
         headers: to send with it.
     """
+    if status in _UNREAD:
+        # else a client could go on sending for ever
+        headers = {**(headers or {}), "Connection": "close"}
     if not is_page(scope):
         return JSONResponse({"detail": sentence}, status, headers)
     if (b"hx-request", b"true") in scope["headers"]:

@@ -19,6 +19,8 @@ from passerby.server.limits import Limits
 from passerby.server.metrics import Metrics
 from passerby.server.sessions import Sessions
 
+_LONGEST_CLIENT = 64
+
 Result = TypeVar("Result")
 
 
@@ -102,7 +104,9 @@ class Service:
 
 def client_of(request: Request) -> str:
     """Return who asks, for the audit log: the address of the client."""
-    return request.client.host if request.client else "unknown"
+    name = request.client.host if request.client else "unknown"
+    # a proxy passes on what it is told
+    return "".join(letter for letter in name if letter.isprintable())[:_LONGEST_CLIENT]
 
 
 def _service_of(request: Request) -> Service:
