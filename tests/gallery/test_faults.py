@@ -246,3 +246,13 @@ def test_settings_of_a_later_version(empty: Gallery) -> None:
         manifest.write_bytes(changed)
     with pytest.raises(InputError, match="written by another version of Passerby"):
         Gallery.open(empty.where)
+
+
+def test_a_folder_that_looks_like_an_address(
+    model: RuntimeModel, toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:").mkdir()
+    gallery = Gallery.create("./s3:/b", model)
+    gallery.add(find_sightings([toy_data / "train"])[:3])
+    assert len(Gallery.open(tmp_path / "s3:" / "b")) == 3

@@ -154,7 +154,9 @@ def test_a_store_that_goes_down(
         "s3://b",
         "s3://b//x",
         "s3://[::1/x",
-        "s3://b/x y/../z?q#f",
+        "s3://b/x?q",
+        "s3://b/x#f",
+        "s3://b/g///",
         "gs://",
         "az://",
     ],
@@ -167,11 +169,16 @@ def test_places_that_are_none(objects: ObjectStore, model: RuntimeModel, where: 
 
 
 def test_places_of_another_sort(model: RuntimeModel) -> None:
-    with pytest.raises(InputError, match=r"begins with s3://, s3\+ddb://, gs://, az://"):
+    for place in ("file:///tmp/x", "file:/tmp/x", "s3+ddb://bucket/x?ddbTableName=t"):
+        with pytest.raises(InputError, match="is no place for a gallery: give a folder"):
+            Gallery.create(place, model)
+    with pytest.raises(InputError, match="names no place for a gallery: write it like s3://bucket"):
+        Gallery.create(" s3://bucket/x", model)
+    with pytest.raises(InputError, match=r"begins with s3://, gs://, az://"):
         Gallery.create("file:///tmp/x", model)
-    with pytest.raises(InputError, match="is no text in UTF-8"):
+    with pytest.raises(InputError, match="is no name for a gallery"):
         Gallery.create("s3://bucket/caf\udce9", model)
-    with pytest.raises(InputError, match="is no text in UTF-8"):
+    with pytest.raises(InputError, match="is no name for a gallery"):
         Gallery.create("caf\udce9", model)
 
 

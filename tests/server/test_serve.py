@@ -56,6 +56,12 @@ def test_an_address_of_another_machine(filled_gallery: Path) -> None:
     assert "Cannot listen on 192.0.2.1" in str(error)
 
 
+def test_addresses_that_are_none(filled_gallery: Path) -> None:
+    for host in ("a..b", "x" * 300):
+        error = started(filled_gallery, f"--host={host}", "--token=0123456789abcdef")
+        assert f"Cannot listen on {host}" in str(error)
+
+
 def test_behind_a_proxy(filled_gallery: Path) -> None:
     token = "--token=0123456789abcdef"
     assert "give --token" in str(started(filled_gallery, "--proxy=127.0.0.1"))

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 from passerby.errors import InputError
 from passerby.files import explain
+from passerby.gallery.places import scheme_of
 
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 _KEYS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "s3+ddb": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "gs": "GOOGLE_SERVICE_ACCOUNT",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
@@ -63,8 +63,9 @@ def _sentence(error: Exception, where: str, doing: str) -> InputError | None:
         return InputError(
             f"Others change {where} all the time: run the command again when it is quieter."
         )
-    if "://" in where:
-        return _remote(text, where, doing)
+    scheme = scheme_of(where)
+    if scheme is not None:
+        return _remote(text, where, doing, _KEYS[scheme])
     code = error.errno if isinstance(error, OSError) else None
     if code is None and (match := _SYSTEM_ERROR.search(text)):
         code = int(match[1])
@@ -79,8 +80,7 @@ def _sentence(error: Exception, where: str, doing: str) -> InputError | None:
     return None
 
 
-def _remote(text: str, where: str, doing: str) -> InputError:
-    keys = _KEYS[where.partition("://")[0].lower()]
+def _remote(text: str, where: str, doing: str, keys: str) -> InputError:
     for pattern, remedy in _REMOTE:
         if re.search(pattern, text):
             return InputError(f"Cannot {doing} {where}: {remedy.format(keys=keys)}.")

@@ -133,6 +133,8 @@ def _of_row(row: dict[str, str], table: Path, line: int, source: str | None) -> 
     where = f"{table}, line {line}"
     if None in row or None in row.values():
         raise InputError(f"{where}: there are more or fewer values than columns: mend the line.")
+    if not all(value.isprintable() for value in row.values()):
+        raise InputError(f"{where}: there are control characters in it: mend the line.")
     if not row["path"]:
         raise InputError(f"{where}: path is empty: fill it in or remove the line.")
     named = _named(table.parent / row["path"], "", None, source)

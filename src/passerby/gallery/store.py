@@ -4,12 +4,10 @@ Of a gallery on this machine only one process commits at a time, under a lock; r
 """
 
 import os
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +19,8 @@ from passerby.errors import InputError
 from passerby.gallery.audit import AuditFile, AuditLog, AuditTable
 from passerby.gallery.columns import EMBEDDING, arrow_schema
 from passerby.gallery.database_errors import plain_words
+from passerby.gallery.places import folder_of
 from passerby.gallery.settings import Settings
-from passerby.gallery.sightings import is_text
 
 CROPS = "crops"
 _PATIENCE = 600.0
@@ -33,9 +31,6 @@ _OFTEN = 16
 
 _FILES, _ROWS = 64, 200
 """Files that are no trouble; rows of a file in a large table."""
-
-_URI = re.compile(r"^(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
-_SCHEMES = ("s3", "s3+ddb", "gs", "az")
 
 
 class Store:
@@ -51,7 +46,7 @@ class Store:
 
     def __init__(self, where: str, database: Any, crops: Any) -> None:
         self.where = where
-        self.folder = _folder(where)
+        self.folder = folder_of(where)
         self.database = database
         self.crops = crops
         self.settings = Settings.from_metadata(crops.schema.metadata, where)
@@ -66,7 +61,7 @@ class Store:
         Raises:
             InputError: something is there already, or the place cannot be written to.
         """
-        folder = _folder(where)
+        folder = folder_of(where)
         taken = InputError(f"{where} exists already: choose another place for the gallery.")
         if folder is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
             raise taken
@@ -85,7 +80,7 @@ class Store:
         Raises:
             InputError: there is none.
         """
-        folder = _folder(where)
+        folder = folder_of(where)
         if folder is not None and not (folder / f"{CROPS}.lance").is_dir():
             raise InputError(
                 f"{where} is no gallery of Passerby: make one with `passerby gallery create`."
@@ -283,27 +278,7 @@ def _connect(where: str) -> Any:
     import lancedb
 
     # every read looks whether another process has written
-    return lancedb.connect(where, read_consistency_interval=timedelta(0))
-
-
-def _folder(where: str) -> Path | None:
-    """Return where a gallery on this machine lies; None for one in an object store.
-
-    Raises:
-        InputError: it is a URI of another sort.
-    """
-    if not is_text(where):
-        raise InputError(f"{where!r} is no text in UTF-8: write it anew.")
-    match = _URI.match(where)
-    if match is None:
-        return Path(where)
-    if match["scheme"].lower() not in _SCHEMES:
-        raise InputError(
-            f"{where} is no place for a gallery: give a folder, or a URI that begins with "
-            f"{', '.join(f'{scheme}://' for scheme in _SCHEMES)}."
-        )
-    if not re.fullmatch(r"[\w.-]+(/[^/]+)+/?", where[match.end() :]):
-        raise InputError(
-            f"{where} names no place for a gallery: write it like {match['scheme']}://bucket/name."
-        )
-    return None
+    folder = folder_of(where)
+    # of some names it would think that they are URIs
+    place = where if folder is None else str(folder.absolute())
+    return lancedb.connect(place, read_consistency_interval=timedelta(0))

@@ -32,7 +32,7 @@ def in_words(error: dict[str, Any]) -> str:
     Args:
         error: as pydantic tells it.
     """
-    place = ".".join(str(part) for part in error["loc"][1:])
+    place = "" if error["type"] == "json_invalid" else ".".join(map(str, error["loc"][1:]))
     # a name may come from the request, and hold anything
     name = "".join(letter for letter in place if letter.isprintable())[:80] or "the request"
     return f"{name}: {_remedy(error)}."

@@ -32,10 +32,10 @@ def listen(host: str, port: int) -> socket.socket:
         sock.bind(address)
         # from now on clients wait for the server instead of being turned away
         sock.listen()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "that is no name"
         raise InputError(
-            f"Cannot listen on {host}, port {port}: {error.strerror}: choose another --host or "
-            "--port."
+            f"Cannot listen on {host}, port {port}: {reason}: choose another --host or --port."
         ) from None
     return sock
 
@@ -58,7 +58,8 @@ def run(app: FastAPI, sock: socket.socket, proxy: str | None = None) -> None:
         log_config=None,
         log_level="warning",
         proxy_headers=proxy is not None,
-        forwarded_allow_ips=proxy,
+        # a socket for both kinds of addresses writes those of IPv4 into IPv6's
+        forwarded_allow_ips=None if proxy is None else [proxy, f"::ffff:{proxy}"],
         server_header=False,
         limit_concurrency=_AT_ONCE,
         timeout_graceful_shutdown=_PATIENCE,
