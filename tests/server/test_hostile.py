@@ -204,7 +204,8 @@ def test_a_description_is_read_never_run(client, gallery, form_token, text: str)
         content=json.dumps({"where": text, "confirm": before}),
         headers={"Content-Type": "application/json"},
     )
-    assert forget.status_code in (409, 422)
+    # what no crop fulfils needs no confirmation
+    assert forget.status_code in (409, 422) or forget.json()["rows"] == 0
     for other in ({}, {"is-hat": "yes"}):
         data = {"form_token": form_token(client), "where": sendable, **other}
         page = client.post("/search", data=data)
