@@ -10,6 +10,7 @@ from passerby.errors import InputError
 from passerby.files import explain
 from passerby.gallery.places import scheme_of
 
+_CONFLICT = re.compile("commit conflict|concurrent writers|incompatible transaction", re.IGNORECASE)
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 _KEYS = {
@@ -59,7 +60,7 @@ def plain_words(where: str, doing: str) -> Iterator[None]:
 
 def _sentence(error: Exception, where: str, doing: str) -> InputError | None:
     text = str(error)
-    if "conflict" in text.lower():
+    if _CONFLICT.search(text):
         return InputError(
             f"Others change {where} all the time: run the command again when it is quieter."
         )
