@@ -54,7 +54,7 @@ def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
         AuditFile(tmp_path).append(Entry.now("add", 1))
 
 
-def test_a_long_log_of_junk_is_read_once(tmp_path: Path) -> None:
+def test_a_long_line_and_junk_hide_nothing(tmp_path: Path) -> None:
     log = AuditFile(tmp_path)
     log.append(Entry.now("add", 1))
     with (tmp_path / FILE_NAME).open("ab") as file:

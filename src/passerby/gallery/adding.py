@@ -187,8 +187,8 @@ def commit(
     with store.committing():
         result = store.crops.merge_insert("hash").when_not_matched_insert_all().execute(rows)
         # rows that are still to be erased must stay where they are noted
-        if not is_unfinished(store):
-            store.compact_if_scattered()
+        if store.is_scattered and not is_unfinished(store):
+            store.compact()
     return int(result.num_inserted_rows)
 
 

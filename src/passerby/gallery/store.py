@@ -170,24 +170,19 @@ class Store:
         if text is not None or self.annotation(key) is not None:
             self.crops.update_field_metadata({"path": EMBEDDING, "metadata": {key: text}})
 
-    def query(
-        self, columns: Sequence[str], where: str | None = None, limit: int | None = None
-    ) -> Any:
+    def query(self, columns: Sequence[str], where: str | None = None) -> Any:
         """Return a query for rows, to be given to `read` or `batches`.
 
         Args:
             columns: their names.
             where: a filter; all rows if left out.
-            limit: how many rows at most.
 
         Raises:
             InputError: a file of the gallery is damaged.
         """
         with plain_words(self.where, "read"):
             query = self.crops.search().select(list(columns))
-            if where is not None:
-                query = query.where(where)
-            return query if limit is None else query.limit(limit)
+            return query if where is None else query.where(where)
 
     def nearest(
         self, vector: NDArray[np.float32], columns: Sequence[str], where: str | None, limit: int
@@ -244,18 +239,25 @@ class Store:
                 return
             yield batch
 
-    def compact_if_scattered(self) -> None:
-        """Make one file of many small ones, which slow searches down.
+    @property
+    def is_scattered(self) -> bool:
+        """Whether there are so many small files that searches are slow; looked for now and then.
 
-        To be called while `committing`. What others may be reading stays for ten minutes. How
-        scattered a table may be grows with it: compacting writes all of it anew.
+        How many that are grows with the table: compacting writes all of it anew.
         """
         if self.crops.version % _OFTEN:
-            return
+            return False
         stats = self.crops.stats()
-        if stats["fragment_stats"]["num_fragments"] > max(_FILES, stats["num_rows"] // _ROWS):
-            self.crops.optimize(cleanup_older_than=timedelta(minutes=10))
-            self.audit.clean_up()
+        files: int = stats["fragment_stats"]["num_fragments"]
+        return files > max(_FILES, stats["num_rows"] // _ROWS)
+
+    def compact(self) -> None:
+        """Make one file of many small ones; what others may be reading stays for ten minutes.
+
+        To be called while `committing`.
+        """
+        self.crops.optimize(cleanup_older_than=timedelta(minutes=10))
+        self.audit.clean_up()
 
     def clean_up(self) -> None:
         """Compact the table and delete all earlier versions and leftovers of crashed writers.
