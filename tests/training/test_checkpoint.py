@@ -33,7 +33,7 @@ def step(network: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> No
 @pytest.mark.parametrize("optimizer_class", [torch.optim.AdamW, torch.optim.SGD])
 def test_a_restored_optimizer_goes_on_as_before(tmp_path: Path, optimizer_class: type) -> None:
     network, optimizer = trained(5, optimizer_class)
-    Checkpoint(3, 12.5, "data", network.state_dict(), {}, optimizer_tensors(optimizer)).save(
+    Checkpoint(3, 12.5, "data", network.state_dict(), {}, optimizer_tensors(optimizer), {}).save(
         tmp_path
     )
     loaded = Checkpoint.load(tmp_path)
@@ -54,7 +54,9 @@ def test_no_checkpoint_yet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
 def test_a_checkpoint_cut_short(tmp_path: Path, share: float) -> None:
     network, optimizer = trained(1)
-    Checkpoint(1, 0, "data", network.state_dict(), {}, optimizer_tensors(optimizer)).save(tmp_path)
+    Checkpoint(1, 0, "data", network.state_dict(), {}, optimizer_tensors(optimizer), {}).save(
+        tmp_path
+    )
     path = tmp_path / NAME
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(InputError, match="is damaged or cut off .* train again from the start"):

@@ -405,3 +405,98 @@ def test_what_cannot_be_gone_on_from(
     with pytest.raises(InputError, match=message):
         train(small(f"model.weights={finished}", override), toy_data, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+UNLABELLED = [
+    "loss.identity.weight=1",
+    "phases.1.pseudo_labels=true",
+    "pseudo_labels={radius: 0.9, crops: 2}",
+]
+
+
+@pytest.fixture(scope="module")
+def self_taught(tmp_path_factory: pytest.TempPathFactory, toy_data: Path) -> Path:
+    """A run that learned from unlabelled crops in its second phase; read only."""
+    run = tmp_path_factory.mktemp("runs") / "self-taught"
+    train(small(*UNLABELLED, f"data.unlabelled={toy_data / 'test'}"), toy_data, run)
+    return run
+
+
+def test_unlabelled_crops_are_learned_from(self_taught: Path, toy_data: Path) -> None:
+    training = RuntimeModel.load(self_taught).info.training
+    checkpoint = load_file(self_taught / CHECKPOINT)
+    persons = checkpoint["pseudo_labels.persons"]
+    assert len(persons) == len(read_crops(toy_data, "gallery"))
+    assert training.pseudo_persons == persons.max() + 1 > 0
+    assert training.pseudo_crops == (persons >= 0).sum()
+    assert len(checkpoint["pseudo_labels.vectors"]) == training.pseudo_persons
+    # the classifier knows them, the provenance tells them from the annotated ones
+    classes = len(checkpoint["model.learner.classifier.weight"])
+    assert classes == len(training.persons) + training.pseudo_persons
+    rows = list(csv.DictReader((self_taught / "log.csv").open()))
+    speed = [float(row["crops_per_second"]) * float(row["seconds"]) for row in rows]
+    per_epoch = [round(crops / 32) for crops in speed]
+    assert per_epoch == [108 // 32] * 2 + [(108 + training.pseudo_crops) // 32] * 2
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_what_was_found_is_resumed_too(
+    self_taught: Path, toy_data: Path, tmp_path: Path, epoch: int
+) -> None:
+    recipe = small(*UNLABELLED, f"data.unlabelled={toy_data / 'test'}")
+    with pytest.raises(Stop):
+        train(recipe, toy_data, tmp_path / "run", listener=stopping_after(epoch))
+    train(recipe, toy_data, tmp_path / "run", resume=True)
+    expected, found = (load_file(r / CHECKPOINT) for r in (self_taught, tmp_path / "run"))
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_persons_are_forgotten_where_a_phase_does_not_want_them(
+    toy_data: Path, tmp_path: Path
+) -> None:
+    values = [*UNLABELLED, f"data.unlabelled={toy_data / 'test'}", "phases.1.epochs=1"]
+    phases = small(*values, "phases.0.epochs=1").phases
+    recipe = small(*values).model_copy(update={"phases": (*phases, phases[0])})
+    train(recipe, toy_data, tmp_path / "run")
+    checkpoint = load_file(tmp_path / "run" / CHECKPOINT)
+    assert len(checkpoint["model.learner.classifier.weight"]) == 18
+    assert not any(name.startswith("pseudo_labels") for name in checkpoint)
+    assert RuntimeModel.load(tmp_path / "run").info.training.pseudo_persons == 0
+
+
+@pytest.mark.slow
+def test_two_processes_learn_from_the_same_persons(toy_data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    values = [*SMALL, *UNLABELLED, f"data.unlabelled={toy_data / 'test'}"]
+    told = train_with_two_processes(toy_data, run, values)
+    assert told.count("unlabelled crops") == 1
+    assert RuntimeModel.load(run).info.training.pseudo_persons > 0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["phases.1.pseudo_labels=true"], "name their folder with --set data.unlabelled=FOLDER"),
+        (["data.unlabelled=[{test}]"], "but no phase of the recipe has pseudo_labels"),
+        (
+            ["phases.1.pseudo_labels=true", "data.unlabelled=[{test}, {train}]"],
+            r"train/.* belongs to the annotated data, where persons are held out",
+        ),
+        (
+            ["phases.1.pseudo_labels=true", "data.unlabelled={test}/none"],
+            "none does not exist: give a folder of crops",
+        ),
+        (
+            ["phases.0.pseudo_labels=true", "data.unlabelled={test}"],
+            "phases.0.pseudo_labels: the first phase begins with a network that knows nobody",
+        ),
+    ],
+)
+def test_unlabelled_crops_that_cannot_be_learned_from(
+    toy_data: Path, tmp_path: Path, values: list[str], message: str
+) -> None:
+    places = {name: toy_data / name for name in ("test", "train")}
+    with pytest.raises(InputError, match=message):
+        train(small(*(v.format(**places) for v in values)), toy_data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -66,8 +66,7 @@ class Reranking:
         searched = np.arange(len(gallery)) if ignored is None else np.flatnonzero(~ignored)
         crops = np.concatenate([queries, gallery[searched]])
         neighbours = _Neighbours.of(crops, max(self.k1 + 1, self.k2))
-        encoded = _k_reciprocal_encoding(crops, neighbours, self.k1)
-        encoded = _averaged(encoded, neighbours.rows[:, : self.k2])
+        encoded = _neighbourhoods(crops, neighbours, self.k1, self.k2)
         of_gallery = encoded.transposed(len(queries))
         squares = np.einsum("qs,qs->q", queries, queries)
         for start, values in closeness(queries, crops[len(queries) :]):
@@ -78,6 +77,29 @@ class Reranking:
                 jaccard = _jaccard_distances(encoded.row(query), of_gallery, len(searched))
                 block[number, searched] = (1 - self.share) * jaccard + self.share * original
             yield start, block
+
+
+def jaccard_neighbours(
+    crops: NDArray[np.float32], radius: float, k1: int = 30, k2: int = 6
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Yield for each crop those whose neighbourhoods are like its own, itself among them.
+
+    Args:
+        crops: signatures, float32, shape (N, S).
+        radius: largest Jaccard distance of the neighbourhoods (eq. 10), in [0, 1).
+        k1, k2: as in `Reranking`; defaults as in Ge et al., "Self-paced Contrastive Learning with
+            Hybrid Memory for Domain Adaptive Object Re-ID", NeurIPS 2020.
+
+    Yields:
+        Rows of `crops`, ascending, and their distances.
+    """
+    neighbours = _Neighbours.of(crops, max(k1 + 1, k2))
+    encoded = _neighbourhoods(crops, neighbours, k1, k2)
+    columns = encoded.transposed(0)
+    for row in range(len(crops)):
+        distances = _jaccard_distances(encoded.row(row), columns, len(crops))
+        near = np.flatnonzero(distances <= radius)
+        yield near, distances[near]
 
 
 @dataclass(frozen=True)
@@ -162,6 +184,14 @@ class _SparseRows:
         return _SparseRows(starts, rows[order].astype(np.int32), self.values[begin:][order])
 
 
+def _neighbourhoods(
+    crops: NDArray[np.float32], neighbours: _Neighbours, k1: int, k2: int
+) -> _SparseRows:
+    """Return each crop's weights of the crops around it, averaged over its nearest (eq. 11)."""
+    encoded = _k_reciprocal_encoding(crops, neighbours, k1)
+    return _averaged(encoded, neighbours.rows[:, :k2])
+
+
 def _k_reciprocal_encoding(
     crops: NDArray[np.float32], neighbours: _Neighbours, k1: int
 ) -> _SparseRows:
@@ -235,5 +265,5 @@ def _jaccard_distances(
     places, counts = of_gallery.places(columns)
     smaller = np.minimum(np.repeat(values, counts), of_gallery.values[places])
     shared = np.bincount(of_gallery.columns[places], smaller, minlength=gallery)
-    # rows sum to 1, so the larger of both to 2 less what they share
-    return (1 - shared / (2 - shared)).astype(np.float32)
+    # rows sum to 1, so the larger of both to 2 less what they share; rounding may exceed that
+    return np.maximum(1 - shared / (2 - shared), 0).astype(np.float32)

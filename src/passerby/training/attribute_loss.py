@@ -65,12 +65,15 @@ class AttributeLoss(nn.Module):
 
         Args:
             logits: shape (N, attributes).
-            labels: bool, shape (N, attributes).
+            labels: bool, or probabilities, shape (N, attributes).
             erased: crops with an erased rectangle, bool, shape (N,).
         """
-        weights = torch.where(labels, self.positive, self.negative)
+        labels = labels.to(logits.dtype)
+        present = self.positive * labels * functional.logsigmoid(logits)
+        absent = self.negative * (1 - labels) * functional.logsigmoid(-logits)
+        losses = -(present + absent)
         if not self.erased:
             # the mean over the others, whose number differs from batch to batch
             counted = ~erased[:, None]
-            weights = weights * counted * (len(counted) / counted.sum().clamp(min=1))
-        return functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), weights)
+            losses = losses * counted * (len(counted) / counted.sum().clamp(min=1))
+        return losses.mean()

@@ -20,6 +20,7 @@ from passerby.models.tensor_file import write_tensors
 NAME = "checkpoint.safetensors"
 
 _MODEL, _AVERAGE, _OPTIMIZER = "model.", "average.", "optimizer."
+_PSEUDO_LABELS = "pseudo_labels."
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Checkpoint:
         model: the network's tensors.
         average: those of the weights' moving average; empty without one.
         optimizer: the optimiser's tensors, "ROW.NAME" each.
+        pseudo_labels: fields of the `PseudoLabels` that the phase learns from; empty without.
     """
 
     epochs: int
@@ -41,6 +43,7 @@ class Checkpoint:
     model: dict[str, Tensor]
     average: dict[str, Tensor]
     optimizer: dict[str, Tensor]
+    pseudo_labels: dict[str, Tensor]
 
     def save(self, run: Path) -> None:
         """Write the checkpoint in place of the previous one."""
@@ -48,6 +51,7 @@ class Checkpoint:
             **{_MODEL + name: value for name, value in self.model.items()},
             **{_AVERAGE + name: value for name, value in self.average.items()},
             **{_OPTIMIZER + name: value for name, value in self.optimizer.items()},
+            **{_PSEUDO_LABELS + name: value for name, value in self.pseudo_labels.items()},
         }
         progress = {"epochs": self.epochs, "seconds": self.seconds, "data": self.data}
         with replacing(run / NAME) as draft:
@@ -81,6 +85,7 @@ class Checkpoint:
             model=_beginning_with(_MODEL, tensors),
             average=_beginning_with(_AVERAGE, tensors),
             optimizer=_beginning_with(_OPTIMIZER, tensors),
+            pseudo_labels=_beginning_with(_PSEUDO_LABELS, tensors),
         )
 
     def restore(self, model: nn.Module, average: nn.Module | None = None) -> None:

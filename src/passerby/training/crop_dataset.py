@@ -1,6 +1,7 @@
 """Training crops: decoded once, kept in memory when they fit, augmented each time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from passerby.data.crops import Crops
 from passerby.data.decoding import Pixels, decode, decode_all, resize
+from passerby.training.lessons import Lessons
 from passerby.training.recipe import AugmentSection
 
 _SHARE_OF_MEMORY = 0.5
@@ -26,7 +27,8 @@ class Batch(NamedTuple):
 
     Attributes:
         pixels: uint8, shape (N, 3, height, width).
-        labels: bool, shape (N, attributes); (N, 0) without annotation.
+        labels: probability of each attribute, float32, shape (N, attributes); (N, 0) without
+            annotation.
         persons: rows of the training persons, int64, shape (N,).
         erased: whether a rectangle was erased, bool, shape (N,).
     """
@@ -45,7 +47,7 @@ class CropDataset(Dataset[Batch]):
 
     def __init__(
         self,
-        crops: Crops,
+        lessons: Lessons,
         size: tuple[int, int],
         augment: AugmentSection,
         progress: Callable[[int, int], None] | None = None,
@@ -53,7 +55,7 @@ class CropDataset(Dataset[Batch]):
         """Decode the crops if they fit into memory.
 
         Args:
-            crops: crops of real persons.
+            lessons: the crops.
             size: (height, width) that the network takes.
             augment: of the recipe.
             progress: called with (crops decoded, all crops).
@@ -61,18 +63,16 @@ class CropDataset(Dataset[Batch]):
         Raises:
             InputError: a crop cannot be decoded.
         """
-        assert crops.persons is not None
-        labels = np.zeros((len(crops), 0), np.bool_) if crops.labels is None else crops.labels
-        self._crops = crops
+        self._paths = lessons.paths
         self._size = size
-        self._labels = torch.from_numpy(labels)
-        self._persons = torch.from_numpy(np.unique_inverse(crops.persons).inverse_indices)
+        self._labels = torch.from_numpy(lessons.attributes)
+        self._persons = torch.from_numpy(lessons.persons)
         self._augment = _augmentation(augment, size)
         self._erase = augment.erase
-        self._cache = _decode_if_it_fits(crops, size, progress)
+        self._cache = _decode_if_it_fits(lessons.paths, size, progress)
 
     def __len__(self) -> int:
-        return len(self._crops)
+        return len(self._paths)
 
     def __getitem__(self, row: int) -> Batch:
         pixels = self._augment(torch.tensor(self._pixels(row)).permute(2, 0, 1))
@@ -84,20 +84,22 @@ class CropDataset(Dataset[Batch]):
     def _pixels(self, row: int) -> Pixels:
         if self._cache is not None:
             return self._cache[row]
-        return resize(decode(self._crops.paths[row]), self._size)
+        return resize(decode(self._paths[row]), self._size)
 
 
 def _decode_if_it_fits(
-    crops: Crops, size: tuple[int, int], progress: Callable[[int, int], None] | None
+    paths: Sequence[Path],
+    size: tuple[int, int],
+    progress: Callable[[int, int], None] | None,
 ) -> Pixels | None:
-    shape = (len(crops), *size, 3)
+    shape = (len(paths), *size, 3)
     if np.prod(shape) > _SHARE_OF_MEMORY * psutil.virtual_memory().available:
         return None
     cache = np.empty(shape, np.uint8)
-    for row, pixels in enumerate(decode_all(crops.paths, size)):
+    for row, pixels in enumerate(decode_all(paths, size)):
         cache[row] = pixels
         if progress:
-            progress(row + 1, len(crops))
+            progress(row + 1, len(paths))
     return cache
 
 

@@ -40,6 +40,7 @@ from passerby.training.attribute_loss import AttributeLoss
 from passerby.training.beginning import initial_model
 from passerby.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from passerby.training.crop_dataset import Batch, CropDataset
+from passerby.training.gathering import of_first_process
 from passerby.training.hardware import (
     choose_precision,
     keep_freed_memory,
@@ -48,9 +49,11 @@ from passerby.training.hardware import (
     peak_memory_mb,
 )
 from passerby.training.learner import Learner
+from passerby.training.lessons import Lessons
 from passerby.training.log import EpochRow, read_log, write_log
 from passerby.training.objective import Objective
 from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
+from passerby.training.pseudo_labels import PseudoLabels
 from passerby.training.recipe import Phase, Recipe
 from passerby.training.run import RECIPE_NAME, TRACKER, check_run, is_finished
 from passerby.training.samplers import EpochSampler, PersonSampler
@@ -119,7 +122,7 @@ class TrainingRun:
         self.listener = listener if self.accelerator.is_main_process else Listener()
         self.schema = split.train.schema or COURSE
         self.checkpoint = Checkpoint.load(folder)
-        if self.checkpoint and self.checkpoint.data != split.fingerprint:
+        if self.checkpoint and self.checkpoint.data != split.everything:
             raise InputError(
                 f"{folder} was begun with other data: resume with the same, or choose another "
                 "folder."
@@ -133,7 +136,10 @@ class TrainingRun:
             if phase.size:
                 backbone = recipe.model.backbone
                 model.backbone.check_size(phase.size, f"phases.{number}.size", backbone)
-        learner = Learner(model, len(split.train.person_ids), recipe.loss.identity)
+        self.found: PseudoLabels | None = None
+        if self.checkpoint and self.checkpoint.pseudo_labels:
+            self.found = PseudoLabels.from_tensors(self.checkpoint.pseudo_labels)
+        learner = Learner(model, self.lessons.count, recipe.loss.identity)
         objective = Objective(learner, recipe.loss, _attribute_loss(recipe, split.train))
         self.average = _average(model, recipe.average)
         if self.checkpoint:
@@ -143,7 +149,7 @@ class TrainingRun:
             objective = convert_sync_batchnorm(objective)
         self.frozen = model.freeze(recipe.model.frozen_stages)
         self.precision = choose_precision(recipe.precision, self.accelerator.device)
-        self.loader = _loader(recipe, split.train, self.listener, self.accelerator)
+        self.loader = _loader(recipe, self.lessons, self.listener, self.accelerator)
         self.objective: nn.Module = self.accelerator.prepare(
             objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         )
@@ -157,6 +163,11 @@ class TrainingRun:
         if self.average:
             return self.average.module  # type: ignore[return-value]
         return self.accelerator.unwrap_model(self.objective).learner.model
+
+    @property
+    def lessons(self) -> Lessons:
+        """What the present phase learns from."""
+        return Lessons.of(self.split.train, self.split.unlabelled, self.found)
 
     @property
     def summary(self) -> str:
@@ -184,6 +195,8 @@ class TrainingRun:
         for epoch, number, phase, in_phase in _schedule(self.recipe):
             if epoch < done:
                 continue
+            if in_phase == 0:
+                self._find_persons(phase)
             if optimizer is None or in_phase == 0:
                 optimizer = self.new_optimizer(phase, resumed=in_phase > 0 and epoch == done)
             row = self._epoch(epoch, number, phase, in_phase, optimizer)
@@ -195,8 +208,10 @@ class TrainingRun:
                 state = optimizer_tensors(optimizer.optimizer)  # type: ignore[attr-defined]
                 weights = self.accelerator.unwrap_model(self.objective).state_dict()
                 average = self.average.state_dict() if self.average else {}
-                data = self.split.fingerprint
-                Checkpoint(epoch + 1, seconds, data, weights, average, state).save(self.folder)
+                found = {} if self.found is None else self.found.tensors
+                data = self.split.everything
+                checkpoint = Checkpoint(epoch + 1, seconds, data, weights, average, state, found)
+                checkpoint.save(self.folder)
             self.accelerator.log({"loss": row.loss, "lr": row.learning_rate}, step=row.epoch)
             if self.listener.on_epoch:
                 self.listener.on_epoch(row)
@@ -212,6 +227,32 @@ class TrainingRun:
         if resumed and self.checkpoint:
             restore_optimizer(optimizer, self.checkpoint.optimizer)
         return self.accelerator.prepare(optimizer)  # type: ignore[no-any-return]
+
+    def _find_persons(self, phase: Phase) -> None:
+        """Look for persons among the unlabelled crops, if the phase that begins wants them."""
+        before = self.found
+        self.found = self._pseudo_labels() if phase.pseudo_labels else None
+        if before is None and self.found is None:
+            return
+        objective: Objective = self.accelerator.unwrap_model(self.objective)
+        known = len(self.split.train.person_ids)
+        vectors = torch.zeros(0, 0) if self.found is None else self.found.tensors["vectors"]
+        objective.learner.replace_persons(known, vectors.to(self.accelerator.device))
+        self.objective = self.accelerator.prepare(objective)
+        self.loader = _loader(self.recipe, self.lessons, self.listener, self.accelerator)
+
+    def _pseudo_labels(self) -> PseudoLabels:
+        crops = self.split.unlabelled
+        assert crops is not None
+        found: dict[str, Tensor] = {}
+        if self.accelerator.is_main_process:
+            self._say(f"Looking for persons among {len(crops):,} unlabelled crops.")
+            people = self._answers(self.person_model, crops)
+            labels = PseudoLabels.of(people, self.recipe.pseudo_labels)
+            self._say(f"{labels.crops:,} of them show {len(labels.vectors):,} persons.")
+            found = labels.tensors
+        # two processes that differ in the last digit may find different persons
+        return PseudoLabels.from_tensors(of_first_process(found, self.accelerator.device))
 
     def _epoch(
         self, epoch: int, number: int, phase: Phase, in_phase: int, optimizer: Optimizer
@@ -282,6 +323,17 @@ class TrainingRun:
             training=self._provenance(seconds),
         )
 
+    def _answers(self, model: PersonModel, crops: Crops) -> Embeddings:
+        """Return what a model answers as it is."""
+        device = next(model.parameters()).device
+        images = decode_all(crops.paths, model.architecture.size)
+        outputs = [
+            outputs_of(model, torch.from_numpy(normalised(b, model.preprocessing)).to(device))
+            for b in batches(images, 64)
+        ]
+        vectors, logits = (torch.cat(part).cpu().numpy() for part in zip(*outputs, strict=True))
+        return Embeddings(crops, vectors, sigmoid(logits), self.schema, model="")
+
     def _say(self, sentence: str) -> None:
         if self.listener.say:
             self.listener.say(sentence)
@@ -298,15 +350,7 @@ class TrainingRun:
 
     def _calibration_people(self, model: PersonModel) -> Embeddings | None:
         crops = self.split.calibration
-        if crops is None:
-            return None
-        images = decode_all(crops.paths, model.architecture.size)
-        outputs = [
-            outputs_of(model, torch.from_numpy(normalised(b, model.preprocessing)))
-            for b in batches(images, 64)
-        ]
-        vectors, logits = (torch.cat(part).numpy() for part in zip(*outputs, strict=True))
-        return Embeddings(crops, vectors, sigmoid(logits), self.schema, model="")
+        return None if crops is None else self._answers(model, crops)
 
     def _decision(self, people: Embeddings | None) -> Decision:
         if people is None or people.crops.labels is None or "attributes" not in self.recipe.tasks:
@@ -321,6 +365,8 @@ class TrainingRun:
             calibration_persons=_ids(self.split.calibration),
             held_out_persons=_ids(self.split.held_out),
             crops=len(self.split.train),
+            pseudo_persons=0 if self.found is None else len(self.found.vectors),
+            pseudo_crops=0 if self.found is None else self.found.crops,
             frequencies=_frequencies(self.split.train),
             epochs=self.recipe.epochs,
             seconds=round(seconds, 1),
@@ -405,19 +451,19 @@ def _accelerator(folder: Path) -> Accelerator:
 
 
 def _loader(
-    recipe: Recipe, crops: Crops, listener: Listener, accelerator: Accelerator
+    recipe: Recipe, lessons: Lessons, listener: Listener, accelerator: Accelerator
 ) -> DataLoaderShard:
-    if len(crops) < recipe.batch_size:
+    if len(lessons) < recipe.batch_size:
         raise InputError(
-            f"batch_size is {recipe.batch_size}, but there are {len(crops)} training crops: "
+            f"batch_size is {recipe.batch_size}, but there are {len(lessons)} training crops: "
             "choose a smaller one."
         )
-    dataset = CropDataset(crops, recipe.model.size, recipe.augment, listener.on_decode)
+    dataset = CropDataset(lessons, recipe.model.size, recipe.augment, listener.on_decode)
     workers = loader_workers(accelerator.device)
     loader = DataLoader(
         dataset,
         recipe.batch_size,
-        sampler=_sampler(recipe, crops),
+        sampler=_sampler(recipe, lessons),
         drop_last=True,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -426,8 +472,7 @@ def _loader(
     return accelerator.prepare(loader)
 
 
-def _sampler(recipe: Recipe, crops: Crops) -> EpochSampler:
+def _sampler(recipe: Recipe, lessons: Lessons) -> EpochSampler:
     if not recipe.crops_per_person:
-        return EpochSampler(len(crops), recipe.seed)
-    assert crops.persons is not None
-    return PersonSampler(crops.persons, recipe.batch_size, recipe.crops_per_person, recipe.seed)
+        return EpochSampler(len(lessons), recipe.seed)
+    return PersonSampler(lessons.persons, recipe.batch_size, recipe.crops_per_person, recipe.seed)

@@ -55,7 +55,7 @@ class Learner(nn.Module):
         self.model = model
         attributes = len(model.schema)
         self.reweighting: nn.Module | None = None
-        self.classifier: nn.Module | None = None
+        self.classifier: nn.Linear | None = None
         if section.weight:
             inputs = model.embedding_size
             if section.reweighting:
@@ -64,6 +64,22 @@ class Learner(nn.Module):
             # without bias, as after a BNNeck (Luo et al. 2019)
             self.classifier = nn.Linear(inputs, persons, bias=False)
             nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def replace_persons(self, known: int, vectors: Tensor) -> None:
+        """Forget all persons but the first, and expect others where their embeddings are.
+
+        Args:
+            known: how many stay.
+            vectors: embeddings of the others, normalised, shape (persons, D).
+        """
+        if self.classifier is None:
+            return
+        weight = self.classifier.weight.detach()[:known]
+        length = weight.norm(dim=1).mean()
+        others = weight.new_zeros(len(vectors), weight.shape[1])
+        others[:, : vectors.shape[1]] = length * vectors
+        self.classifier = nn.Linear(weight.shape[1], known + len(vectors), bias=False)
+        self.classifier.weight = nn.Parameter(torch.cat([weight, others]))
 
     def forward(self, crops: Tensor) -> Learned:
         """Run the network.

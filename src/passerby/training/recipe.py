@@ -8,12 +8,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from passerby.embedding.model_info import Task
 from passerby.errors import InputError
 from passerby.models.architecture import Architecture, Side
 
+Folders = Annotated[
+    tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -41,11 +51,27 @@ class DataSection(_Section):
         calibration_persons: of the other persons, those kept to choose thresholds and weights
             on; 0 keeps group argmax and leaves answer sets without a threshold.
         seed: of both choices.
+        unlabelled: folders of crops of other persons, without annotation, for the phases that
+            learn from them.
     """
 
     held_out_persons: int = Field(151, ge=0)
     calibration_persons: int = Field(0, ge=0)
     seed: Seed = 0
+    unlabelled: Folders = ()
+
+
+class PseudoLabelSection(_Section):
+    """How persons are found among unlabelled crops.
+
+    Attributes:
+        radius: largest Jaccard distance of two crops' neighbourhoods that makes them neighbours;
+            larger finds fewer persons with more crops each.
+        crops: so many neighbours, itself among them, make a crop the core of a person.
+    """
+
+    radius: float = Field(0.5, gt=0, lt=1)
+    crops: int = Field(4, ge=2)
 
 
 class ModelSection(Architecture):
@@ -154,6 +180,8 @@ class Phase(_Section):
     Attributes:
         optimizer: AdamW, or SGD with Nesterov momentum.
         epochs: passes over the training crops.
+        pseudo_labels: learn from `data.unlabelled` too: the network as it is when the phase begins
+            says who is who and what they look like.
         size: height and width that crops are scaled to in this phase; `model.size` if left out.
             Smaller crops first save time.
         learning_rate: the highest one.
@@ -165,6 +193,7 @@ class Phase(_Section):
 
     optimizer: Literal["adamw", "sgd"]
     epochs: int = Field(ge=1)
+    pseudo_labels: bool = False
     size: tuple[Side, Side] | None = None
     learning_rate: float = Field(gt=0)
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
@@ -193,6 +222,7 @@ class Recipe(_Section):
     model: ModelSection = ModelSection()
     loss: LossSection = LossSection()
     augment: AugmentSection = AugmentSection()
+    pseudo_labels: PseudoLabelSection = PseudoLabelSection()
     batch_size: int = Field(128, ge=2)
     crops_per_person: int = Field(0, ge=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
