@@ -101,6 +101,19 @@ class TestEvaluate:
         assert json.loads(result.out)["attributes"]["persons"] == 5
         assert "not trained on a part of these data: all of train is scored" in result.err
 
+    def test_crops_that_it_learned_from_without_annotation(
+        self, passerby, trained: Path, tmp_path: Path
+    ) -> None:
+        passerby("data", "toy", tmp_path / "toy", "--persons", 5, "--seed", 9)
+        paths = read_crops(tmp_path / "toy").paths
+        shutil.copytree(trained / "model", tmp_path / "model")
+        info = json.loads((tmp_path / "model" / "model.json").read_text())
+        info["training"]["unlabelled"] = [Crops(paths).fingerprint]
+        (tmp_path / "model" / "model.json").write_text(json.dumps(info))
+        result = passerby("evaluate", tmp_path / "model", "--data", tmp_path / "toy")
+        assert "learned from the crops of train, though not from their annotation" in result.err
+        assert "not trained on a part" not in result.err
+
     def test_a_rule_the_model_does_not_have(self, passerby, trained: Path, toy_data) -> None:
         result = passerby("evaluate", trained, "--data", toy_data, "--decision", "thresholds")
         assert result.code == 0

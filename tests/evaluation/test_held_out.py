@@ -7,7 +7,7 @@ import pytest
 from passerby.data import COURSE, Crops, Schema
 from passerby.embedding import ModelInfo, Preprocessing
 from passerby.errors import InputError
-from passerby.evaluation import is_training_data, unseen
+from passerby.evaluation import is_training_data, is_unlabelled_data, unseen
 
 CROPS = Crops(
     paths=tuple(Path(f"{i}.jpg") for i in range(5)),
@@ -39,6 +39,13 @@ def test_of_other_data_everyone() -> None:
     for info in (model(data="other", held_out_persons=[3]), model()):
         assert not is_training_data(CROPS, info)
         assert unseen(CROPS, info) is CROPS
+
+
+def test_crops_that_were_learned_from_without_their_annotation() -> None:
+    info = model(unlabelled=["other", Crops(CROPS.paths).fingerprint])
+    assert is_unlabelled_data(CROPS, info)
+    assert not is_unlabelled_data(CROPS[:4], info)
+    assert not is_unlabelled_data(CROPS, model(unlabelled=["other"]))
 
 
 def test_nobody_is_left() -> None:

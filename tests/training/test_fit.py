@@ -1,7 +1,9 @@
 import csv
 import errno
+import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,9 @@ from passerby.errors import InputError
 from passerby.models import PersonModel
 from passerby.training import Listener, Recipe, load_recipe, train
 from passerby.training.checkpoint import NAME as CHECKPOINT
+from passerby.training.crop_dataset import CropDataset
 from passerby.training.log import EpochRow
+from passerby.training.unlabelled import Unlabelled
 
 SMALL = [
     "data.held_out_persons=6",
@@ -470,7 +474,7 @@ def test_two_processes_learn_from_the_same_persons(toy_data: Path, tmp_path: Pat
     run = tmp_path / "run"
     values = [*SMALL, *UNLABELLED, f"data.unlabelled={toy_data / 'test'}"]
     told = train_with_two_processes(toy_data, run, values)
-    assert told.count("unlabelled crops") == 1
+    assert told.count(" unlabelled crops ") == 1
     assert RuntimeModel.load(run).info.training.pseudo_persons > 0
 
 
@@ -485,7 +489,7 @@ def test_two_processes_learn_from_the_same_persons(toy_data: Path, tmp_path: Pat
         ),
         (
             ["phases.1.pseudo_labels=true", "data.unlabelled={test}/none"],
-            "none does not exist: give a folder of crops",
+            "data.unlabelled: .*none does not exist: give a folder of crops",
         ),
         (
             ["phases.0.pseudo_labels=true", "data.unlabelled={test}"],
@@ -500,3 +504,77 @@ def test_unlabelled_crops_that_cannot_be_learned_from(
     with pytest.raises(InputError, match=message):
         train(small(*(v.format(**places) for v in values)), toy_data, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_unlabelled_crop_is_known_before_the_first_epoch(
+    toy_data: Path, tmp_path: Path
+) -> None:
+    others = tmp_path / "others"
+    shutil.copytree(toy_data / "test", others)
+    broken = others / "zzz.jpg"
+    recipe = small(*UNLABELLED, f"data.unlabelled={others}")
+    broken.write_text("no image")
+    with pytest.raises(InputError, match=r"zzz\.jpg is not an image: replace or remove it"):
+        train(recipe, toy_data, tmp_path / "run")
+    broken.unlink()
+    broken.symlink_to(broken)
+    with pytest.raises(InputError, match=r"zzz\.jpg"):
+        train(recipe, toy_data, tmp_path / "run")
+
+
+def test_a_crop_that_moved_to_another_folder(toy_data: Path, tmp_path: Path) -> None:
+    """Labels stand in the order of the crops: they would be those of others."""
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder, source in zip(folders, ("test", "queries"), strict=True):
+        shutil.copytree(toy_data / source, folder)
+    recipe = small(*UNLABELLED, f"data.unlabelled=[{folders[0]}, {folders[1]}]")
+    with pytest.raises(Stop):
+        train(recipe, toy_data, tmp_path / "run", listener=stopping_after(3))
+    moved = max(folders[0].iterdir())
+    moved.rename(folders[1] / moved.name)
+    with pytest.raises(InputError, match="was begun with other data"):
+        train(recipe, toy_data, tmp_path / "run", resume=True)
+
+
+def test_the_same_folder_twice_counts_once(toy_data: Path) -> None:
+    crops = read_crops(toy_data)
+    test = toy_data / "test"
+    once, twice = (
+        Unlabelled.of(small(*UNLABELLED, f"data.unlabelled={folders}"), crops)
+        for folders in (f"[{test}]", f"[{test}, {test}]")
+    )
+    assert once is not None
+    assert twice is not None
+    assert twice.crops.paths == once.crops.paths
+
+
+def test_crops_of_earlier_phases_are_let_go(toy_data: Path, tmp_path: Path) -> None:
+    values = [*UNLABELLED, f"data.unlabelled={toy_data / 'test'}"]
+    phases = small(*values, "phases.0.epochs=1", "phases.1.epochs=1").phases
+    recipe = small(*values).model_copy(update={"phases": phases * 3})
+    alive: list[int] = []
+
+    def count(row: EpochRow) -> None:
+        gc.collect()
+        alive.append(sum(type(thing) is CropDataset for thing in gc.get_objects()))
+
+    gc.collect()
+    before = sum(type(thing) is CropDataset for thing in gc.get_objects())
+    train(recipe, toy_data, tmp_path / "run", listener=Listener(on_epoch=count))
+    assert [number - before for number in alive] == [1] * 6
+
+
+def test_a_run_of_an_older_version_is_resumed(toy_data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Stop):
+        train(small(), toy_data, run, listener=stopping_after(1))
+    written = yaml.safe_load((run / "recipe.yaml").read_text())
+    del written["data"]["unlabelled"], written["pseudo_labels"]
+    (run / "recipe.yaml").write_text(yaml.safe_dump(written))
+    assert train(small(), toy_data, run, resume=True).is_dir()
+
+
+@pytest.mark.parametrize("value", ["5", "", "true", "''", "['']"])
+def test_what_is_no_folder(value: str) -> None:
+    with pytest.raises(InputError, match=r"data\.unlabelled: give the name of a folder, or a list"):
+        small(f"data.unlabelled={value}")

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -112,3 +114,20 @@ def test_attributes_are_what_all_crops_show_together() -> None:
 def test_settings_out_of_range(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="should be"):
         PseudoLabelSection(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("persons", "sentence"),
+    [
+        (
+            [NOBODY] * 3,
+            "None of 3 unlabelled crops are alike enough .* a larger pseudo_labels",
+        ),
+        ([0, 0, NOBODY], "2 of 3 unlabelled crops look like one and the same person: a smaller"),
+        ([1, 0, 1], "3 of 3 unlabelled crops show 2 persons"),
+    ],
+)
+def test_what_was_found_in_words(persons: list[int], sentence: str) -> None:
+    count = max(persons) + 1
+    nothing = np.zeros((count, 4), np.float32)
+    assert re.match(sentence, PseudoLabels(np.array(persons), nothing, nothing).summary)

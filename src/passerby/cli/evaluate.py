@@ -116,14 +116,19 @@ def _people(
     All that can be wrong with the crops is looked at before the long work.
     """
     from passerby.data.readers import read_crops
-    from passerby.evaluation import is_training_data, unseen
+    from passerby.evaluation import is_training_data, is_unlabelled_data, unseen
 
     def chosen(name: str) -> "Crops":
         everyone = read_crops(data, name)
         crops = unseen(everyone, runtime.info)
         if crops.fingerprint == runtime.info.calibration_data:
             say("The distances were calibrated on these very persons: they look too good on them.")
-        if not is_training_data(everyone, runtime.info):
+        if is_unlabelled_data(everyone, runtime.info):
+            say(
+                f"The model learned from the crops of {name}, though not from their annotation: "
+                "these persons are no strangers to it."
+            )
+        elif not is_training_data(everyone, runtime.info):
             say(f"The model was not trained on a part of these data: all of {name} is scored.")
         return crops
 

@@ -58,8 +58,8 @@ class Provenance(_Strict):
         persons, calibration_persons, held_out_persons: ids of those trained on, of those kept back
             for thresholds and weights, and of those left for evaluation.
         crops: trained on.
-        pseudo_persons, pseudo_crops: found among unlabelled crops, and trained on in the last
-            phase.
+        unlabelled: fingerprints of the folders of unlabelled crops.
+        pseudo_persons, pseudo_crops: found among them, and trained on in the last phase.
         frequencies: fraction of the persons trained on who have each attribute.
         epochs, seconds, peak_memory_mb, precision, processes, machine, finished: of the training.
         versions: of the libraries.
@@ -71,6 +71,7 @@ class Provenance(_Strict):
     calibration_persons: tuple[int, ...] = ()
     held_out_persons: tuple[int, ...] = ()
     crops: int = 0
+    unlabelled: tuple[str, ...] = ()
     pseudo_persons: int = 0
     pseudo_crops: int = 0
     frequencies: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()

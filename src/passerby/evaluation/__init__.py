@@ -3,7 +3,12 @@
 from passerby.evaluation.attributes import AttributeReport, evaluate_attributes
 from passerby.evaluation.calibrate import ENOUGH_PERSONS, calibrated
 from passerby.evaluation.evaluate import Report, evaluate
-from passerby.evaluation.held_out import for_calibration, is_training_data, unseen
+from passerby.evaluation.held_out import (
+    for_calibration,
+    is_training_data,
+    is_unlabelled_data,
+    unseen,
+)
 from passerby.evaluation.protocols import Protocol
 from passerby.evaluation.query_scores import check_average_precision
 from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
@@ -24,5 +29,6 @@ __all__ = [
     "evaluate_retrieval",
     "for_calibration",
     "is_training_data",
+    "is_unlabelled_data",
     "unseen",
 ]

@@ -12,6 +12,12 @@ def is_training_data(crops: Crops, info: ModelInfo) -> bool:
     return info.training.data == crops.fingerprint
 
 
+def is_unlabelled_data(crops: Crops, info: ModelInfo) -> bool:
+    """Tell whether the model learned from these crops without their annotation."""
+    bare = replace(crops, persons=None, cameras=None, labels=None, schema=None)
+    return bare.fingerprint in info.training.unlabelled
+
+
 def unseen(crops: Crops, info: ModelInfo) -> Crops:
     """Return the crops that a model may be scored on.
 

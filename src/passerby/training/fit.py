@@ -67,7 +67,8 @@ class Listener:
     Attributes:
         say: called with a sentence on what is trained, and on what went wrong on the way.
         on_decode: called with (crops decoded, all crops).
-        on_step: called with (steps done, all steps of the run, loss of the step).
+        on_step: called with (steps done, all steps of the run, loss of the step); both as if every
+            epoch had as many steps as this one.
         on_epoch: called with each epoch's row of the log.
     """
 
@@ -122,7 +123,7 @@ class TrainingRun:
         self.listener = listener if self.accelerator.is_main_process else Listener()
         self.schema = split.train.schema or COURSE
         self.checkpoint = Checkpoint.load(folder)
-        if self.checkpoint and self.checkpoint.data != split.everything:
+        if self.checkpoint and self.checkpoint.data != split.begun_with:
             raise InputError(
                 f"{folder} was begun with other data: resume with the same, or choose another "
                 "folder."
@@ -139,7 +140,9 @@ class TrainingRun:
         self.found: PseudoLabels | None = None
         if self.checkpoint and self.checkpoint.pseudo_labels:
             self.found = PseudoLabels.from_tensors(self.checkpoint.pseudo_labels)
-        learner = Learner(model, self.lessons.count, recipe.loss.identity)
+        if split.unlabelled and not self.checkpoint:
+            split.unlabelled.check(recipe.model.size, self.listener.on_decode)
+        learner = Learner(model, self.lessons.person_count, recipe.loss.identity)
         objective = Objective(learner, recipe.loss, _attribute_loss(recipe, split.train))
         self.average = _average(model, recipe.average)
         if self.checkpoint:
@@ -167,7 +170,9 @@ class TrainingRun:
     @property
     def lessons(self) -> Lessons:
         """What the present phase learns from."""
-        return Lessons.of(self.split.train, self.split.unlabelled, self.found)
+        unlabelled = self.split.unlabelled
+        crops = None if unlabelled is None else unlabelled.crops
+        return Lessons.of(self.split.train, crops, self.found)
 
     @property
     def summary(self) -> str:
@@ -196,7 +201,9 @@ class TrainingRun:
             if epoch < done:
                 continue
             if in_phase == 0:
+                started = time.perf_counter()
                 self._find_persons(phase)
+                seconds += time.perf_counter() - started
             if optimizer is None or in_phase == 0:
                 optimizer = self.new_optimizer(phase, resumed=in_phase > 0 and epoch == done)
             row = self._epoch(epoch, number, phase, in_phase, optimizer)
@@ -209,7 +216,7 @@ class TrainingRun:
                 weights = self.accelerator.unwrap_model(self.objective).state_dict()
                 average = self.average.state_dict() if self.average else {}
                 found = {} if self.found is None else self.found.tensors
-                data = self.split.everything
+                data = self.split.begun_with
                 checkpoint = Checkpoint(epoch + 1, seconds, data, weights, average, state, found)
                 checkpoint.save(self.folder)
             self.accelerator.log({"loss": row.loss, "lr": row.learning_rate}, step=row.epoch)
@@ -235,6 +242,7 @@ class TrainingRun:
         if before is None and self.found is None:
             return
         objective: Objective = self.accelerator.unwrap_model(self.objective)
+        self.accelerator.free_memory()  # it would keep the crops of every phase
         known = len(self.split.train.person_ids)
         vectors = torch.zeros(0, 0) if self.found is None else self.found.tensors["vectors"]
         objective.learner.replace_persons(known, vectors.to(self.accelerator.device))
@@ -242,14 +250,12 @@ class TrainingRun:
         self.loader = _loader(self.recipe, self.lessons, self.listener, self.accelerator)
 
     def _pseudo_labels(self) -> PseudoLabels:
-        crops = self.split.unlabelled
-        assert crops is not None
+        assert self.split.unlabelled is not None
         found: dict[str, Tensor] = {}
         if self.accelerator.is_main_process:
-            self._say(f"Looking for persons among {len(crops):,} unlabelled crops.")
-            people = self._answers(self.person_model, crops)
+            people = self._embedded(self.person_model, self.split.unlabelled.crops)
             labels = PseudoLabels.of(people, self.recipe.pseudo_labels)
-            self._say(f"{labels.crops:,} of them show {len(labels.vectors):,} persons.")
+            self._say(labels.summary)
             found = labels.tensors
         # two processes that differ in the last digit may find different persons
         return PseudoLabels.from_tensors(of_first_process(found, self.accelerator.device))
@@ -323,8 +329,8 @@ class TrainingRun:
             training=self._provenance(seconds),
         )
 
-    def _answers(self, model: PersonModel, crops: Crops) -> Embeddings:
-        """Return what a model answers as it is."""
+    def _embedded(self, model: PersonModel, crops: Crops) -> Embeddings:
+        """Run a network in memory, as it is now, over crops."""
         device = next(model.parameters()).device
         images = decode_all(crops.paths, model.architecture.size)
         outputs = [
@@ -350,7 +356,7 @@ class TrainingRun:
 
     def _calibration_people(self, model: PersonModel) -> Embeddings | None:
         crops = self.split.calibration
-        return None if crops is None else self._answers(model, crops)
+        return None if crops is None else self._embedded(model, crops)
 
     def _decision(self, people: Embeddings | None) -> Decision:
         if people is None or people.crops.labels is None or "attributes" not in self.recipe.tasks:
@@ -365,6 +371,7 @@ class TrainingRun:
             calibration_persons=_ids(self.split.calibration),
             held_out_persons=_ids(self.split.held_out),
             crops=len(self.split.train),
+            unlabelled=() if self.split.unlabelled is None else self.split.unlabelled.fingerprints,
             pseudo_persons=0 if self.found is None else len(self.found.vectors),
             pseudo_crops=0 if self.found is None else self.found.crops,
             frequencies=_frequencies(self.split.train),

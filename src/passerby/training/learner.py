@@ -66,7 +66,7 @@ class Learner(nn.Module):
             nn.init.normal_(self.classifier.weight, std=0.001)
 
     def replace_persons(self, known: int, vectors: Tensor) -> None:
-        """Forget all persons but the first, and expect others where their embeddings are.
+        """Forget all persons but the first `known`, and expect others where they are.
 
         Args:
             known: how many stay.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.data.crops import Crops
-from passerby.training.pseudo_labels import PseudoLabels
+from passerby.training.pseudo_labels import NOBODY, PseudoLabels
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class Lessons:
         lessons = cls(crops.paths, persons, labels.astype(np.float32))
         if unlabelled is None or found is None:
             return lessons
-        rows = np.flatnonzero(found.persons >= 0)
+        rows = np.flatnonzero(found.persons != NOBODY)
         theirs = found.persons[rows]
         attributes = found.attributes[theirs, : labels.shape[1]]
         return cls(
             crops.paths + unlabelled[rows].paths,
-            np.concatenate([persons, lessons.count + theirs]),
+            np.concatenate([persons, lessons.person_count + theirs]),
             np.concatenate([lessons.attributes, attributes]),
         )
 
     @property
-    def count(self) -> int:
+    def person_count(self) -> int:
         """How many persons P there are."""
         return int(self.persons.max()) + 1
 

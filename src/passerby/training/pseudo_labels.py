@@ -7,7 +7,7 @@ hides in one crop shows in another.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -22,9 +22,6 @@ from passerby.training.recipe import PseudoLabelSection
 
 NOBODY = -1
 """The person of a crop that is like too few others."""
-
-
-_FIELDS = ("persons", "vectors", "attributes")
 
 
 @dataclass(frozen=True)
@@ -58,17 +55,37 @@ class PseudoLabels:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "PseudoLabels":
         """Undo `tensors`."""
-        return cls(**{name: tensors[name].cpu().numpy() for name in _FIELDS})
+        return cls(**{name: tensors[name].cpu().numpy() for name in _names()})
 
     @property
     def tensors(self) -> dict[str, Tensor]:
         """The fields by name, for a checkpoint."""
-        return {name: torch.from_numpy(getattr(self, name)) for name in _FIELDS}
+        return {name: torch.from_numpy(getattr(self, name)) for name in _names()}
+
+    @property
+    def summary(self) -> str:
+        """What was found, in one sentence, and what to do if it is not what was hoped for."""
+        found, crops = len(self.vectors), len(self.persons)
+        if found == 0:
+            return (
+                f"None of {crops:,} unlabelled crops are alike enough to be a person: the phase "
+                "learns from the annotated ones alone; a larger pseudo_labels.radius finds more."
+            )
+        if found == 1:
+            return (
+                f"{self.crops:,} of {crops:,} unlabelled crops look like one and the same person: "
+                "a smaller pseudo_labels.radius tells them apart."
+            )
+        return f"{self.crops:,} of {crops:,} unlabelled crops show {found:,} persons."
 
     @property
     def crops(self) -> int:
         """How many crops show one of the persons."""
         return int((self.persons != NOBODY).sum())
+
+
+def _names() -> list[str]:
+    return [field.name for field in fields(PseudoLabels)]
 
 
 def clusters(vectors: NDArray[np.float32], radius: float, crops: int) -> NDArray[np.int64]:

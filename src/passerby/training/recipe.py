@@ -21,9 +21,6 @@ from passerby.embedding.model_info import Task
 from passerby.errors import InputError
 from passerby.models.architecture import Architecture, Side
 
-Folders = Annotated[
-    tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
-]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -37,6 +34,14 @@ _YAML_ERRORS = (
     AttributeError,
     RecursionError,
 )
+
+
+def _folders(value: Any) -> Any:
+    """Let a single folder stand for a list of one."""
+    folders = [value] if isinstance(value, str) else value
+    if not isinstance(folders, list | tuple) or not all(folders):
+        raise ValueError("data.unlabelled: give the name of a folder, or a list of them")
+    return folders
 
 
 class _Section(BaseModel):
@@ -58,7 +63,7 @@ class DataSection(_Section):
     held_out_persons: int = Field(151, ge=0)
     calibration_persons: int = Field(0, ge=0)
     seed: Seed = 0
-    unlabelled: Folders = ()
+    unlabelled: Annotated[tuple[str, ...], BeforeValidator(_folders)] = ()
 
 
 class PseudoLabelSection(_Section):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
 
 from passerby.embedding.model_info import INFO_NAME
 from passerby.embedding.model_location import MODEL_FOLDER
@@ -55,12 +56,20 @@ def _check_same(path: Path, recipe: Recipe) -> None:
     except (yaml.YAMLError, UnicodeDecodeError):
         raise InputError(f"{path} is damaged: choose another folder and train again.") from None
     now = yaml.safe_load(recipe.to_yaml())
-    different = _first_difference(before, now)
+    different = _first_difference(_with_defaults(before), now)
     if different:
         raise InputError(
             f"{path} differs from the given recipe in {different}: resume with the same recipe "
             "and --set, or choose another folder."
         )
+
+
+def _with_defaults(recipe: object) -> object:
+    """Add the keys that an older Passerby did not know to a recipe that it wrote."""
+    try:
+        return yaml.safe_load(Recipe.model_validate(recipe).to_yaml())
+    except ValidationError:
+        return recipe
 
 
 def _first_difference(before: object, now: object, where: str = "") -> str | None:
