@@ -62,3 +62,12 @@ def test_a_softmax_group_counts_what_holds() -> None:
     loss = AttributeLoss(AttributeLossSection(weighting="none"), persons, groups)
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 2])) / 3
     torch.testing.assert_close(loss(group_log_odds(logits, groups), labels, NONE), expected)
+
+
+def test_a_probability_is_as_good_as_so_many_labels() -> None:
+    """Three crops of four that have it, and one that has not, as one crop of three quarters."""
+    loss = AttributeLoss(AttributeLossSection(weighting="deepmar"), PERSONS)
+    same = LOGITS[:1].expand(4, 2)
+    labels = torch.tensor([[True, True], [True, False], [True, False], [False, False]])
+    one = loss(LOGITS[:1], torch.tensor([[0.75, 0.25]]), NONE[:1])
+    torch.testing.assert_close(one, loss(same, labels, NONE[:1].expand(4)))

@@ -518,7 +518,7 @@ def test_a_broken_unlabelled_crop_is_known_before_the_first_epoch(
         train(recipe, toy_data, tmp_path / "run")
     broken.unlink()
     broken.symlink_to(broken)
-    with pytest.raises(InputError, match=r"zzz\.jpg"):
+    with pytest.raises(InputError, match=r"Cannot read .*zzz\.jpg: Too many levels of symbolic"):
         train(recipe, toy_data, tmp_path / "run")
 
 

@@ -113,3 +113,20 @@ def test_without_identity_there_is_no_classifier() -> None:
     assert {name for name, _ in one.named_parameters()} == {
         f"model.{name}" for name, _ in one.model.named_parameters()
     }
+
+
+def test_new_persons_are_expected_where_their_embeddings_are() -> None:
+    """As long as the rows of the known ones are on average; attributes say nothing about them."""
+    x = learner(IdentityLossSection(weight=1, reweighting=True))
+    assert x.classifier is not None
+    size = x.model.embedding_size
+    before = torch.zeros(5, size + len(COURSE))
+    before[:, 0] = torch.tensor([1.0, 3.0, 9.0, 9.0, 9.0])
+    x.classifier.weight.data = before
+    x.replace_persons(2, torch.eye(size)[3:4])
+    assert torch.equal(x.classifier.weight[:2], before[:2])
+    new = torch.zeros(size + len(COURSE))
+    new[3] = 2
+    assert torch.equal(x.classifier.weight[2:], new[None])
+    x.replace_persons(2, torch.zeros(0, 0))
+    assert torch.equal(x.classifier.weight, before[:2])

@@ -14,8 +14,7 @@ def is_training_data(crops: Crops, info: ModelInfo) -> bool:
 
 def is_unlabelled_data(crops: Crops, info: ModelInfo) -> bool:
     """Tell whether the model learned from these crops without their annotation."""
-    bare = replace(crops, persons=None, cameras=None, labels=None, schema=None)
-    return bare.fingerprint in info.training.unlabelled
+    return Crops(crops.paths).fingerprint in info.training.unlabelled
 
 
 def unseen(crops: Crops, info: ModelInfo) -> Crops:

@@ -140,9 +140,10 @@ class TrainingRun:
         self.found: PseudoLabels | None = None
         if self.checkpoint and self.checkpoint.pseudo_labels:
             self.found = PseudoLabels.from_tensors(self.checkpoint.pseudo_labels)
+        lessons = self._lessons()
         if split.unlabelled and not self.checkpoint:
             split.unlabelled.check(recipe.model.size, self.listener.on_decode)
-        learner = Learner(model, self.lessons.person_count, recipe.loss.identity)
+        learner = Learner(model, lessons.person_count, recipe.loss.identity)
         objective = Objective(learner, recipe.loss, _attribute_loss(recipe, split.train))
         self.average = _average(model, recipe.average)
         if self.checkpoint:
@@ -152,7 +153,7 @@ class TrainingRun:
             objective = convert_sync_batchnorm(objective)
         self.frozen = model.freeze(recipe.model.frozen_stages)
         self.precision = choose_precision(recipe.precision, self.accelerator.device)
-        self.loader = _loader(recipe, self.lessons, self.listener, self.accelerator)
+        self.loader = _loader(recipe, lessons, self.listener, self.accelerator)
         self.objective: nn.Module = self.accelerator.prepare(
             objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         )
@@ -166,13 +167,6 @@ class TrainingRun:
         if self.average:
             return self.average.module  # type: ignore[return-value]
         return self.accelerator.unwrap_model(self.objective).learner.model
-
-    @property
-    def lessons(self) -> Lessons:
-        """What the present phase learns from."""
-        unlabelled = self.split.unlabelled
-        crops = None if unlabelled is None else unlabelled.crops
-        return Lessons.of(self.split.train, crops, self.found)
 
     @property
     def summary(self) -> str:
@@ -235,6 +229,13 @@ class TrainingRun:
             restore_optimizer(optimizer, self.checkpoint.optimizer)
         return self.accelerator.prepare(optimizer)  # type: ignore[no-any-return]
 
+    def _lessons(self) -> Lessons:
+        """Return what the present phase learns from."""
+        lessons = Lessons.of(self.split.train)
+        if self.split.unlabelled is None or self.found is None:
+            return lessons
+        return lessons.with_others(self.split.unlabelled.crops, self.found)
+
     def _find_persons(self, phase: Phase) -> None:
         """Look for persons among the unlabelled crops, if the phase that begins wants them."""
         before = self.found
@@ -247,7 +248,7 @@ class TrainingRun:
         vectors = torch.zeros(0, 0) if self.found is None else self.found.tensors["vectors"]
         objective.learner.replace_persons(known, vectors.to(self.accelerator.device))
         self.objective = self.accelerator.prepare(objective)
-        self.loader = _loader(self.recipe, self.lessons, self.listener, self.accelerator)
+        self.loader = _loader(self.recipe, self._lessons(), self.listener, self.accelerator)
 
     def _pseudo_labels(self) -> PseudoLabels:
         assert self.split.unlabelled is not None

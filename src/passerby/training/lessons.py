@@ -26,26 +26,21 @@ class Lessons:
     attributes: NDArray[np.float32]
 
     @classmethod
-    def of(cls, crops: Crops, unlabelled: Crops | None, found: PseudoLabels | None) -> "Lessons":
-        """Return what annotated crops teach, and what was found among unlabelled ones.
-
-        Args:
-            crops: of real persons.
-            unlabelled: of other persons.
-            found: among them, if they are to be learned from.
-        """
+    def of(cls, crops: Crops) -> "Lessons":
+        """Return what crops of real persons teach."""
         persons = np.unique_inverse(crops.known_persons).inverse_indices
         labels = np.zeros((len(crops), 0)) if crops.labels is None else crops.labels
-        lessons = cls(crops.paths, persons, labels.astype(np.float32))
-        if unlabelled is None or found is None:
-            return lessons
+        return cls(crops.paths, persons, labels.astype(np.float32))
+
+    def with_others(self, crops: Crops, found: PseudoLabels) -> "Lessons":
+        """Add the persons that were found among unlabelled crops."""
         rows = np.flatnonzero(found.persons != NOBODY)
         theirs = found.persons[rows]
-        attributes = found.attributes[theirs, : labels.shape[1]]
-        return cls(
-            crops.paths + unlabelled[rows].paths,
-            np.concatenate([persons, lessons.person_count + theirs]),
-            np.concatenate([lessons.attributes, attributes]),
+        attributes = found.attributes[theirs, : self.attributes.shape[1]]
+        return Lessons(
+            self.paths + crops[rows].paths,
+            np.concatenate([self.persons, self.person_count + theirs]),
+            np.concatenate([self.attributes, attributes]),
         )
 
     @property

@@ -55,7 +55,7 @@ def _check_same(path: Path, recipe: Recipe) -> None:
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         raise InputError(f"{path} is damaged: choose another folder and train again.") from None
-    now = yaml.safe_load(recipe.to_yaml())
+    now = recipe.model_dump(mode="json")
     different = _first_difference(_with_defaults(before), now)
     if different:
         raise InputError(
@@ -67,7 +67,7 @@ def _check_same(path: Path, recipe: Recipe) -> None:
 def _with_defaults(recipe: object) -> object:
     """Add the keys that an older Passerby did not know to a recipe that it wrote."""
     try:
-        return yaml.safe_load(Recipe.model_validate(recipe).to_yaml())
+        return Recipe.model_validate(recipe).model_dump(mode="json")
     except ValidationError:
         return recipe
 

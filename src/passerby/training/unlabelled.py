@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from passerby.data.crops import Crops
@@ -81,7 +81,6 @@ class Unlabelled:
 
 def _read(folder: str) -> Crops:
     try:
-        crops = read_crops(folder)
+        return Crops(read_crops(folder).paths)
     except InputError as error:
         raise InputError(f"data.unlabelled: {error}") from error
-    return replace(crops, persons=None, cameras=None, labels=None, schema=None)
