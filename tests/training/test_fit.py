@@ -198,6 +198,25 @@ def test_bf16_and_a_transformer(toy_data: Path, tmp_path: Path) -> None:
     assert model.embed(read_crops(toy_data)[:3]).attributes.shape == (3, 32)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_depthwise_gradients_are_ours_in_bf16_alone(
+    precision: str, toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+    monkeypatch.setattr(
+        "passerby.training.depthwise._gradients",
+        lambda *args: taken.append(args) or torch.ops.aten.convolution_backward(*args),
+    )
+    recipe = small(
+        "model.backbone=test_efficientnet",
+        f"precision={precision}",
+        "phases.0.epochs=1",
+        "phases.1.epochs=1",
+    )
+    train(recipe, toy_data, tmp_path / "run")
+    assert bool(taken) == (precision == "bf16")
+
+
 def train_with_two_processes(data: Path, run: Path, values: list[str]) -> str:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     command += ["--standalone", "-m", "passerby.cli.main", "train", "smoke"]

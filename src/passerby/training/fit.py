@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,7 @@ from passerby.training.attribute_loss import AttributeLoss
 from passerby.training.beginning import initial_model
 from passerby.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from passerby.training.crop_dataset import Batch, CropDataset
+from passerby.training.depthwise import DepthwiseGradients
 from passerby.training.gathering import of_first_process
 from passerby.training.hardware import (
     choose_precision,
@@ -307,9 +309,11 @@ class TrainingRun:
         """
         pixels = batch.pixels if size is None else resize(batch.pixels, list(size))
         device = self.accelerator.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
+        half = self.precision == "bf16"
+        with torch.autocast(device, torch.bfloat16, enabled=half):
             loss: Tensor = self.objective(self.normalise(pixels), batch)
-        self.accelerator.backward(loss)
+        with DepthwiseGradients() if half and device == "cpu" else nullcontext():
+            self.accelerator.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
         if self.average:
