@@ -88,7 +88,8 @@ class Objective(nn.Module):
         return self.attributes(learned.attributes, batch.labels, batch.erased)  # type: ignore[no-any-return]
 
     def _identity_loss(self, learned: Learned, batch: Batch) -> Tensor:
-        return self.identity(learned.identities, batch.persons)  # type: ignore[no-any-return]
+        losses = [self.identity(learned.identities, who) for who in (batch.persons, batch.legs)]
+        return torch.stack(losses).mean()
 
     def _metric_loss(self, learned: Learned, batch: Batch) -> Tensor:
         assert self.metric is not None
