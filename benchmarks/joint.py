@@ -9,6 +9,7 @@ without re-ranking, with all cameras and across cameras. What was measured of ot
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
     training = model.info.training
     return {
         "run": run.name,
-        "recipe": model.info.name,
+        "recipe": _title(model.info.name, training.recipe),
         "split": training.recipe["data"]["seed"],
         "backbone": model.info.architecture["backbone"],
         "size": list(model.info.preprocessing.size),
@@ -69,10 +70,17 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
         "pseudo_persons": training.pseudo_persons,
         "pseudo_crops": training.pseudo_crops,
         "machine": training.machine,
+        "precision": training.precision,
         "versions": training.versions,
         "plain": figures(model.embed(crops), model.info),
         "flip": figures(model.embed(crops, flip=True), model.info),
     }
+
+
+def _title(name: str, recipe: Mapping[str, Any]) -> str:
+    """Tell the recipe from what it was before, when it had a metric loss."""
+    triplets = name.startswith("joint") and recipe["loss"]["metric"]["kind"] != "none"
+    return f"{name} with triplets" if triplets else name
 
 
 def measure(run: dict[str, Any], way: str, key: str) -> float:
@@ -128,7 +136,7 @@ def _section(recipe: str, persons: int, runs: list[dict[str, Any]]) -> list[str]
         f"## {recipe}, {persons} persons, splits {splits}",
         "",
         f"{runs[0]['backbone']}, {height}×{width} pixels, {runs[0]['epochs']} epochs in {minutes} "
-        f"minutes; {runs[0]['machine']}.",
+        f"minutes; {runs[0]['machine']}, {runs[0]['precision']}.",
         *_unlabelled(runs),
         "",
         "| | report | best peer on this data | reach | ours, mirror images | ours, plain |",
