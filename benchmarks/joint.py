@@ -60,7 +60,7 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
     training = model.info.training
     return {
         "run": run.name,
-        "recipe": _title(model.info.name, training.recipe),
+        "recipe": _title(model.info.name, training.recipe, training.precision),
         "split": training.recipe["data"]["seed"],
         "backbone": model.info.architecture["backbone"],
         "size": list(model.info.preprocessing.size),
@@ -77,10 +77,14 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
     }
 
 
-def _title(name: str, recipe: Mapping[str, Any]) -> str:
-    """Tell the recipe from what it was before, when it had a metric loss."""
-    triplets = name.startswith("joint") and recipe["loss"]["metric"]["kind"] != "none"
-    return f"{name} with triplets" if triplets else name
+def _title(name: str, recipe: Mapping[str, Any], precision: str) -> str:
+    """Name a recipe with what was changed in it, as far as runs differ in it."""
+    changes = {
+        "without triplets": name.startswith("joint") and recipe["loss"]["metric"]["kind"] == "none",
+        "recombined crops": bool(recipe["augment"].get("recombine")),
+        "bf16": precision == "bf16",
+    }
+    return ", ".join([name, *(change for change, made in changes.items() if made)])
 
 
 def measure(run: dict[str, Any], way: str, key: str) -> float:
