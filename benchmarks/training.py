@@ -83,7 +83,7 @@ def one_turn(run: TrainingRun, steps: int) -> Iterator[tuple[float, float]]:
             run.step(next(batches), optimizer, phase.size).item()
         looped = time.perf_counter()
         for _ in range(steps):
-            run.step(resident, optimizer, phase.size)
+            run.step(resident, optimizer, phase.size).item()
         ended = time.perf_counter()
         yield crops / (looped - started), crops / (ended - looped)
 

@@ -28,12 +28,14 @@ def recombined(count: int, probability: float) -> Batch:
     return Recombination(probability, torch.tensor([ABOVE, BOTH, BELOW]))(crops(count))
 
 
-def shown(pixels: Tensor) -> tuple[int, int]:
+def shown(pixels: Tensor, waists: set[int] | None = None) -> tuple[int, int]:
     """Return whose head and whose legs a crop shows; nothing else may be in it."""
     column = pixels[0, :, 0]
     head, legs = int(column[0]), int(column[-1])
     waist = int((column == head).sum()) if head != legs else HEIGHT // 2
     assert 42 <= waist <= 58
+    if waists is not None:
+        waists.add(waist)
     assert (pixels[:, :waist] == head).all()
     assert (pixels[:, waist:] == legs).all()
     return head, legs
@@ -41,7 +43,9 @@ def shown(pixels: Tensor) -> tuple[int, int]:
 
 def test_all_crops_get_the_legs_of_another() -> None:
     batch = recombined(60, 1.0)
-    pairs = [shown(pixels) for pixels in batch.pixels]
+    waists: set[int] = set()
+    pairs = [shown(pixels, waists) for pixels in batch.pixels]
+    assert len(waists) > 10
     assert [head for head, _ in pairs] == list(range(60)) == batch.persons.tolist()
     assert [legs for _, legs in pairs] == batch.legs.tolist()
     assert sorted(batch.legs.tolist()) == list(range(60))

@@ -24,7 +24,7 @@ Part = Literal["above", "below", "both"]
 @dataclass(frozen=True)
 class _Shown:
     _: KW_ONLY
-    part: Part = "above"
+    part: Part
 
 
 @dataclass(frozen=True)
@@ -243,17 +243,17 @@ def _colours(
     )
 
 
-_AGE = Choice("age", ("young", "teenager", "adult", "old"))
+_AGE = Choice("age", ("young", "teenager", "adult", "old"), part="above")
 _BINARY = (
     Binary("backpack", "no backpack", "backpack", part="both"),
     Binary("bag", "no bag", "bag", part="both"),
     Binary("handbag", "no handbag", "handbag", part="both"),
     Binary("clothes", "dress", "pants", part="below"),
     Binary("down", "long lower clothing", "short lower clothing", part="below"),
-    Binary("up", "long sleeve", "short sleeve"),
-    Binary("hair", "short hair", "long hair"),
-    Binary("hat", "no hat", "hat"),
-    Binary("gender", "male", "female"),
+    Binary("up", "long sleeve", "short sleeve", part="above"),
+    Binary("hair", "short hair", "long hair", part="above"),
+    Binary("hat", "no hat", "hat", part="above"),
+    Binary("gender", "male", "female", part="above"),
 )
 _UPPER_COLOUR = _colours("upcolor", "up", "top", _UPPER, "above")
 _LOWER_COLOUR = _colours("downcolor", "down", "bottom", _LOWER, "below")

@@ -1,7 +1,7 @@
 """Gradients of depthwise convolutions in bfloat16, on CPUs, without torch's slow paths."""
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -18,10 +18,14 @@ class DepthwiseGradients(TorchDispatchMode):
     """Within it, a backward pass computes depthwise convolutions' gradients in other ways.
 
     For bfloat16 torch 2.15 falls back on loops: of an EfficientNet's backward pass at 128×64 pixels
-    nine tenths are spent in its 16 depthwise convolutions. The same sums are taken here by
-    a convolution with the kernel turned round (gradients of inputs), by a matrix product for each
-    channel (of kernels wider than three) or in float32 (of what moves by more than one). Other
-    convolutions, and other precisions, are left to torch.
+    nine tenths are spent in its 16 depthwise convolutions. The same sums are taken here otherwise:
+
+    - gradients of inputs, at a stride of one: a convolution with the kernel turned round;
+    - gradients of kernels wider than three, on small maps: a matrix product for each channel;
+    - of such kernels on larger maps, and of everything at a larger stride: in float32.
+
+    What torch does well is left to it: smaller kernels' gradients, convolutions that are not
+    depthwise, that are dilated or have a bias, and other precisions.
     """
 
     def __torch_dispatch__(
@@ -49,9 +53,13 @@ def _is_ours(
     groups: int,
     wanted: list[bool],
 ) -> bool:
+    if inputs.dtype != torch.bfloat16 or inputs.ndim != 4 or len(padding) != 2:
+        return False
     depthwise = groups == inputs.shape[1] == kernel.shape[0] > 1
     plain = max(dilation) == 1 and not transposed and not wanted[2]
-    return depthwise and plain and inputs.ndim == 4 and inputs.dtype == torch.bfloat16
+    # more padding than the kernel reaches would be less than none, turned round
+    reached = all(p < k for p, k in zip(padding, kernel.shape[2:], strict=True))
+    return depthwise and plain and reached
 
 
 def _gradients(
@@ -96,10 +104,12 @@ def _of_kernel(gradient: Tensor, inputs: Tensor, kernel: Tensor, padding: list[i
     by_channel = inputs.permute(1, 2, 3, 0).flatten(1, 2)
     products = torch.bmm(by_channel, gradient.permute(1, 0, 2, 3).flatten(2))
     taps = _taps(inputs.shape[2:], gradient.shape[2:], kernel.shape[2:], tuple(padding))
-    return (products.flatten(1) @ taps.to(products.dtype)).view_as(kernel)
+    found = products.flatten(1) @ taps.to(products.dtype)
+    # in the kernel's own memory format, which gathering gradients relies on
+    return torch.empty_like(kernel).copy_(found.view(kernel.shape))
 
 
-@cache
+@lru_cache(64)
 def _taps(
     inputs: tuple[int, int],
     outputs: tuple[int, int],

@@ -22,7 +22,8 @@ class Recombination:
         """Prepare.
 
         Args:
-            probability: that a crop gets other legs.
+            probability: that a crop gets the legs of a crop drawn from the batch (seldom of the
+                same person).
             above_waist: how much of each attribute shows above the waist, 0 to 1, float32, shape
                 (attributes,).
         """
@@ -30,7 +31,7 @@ class Recombination:
         self.above_waist = above_waist
 
     def __call__(self, crops: list[Batch]) -> Batch:
-        """Return a batch of crops.
+        """Return a batch of crops; of which a part was erased in either, counts as erased.
 
         Args:
             crops: each without the first axis of a batch.
