@@ -53,22 +53,12 @@ NOW = Base(
     },
 )
 
-EVERY_CROP = "crops_per_person=0"
-
 WITHOUT_TRIPLETS = Base(
     "Without triplets",
     ["loss.metric.kind=none"],
     {
         "batches-of-four": ("batches of 16 persons with four crops each, as with triplets", []),
-        "every-crop": ("every crop once an epoch", [EVERY_CROP]),
-        "recombined": (
-            "every crop once, half of them recombined",
-            [EVERY_CROP, "augment.recombine=0.5"],
-        ),
-        "recombined-dropout": (
-            "the same, and dropout of one half before the attributes",
-            [EVERY_CROP, "augment.recombine=0.5", "model.dropout=0.5"],
-        ),
+        "every-crop": ("every crop once an epoch", ["crops_per_person=0"]),
     },
 )
 
@@ -219,10 +209,7 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "about",
         "0.01 are noise.",
         "",
-        "Short runs flatter what learns fast: without triplets, every crop once, persons are found "
-        "best",
-        "here, but at full length (recombined crops too) worse than with them: "
-        "[joint.md](joint.md).",
+        "Short runs flatter what learns fast: a row is a hint. Whole runs: [joint.md](joint.md).",
     ]
     for base, found in results.items():
         lines += _section(BASES[base], found)

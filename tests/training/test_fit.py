@@ -14,16 +14,15 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from passerby.data import COURSE, read_crops
+from passerby.data import read_crops
 from passerby.data.toy import write_toy
 from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
 from passerby.models import PersonModel
 from passerby.training import Listener, Recipe, load_recipe, train
 from passerby.training.checkpoint import NAME as CHECKPOINT
-from passerby.training.crop_dataset import Batch, CropDataset
+from passerby.training.crop_dataset import CropDataset
 from passerby.training.log import EpochRow
-from passerby.training.objective import Objective
 from passerby.training.unlabelled import Unlabelled
 
 SMALL = [
@@ -219,32 +218,6 @@ def test_depthwise_gradients_are_ours_in_bf16_alone(
     assert bool(taken) == (precision == "bf16")
 
 
-def test_recombined_crops_are_learned_and_resumed_exactly(
-    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = small("augment.recombine=0.5", "loss.identity.weight=1", "data.held_out_persons=2")
-    batches: list[Batch] = []
-    seen = Objective.loss
-    monkeypatch.setattr(
-        Objective, "loss", lambda self, x, batch: batches.append(batch) or seen(self, x, batch)
-    )
-    train(recipe, toy_data, tmp_path / "whole")
-    recombined = torch.cat([batch.persons != batch.legs for batch in batches])
-    assert 0.25 < recombined.float().mean() < 0.6
-    above = torch.from_numpy(COURSE.above_waist)
-    labels = torch.cat([batch.labels for batch in batches])
-    assert set(labels[:, above != 0.5].unique().tolist()) == {0, 1}
-    assert set(labels[:, above == 0.5].unique().tolist()) == {0, 0.5, 1}
-    with pytest.raises(Stop):
-        train(recipe, toy_data, tmp_path / "again", listener=stopping_after(1))
-    train(recipe, toy_data, tmp_path / "again", resume=True)
-    whole, resumed = (
-        load_file(tmp_path / run / "model" / "model.safetensors") for run in ("whole", "again")
-    )
-    for name, weights in whole.items():
-        assert torch.equal(weights, resumed[name]), name
-
-
 def train_with_two_processes(data: Path, run: Path, values: list[str]) -> str:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     command += ["--standalone", "-m", "passerby.cli.main", "train", "smoke"]
@@ -426,9 +399,7 @@ def test_identity_needs_no_annotation(toy_data: Path, tmp_path: Path) -> None:
         folder = tmp_path / "people" / str(person)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / path.name).write_bytes(path.read_bytes())
-    alone = ["loss.attributes.weight=0", "loss.identity.reweighting=false"]
-    recombined = ["loss.metric.kind=none", "augment.recombine=0.5"]
-    recipe = small(*IDENTITY, *alone, *recombined)
+    recipe = small(*IDENTITY, "loss.attributes.weight=0", "loss.identity.reweighting=false")
     train(recipe, tmp_path / "people", tmp_path / "run")
     assert RuntimeModel.load(tmp_path / "run").info.tasks == ("identity",)
     with pytest.raises(InputError, match="choose a recipe that learns identity alone"):

@@ -121,10 +121,3 @@ def test_numbers_are_finite(tmp_path: Path, override: str) -> None:
 def test_keys_that_do_not_fit_together(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_recipe(written(tmp_path / "r.yaml"), [override])
-
-
-def test_triplets_of_whole_persons(tmp_path: Path) -> None:
-    overrides = ["loss.metric.kind=triplet", "crops_per_person=4", "augment.recombine=0.5"]
-    with pytest.raises(InputError, match=r"augment\.recombine shows two persons in a crop"):
-        load_recipe(written(tmp_path / "r.yaml"), overrides)
-    load_recipe(written(tmp_path / "r.yaml"), [*overrides, "augment.recombine=0"])

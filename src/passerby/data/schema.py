@@ -6,9 +6,8 @@ tuple of fields; each field turns its columns into binary attributes and back.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +16,9 @@ from passerby.errors import InputError
 
 Row = Mapping[str, int]
 
-Part = Literal["above", "below", "both"]
-"""Where it shows what an attribute is: above the waist, below it, or on either side."""
-
 
 @dataclass(frozen=True)
-class _Shown:
-    _: KW_ONLY
-    part: Part
-
-
-@dataclass(frozen=True)
-class _OneColumn(_Shown):
+class _OneColumn:
     column: str
 
     @property
@@ -85,7 +75,7 @@ class Choice(_OneColumn):
 
 
 @dataclass(frozen=True)
-class OneOfColumns(_Shown):
+class OneOfColumns:
     """Columns of 1/2 of which at most one is 2; none set means `otherwise`, an attribute too."""
 
     name: str
@@ -149,14 +139,6 @@ class Schema:
     def groups(self) -> dict[str, slice]:
         """The mutually exclusive attributes: field name to their positions."""
         return {f.name: where for f, where in self.placed_fields() if f.exclusive}
-
-    @cached_property
-    def above_waist(self) -> NDArray[np.float32]:
-        """How much of each attribute shows above the waist: 1, 0 or a half, shape (attributes,)."""
-        shares = {"above": 1.0, "both": 0.5, "below": 0.0}
-        return np.array(
-            [shares[f.part] for f in self.fields for _ in f.attributes], dtype=np.float32
-        )
 
     def placed_fields(self) -> Iterator[tuple[Field, slice]]:
         """Yield each field with the positions of its attributes."""
@@ -231,32 +213,29 @@ _UPPER = ("black", "white", "red", "purple", "yellow", "gray", "blue", "green")
 _LOWER = ("black", "white", "pink", "purple", "yellow", "gray", "blue", "green", "brown")
 
 
-def _colours(
-    name: str, prefix: str, garment: str, colours: tuple[str, ...], part: Part
-) -> OneOfColumns:
+def _colours(name: str, prefix: str, garment: str, colours: tuple[str, ...]) -> OneOfColumns:
     return OneOfColumns(
         name,
         columns=tuple(prefix + colour for colour in colours),
         otherwise=f"{prefix}multicolor",
         words=tuple(f"{colour} {garment}" for colour in (*colours, "multicolor")),
-        part=part,
     )
 
 
-_AGE = Choice("age", ("young", "teenager", "adult", "old"), part="above")
+_AGE = Choice("age", ("young", "teenager", "adult", "old"))
 _BINARY = (
-    Binary("backpack", "no backpack", "backpack", part="both"),
-    Binary("bag", "no bag", "bag", part="both"),
-    Binary("handbag", "no handbag", "handbag", part="both"),
-    Binary("clothes", "dress", "pants", part="below"),
-    Binary("down", "long lower clothing", "short lower clothing", part="below"),
-    Binary("up", "long sleeve", "short sleeve", part="above"),
-    Binary("hair", "short hair", "long hair", part="above"),
-    Binary("hat", "no hat", "hat", part="above"),
-    Binary("gender", "male", "female", part="above"),
+    Binary("backpack", "no backpack", "backpack"),
+    Binary("bag", "no bag", "bag"),
+    Binary("handbag", "no handbag", "handbag"),
+    Binary("clothes", "dress", "pants"),
+    Binary("down", "long lower clothing", "short lower clothing"),
+    Binary("up", "long sleeve", "short sleeve"),
+    Binary("hair", "short hair", "long hair"),
+    Binary("hat", "no hat", "hat"),
+    Binary("gender", "male", "female"),
 )
-_UPPER_COLOUR = _colours("upcolor", "up", "top", _UPPER, "above")
-_LOWER_COLOUR = _colours("downcolor", "down", "bottom", _LOWER, "below")
+_UPPER_COLOUR = _colours("upcolor", "up", "top", _UPPER)
+_LOWER_COLOUR = _colours("downcolor", "down", "bottom", _LOWER)
 
 #: The 32 attributes of the course, from the 27 columns of Market-1501_Attribute.
 COURSE = Schema(

@@ -30,15 +30,12 @@ class Batch(NamedTuple):
         labels: probability of each attribute, float32, shape (N, attributes); (N, 0) without
             annotation.
         persons: rows of the training persons, int64, shape (N,).
-        legs: rows of the training persons whose legs are shown, int64, shape (N,): the same ones,
-            but in recombined crops.
         erased: whether a rectangle was erased, bool, shape (N,).
     """
 
     pixels: Tensor
     labels: Tensor
     persons: Tensor
-    legs: Tensor
     erased: Tensor
 
 
@@ -82,8 +79,7 @@ class CropDataset(Dataset[Batch]):
         erased = torch.rand(()) < self._erase
         if erased:
             pixels = _ERASING(pixels)
-        person = self._persons[row]
-        return Batch(pixels, self._labels[row], person, person, erased)
+        return Batch(pixels, self._labels[row], self._persons[row], erased)
 
     def _pixels(self, row: int) -> Pixels:
         if self._cache is not None:

@@ -24,7 +24,7 @@ import passerby
 from passerby.data.crops import Crops
 from passerby.data.decoding import batches, decode_all
 from passerby.data.readers import read_crops
-from passerby.data.schema import COURSE, Schema
+from passerby.data.schema import COURSE
 from passerby.embedding.decision import Decision
 from passerby.embedding.embeddings import Embeddings
 from passerby.embedding.model_info import Provenance
@@ -57,7 +57,6 @@ from passerby.training.objective import Objective
 from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from passerby.training.pseudo_labels import PseudoLabels
 from passerby.training.recipe import Phase, Recipe
-from passerby.training.recombination import Recombination
 from passerby.training.run import RECIPE_NAME, TRACKER, check_run, is_finished
 from passerby.training.samplers import EpochSampler, PersonSampler
 from passerby.training.split import Split
@@ -156,7 +155,7 @@ class TrainingRun:
             objective = convert_sync_batchnorm(objective)
         self.frozen = model.freeze(recipe.model.frozen_stages)
         self.precision = choose_precision(recipe.precision, self.accelerator.device)
-        self.loader = _loader(recipe, lessons, self.schema, self.listener, self.accelerator)
+        self.loader = _loader(recipe, lessons, self.listener, self.accelerator)
         self.objective: nn.Module = self.accelerator.prepare(
             objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         )
@@ -251,9 +250,7 @@ class TrainingRun:
         vectors = torch.zeros(0, 0) if self.found is None else self.found.tensors["vectors"]
         objective.learner.replace_persons(known, vectors.to(self.accelerator.device))
         self.objective = self.accelerator.prepare(objective)
-        self.loader = _loader(
-            self.recipe, self._lessons(), self.schema, self.listener, self.accelerator
-        )
+        self.loader = _loader(self.recipe, self._lessons(), self.listener, self.accelerator)
 
     def _pseudo_labels(self) -> PseudoLabels:
         assert self.split.unlabelled is not None
@@ -466,11 +463,7 @@ def _accelerator(folder: Path) -> Accelerator:
 
 
 def _loader(
-    recipe: Recipe,
-    lessons: Lessons,
-    schema: Schema,
-    listener: Listener,
-    accelerator: Accelerator,
+    recipe: Recipe, lessons: Lessons, listener: Listener, accelerator: Accelerator
 ) -> DataLoaderShard:
     if len(lessons) < recipe.batch_size:
         raise InputError(
@@ -478,13 +471,11 @@ def _loader(
             "choose a smaller one."
         )
     dataset = CropDataset(lessons, recipe.model.size, recipe.augment, listener.on_decode)
-    above_waist = schema.above_waist[: lessons.attributes.shape[1]]
     workers = loader_workers(accelerator.device)
     loader = DataLoader(
         dataset,
         recipe.batch_size,
         sampler=_sampler(recipe, lessons),
-        collate_fn=Recombination(recipe.augment.recombine, torch.from_numpy(above_waist)),
         drop_last=True,
         num_workers=workers,
         persistent_workers=workers > 0,

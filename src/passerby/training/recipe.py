@@ -169,7 +169,6 @@ class AugmentSection(_Section):
         shift: largest shift, as a fraction of height and width; black comes in.
         erase: probability of erasing a rectangle (Zhong et al., "Random Erasing", AAAI 2020).
         brightness, contrast, saturation: largest relative change.
-        recombine: probability of getting another person's legs (see `Recombination`).
     """
 
     flip: Fraction = 0.5
@@ -178,7 +177,6 @@ class AugmentSection(_Section):
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
     saturation: Fraction = 0.0
-    recombine: Fraction = 0.0
 
 
 class Phase(_Section):
@@ -243,8 +241,6 @@ class Recipe(_Section):
             raise ValueError("loss.metric needs crops_per_person of at least 2")
         if self.loss.metric.kind != "none" and self.batch_size < 2 * self.crops_per_person:
             raise ValueError("loss.metric needs at least two persons in a batch")
-        if self.loss.metric.kind != "none" and self.augment.recombine:
-            raise ValueError("augment.recombine shows two persons in a crop: loss.metric wants one")
         learns_attributes = self.loss.attributes.weight > 0
         if self.loss.metric.vectors == "logits" and not learns_attributes:
             raise ValueError("loss.metric.vectors are logits, so loss.attributes needs a weight")
