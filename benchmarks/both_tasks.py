@@ -1,20 +1,29 @@
 """Scoring a model that learned both tasks; for the other benchmarks."""
 
 import statistics
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from passerby.embedding import Embeddings, ModelInfo
 from passerby.evaluation import Protocol, evaluate_attributes, evaluate_retrieval
-from passerby.ranking import Distance, Reranking, choose_distance
+from passerby.evaluation.cross_fitting import halves
+from passerby.evaluation.folds import calibration_by_folds
+from passerby.ranking import Distance, Reranking, choose_distance, pooled_attributes
 
 DRAWS = 10
+EMBEDDING = Distance(features="embedding")
 RULES = ("fixed", "group", "deepmar", "prevalence")
 
 
 def figures(people: Embeddings, info: ModelInfo) -> dict[str, Any]:
     """Return all measures of one way to embed: each decision rule, each distance."""
-    found: dict[str, Any] = {"attributes": attributes(people, info)}
-    distances = {"embedding": Distance(features="embedding")}
+    found: dict[str, Any] = {
+        "attributes": attributes(people, info),
+        "attributes_pooled": attributes(pooled_by_halves(people), info),
+    }
+    distances = {"embedding": EMBEDDING}
     if info.distances:
         distances["both"] = choose_distance(info, "both")[0]
         distances["logits"] = choose_distance(info, "logits", "cosine", "plain")[0]
@@ -25,6 +34,19 @@ def figures(people: Embeddings, info: ModelInfo) -> dict[str, Any]:
             "mean": {key: statistics.mean(draw[key] for draw in draws) for key in draws[0]},
         }
     return found
+
+
+def pooled_by_halves(people: Embeddings) -> Embeddings:
+    """Average attributes over crops that probably show one person.
+
+    What a distance means is measured on each half of the persons for the other half.
+    """
+    averaged = people.attributes.copy()
+    for half, other in halves(people):
+        found = pooled_attributes(people, EMBEDDING, calibration_by_folds([other], EMBEDDING))
+        mine = np.isin(people.crops.known_persons, half.crops.person_ids)
+        averaged[mine] = found.attributes[mine]
+    return replace(people, attributes=averaged)
 
 
 def attributes(people: Embeddings, info: ModelInfo) -> dict[str, dict[str, float]]:

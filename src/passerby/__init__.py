@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from passerby.errors import InputError
     from passerby.evaluation import Protocol, Report, evaluate
     from passerby.gallery import Gallery
-    from passerby.ranking import Calibration, Distance, Ranking, choose_distance, rank
+    from passerby.ranking import (
+        Calibration,
+        Distance,
+        Ranking,
+        choose_distance,
+        pooled_attributes,
+        rank,
+    )
 
 __version__ = version("passerby")
 
@@ -38,6 +45,7 @@ _HOMES = {
     "Distance": "passerby.ranking",
     "Ranking": "passerby.ranking",
     "choose_distance": "passerby.ranking",
+    "pooled_attributes": "passerby.ranking",
     "rank": "passerby.ranking",
     "Gallery": "passerby.gallery",
 }
@@ -60,6 +68,7 @@ __all__ = [
     "embed_to_folder",
     "evaluate",
     "load_model",
+    "pooled_attributes",
     "rank",
     "read_crops",
     "read_embeddings",

@@ -15,6 +15,7 @@ import pytest
 
 from passerby.data import COURSE, Crops, read_crops
 from passerby.embedding import RuntimeModel, read_embeddings
+from passerby.ranking import choose_distance, pooled_attributes
 
 SMALL = [
     "--set=data.held_out_persons=6",
@@ -88,6 +89,16 @@ class TestEvaluate:
         value = json.loads(result.out)["attributes"]
         assert (value["persons"], value["crops"]) == (6, 36)
         assert {"f1", "f1_ci", "defined", "instance", "official12", "per_attribute"} <= set(value)
+
+    def test_attributes_averaged_over_the_crops_of_one_person(
+        self, passerby, trained: Path, toy_data: Path
+    ) -> None:
+        found = json.loads(passerby("evaluate", trained, "--data", toy_data, "--json").out)
+        alone, pooled = found["attributes"], found["attributes_pooled"]
+        assert (pooled["persons"], pooled["crops"]) == (6, 36)
+        assert pooled["per_attribute"] != alone["per_attribute"]
+        told = passerby("evaluate", trained, "--data", toy_data).out
+        assert f"F1 {pooled['f1']:.3f}" in told.replace("\n", " ")
 
     def test_the_tables(self, passerby, trained: Path, toy_data: Path) -> None:
         result = passerby("evaluate", trained, "--data", toy_data, "--decision", "fixed")
@@ -500,6 +511,30 @@ class TestPredict:
         assert result.code == 0
         for field in ("age", "backpack", "gender", "upcolor", "%"):
             assert field in result.out
+
+    def test_averaged_over_the_crops_of_one_person(
+        self, passerby, trained: Path, toy_data: Path
+    ) -> None:
+        options = ("predict", toy_data, "--model", trained, "--json")
+        alone, pooled = (json.loads(passerby(*options, *pool).out) for pool in ((), ("--pool",)))
+        model = RuntimeModel.load(trained)
+        distance, calibration = choose_distance(model.info)
+        assert calibration is not None
+        people = model.embed(read_crops(toy_data, "gallery"))
+        expected = pooled_attributes(people, distance, calibration)
+        found = np.array([list(values.values()) for values in pooled.values()])
+        np.testing.assert_allclose(found, expected.attributes, atol=1e-6)
+        assert alone.keys() == pooled.keys()
+        assert alone != pooled
+
+    def test_what_cannot_be_averaged(self, passerby, trained, model_file, toy_data) -> None:
+        image = min((toy_data / "queries").iterdir())
+        result = passerby("predict", image, "--model", trained, "--pool")
+        assert result.code == 2
+        assert "--pool averages over many crops: give a folder" in result.err
+        result = passerby("predict", toy_data, "--model", model_file, "--pool")
+        assert result.code == 2
+        assert "distances are not calibrated: see passerby calibrate" in result.err
 
     def test_json(self, passerby, trained: Path, toy_data: Path) -> None:
         image = min((toy_data / "queries").iterdir())

@@ -155,6 +155,7 @@ def everything(toy: Crops) -> dict[str, object]:
     return {
         "title": "Toy people",
         "attributes": evaluate_attributes(people, Decision("fixed"), resamples=20),
+        "pooled": evaluate_attributes(people, Decision("group"), resamples=0),
         "retrieval": evaluate_retrieval(queries, gallery, PLANE, calibration, resamples=20),
         "queries": queries,
         "gallery": gallery,
@@ -162,7 +163,7 @@ def everything(toy: Crops) -> dict[str, object]:
     }
 
 
-NOTHING = dict.fromkeys(("attributes", "retrieval", "queries", "gallery", "threshold"))
+NOTHING = dict.fromkeys(("attributes", "pooled", "retrieval", "queries", "gallery", "threshold"))
 
 
 @pytest.fixture
@@ -375,6 +376,9 @@ def test_a_whole_report_says_what_was_found(
     assert list(values) == list(attributes.per_attribute)
     undefined = attributes.undefined[0]
     assert values[undefined][1:5] == ["–"] * 4
+    pooled = everything["pooled"]
+    assert isinstance(pooled, AttributeReport)
+    assert f"same person: F1 {pooled.all['f1']:.3f} (all)" in page.section("attributes").text
     gain = attributes.per_attribute["hat"]["gain"]
     assert values["hat"][-1] == f"{gain:+.3f}"
 

@@ -34,6 +34,20 @@ def test_a_report_names_both_averages_and_what_is_undefined() -> None:
     assert "–" in backpack
 
 
+def test_averages_over_crops_of_one_person_have_a_line_of_their_own() -> None:
+    labels = np.zeros((2, 32), bool)
+    labels[0, COURSE.index("hat")] = True
+    crops = Crops((Path("a"), Path("b")), np.array([1, 2]), labels=labels, schema=COURSE)
+    right, wrong = (
+        evaluate_attributes(Embeddings(crops, np.ones((2, 1), np.float32), p, COURSE, "m"))
+        for p in (labels.astype(np.float32), 1 - labels.astype(np.float32))
+    )
+    text = printed(attribute_tables(wrong, right))
+    # nobody has one of the seven ages and colours; the first of equals is none of them
+    assert "F1 0.031 (all), mA 1.000 (defined), official 12 0.750." in text.replace("\n", " ")
+    assert "same person" not in printed(attribute_tables(wrong))
+
+
 def test_a_description_lists_unfilled_groups_and_problems() -> None:
     description = Description(
         layout="course",

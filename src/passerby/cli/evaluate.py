@@ -84,13 +84,17 @@ def evaluate(
     if found.retrieval is None:
         say("Nobody appears in two crops: re-identification is not scored.")
     elif calibration is None:
-        say("The distance is not calibrated, so there are no answer sets: see passerby calibrate.")
+        say(
+            "The distance is not calibrated, so there are neither answer sets nor averages over "
+            "crops of one person: see passerby calibrate."
+        )
     if report is not None:
         answer_sets = [] if found.retrieval is None else found.retrieval.answer_sets
         write_report(
             report,
             title=runtime.info.name,
             attributes=found.attributes,
+            pooled=found.attributes_pooled,
             retrieval=found.retrieval,
             queries=found.queries,
             gallery=found.gallery,
@@ -101,7 +105,7 @@ def evaluate(
         print_json(found.to_json())
         return
     if found.attributes is not None:
-        for table in attribute_tables(found.attributes):
+        for table in attribute_tables(found.attributes, found.attributes_pooled):
             out.print(table)
     if found.retrieval is not None:
         for table in retrieval_tables(found.retrieval, found.queries):

@@ -1,13 +1,17 @@
 """`passerby predict`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from passerby.cli.console import out, print_json, progress_bar, say
 from passerby.cli.model_option import MODEL
 from passerby.cli.skipping import skip_or_stop
+
+if TYPE_CHECKING:
+    from passerby.embedding import ModelInfo
+    from passerby.ranking import Calibration, Distance
 
 
 def predict(
@@ -22,6 +26,10 @@ def predict(
     ] = None,
     part: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
+    pool: Annotated[
+        bool,
+        typer.Option("--pool", help="Average over all crops that probably show the same person."),
+    ] = False,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out crops that cannot be decoded.")
     ] = False,
@@ -30,17 +38,24 @@ def predict(
     """Predict attributes: a readable table for one image, a CSV file for many."""
     from passerby.data.readers import read_crops
     from passerby.embedding import RuntimeModel, check_attributes
+    from passerby.errors import InputError
     from passerby.files import write_text
+    from passerby.ranking import pooled_attributes
     from passerby.reporting.predictions import prediction_csv, prediction_table
 
     single = crops.is_file()
+    if pool and single:
+        raise InputError("--pool averages over many crops: give a folder, or leave it out.")
     found = read_crops(crops, "train" if single else part)
     runtime = RuntimeModel.load(model)
     check_attributes(runtime.info)
+    known = _calibrated(runtime.info) if pool else None
     with progress_bar("Predicting") as progress:
         embeddings = runtime.embed(
             found, flip=flip, on_broken=skip_or_stop(skip_broken), progress=progress
         )
+    if known is not None:
+        embeddings = pooled_attributes(embeddings, *known)
     if target is not None or not (single or json):
         target = target or Path("classification_test.csv")
         write_text(target, prediction_csv(embeddings, runtime.info.decision))
@@ -51,3 +66,16 @@ def predict(
         print_json({str(p): dict(zip(names, values, strict=True)) for p, values in rows})
     elif single:
         out.print(prediction_table(embeddings, runtime.info.decision))
+
+
+def _calibrated(info: "ModelInfo") -> "tuple[Distance, Calibration]":
+    from passerby.errors import InputError
+    from passerby.ranking import choose_distance
+
+    distance, calibration = choose_distance(info)
+    if calibration is None:
+        raise InputError(
+            "--pool has to know which crops show one person, but the model's distances are not "
+            "calibrated: see passerby calibrate, or leave it out."
+        )
+    return distance, calibration

@@ -61,7 +61,7 @@ class AttributeReport:
     intervals: Mapping[str, tuple[float, float]]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object that `passerby evaluate --json` prints under "attributes"."""
+        """Return the object that `passerby evaluate --json` prints of attributes."""
         return {
             "decision": self.decision,
             "crops": self.crops,

@@ -16,6 +16,7 @@ from passerby.evaluation.query_scores import AveragePrecision, check_average_pre
 from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
 from passerby.ranking.calibration import Calibration
 from passerby.ranking.distance import Distance
+from passerby.ranking.pooled_attributes import pooled_attributes
 from passerby.ranking.reranking import Reranking
 
 
@@ -25,18 +26,25 @@ class Report:
 
     Attributes:
         attributes: None for crops without labels.
+        attributes_pooled: the same after `pooled_attributes` of all crops, distractors and junk
+            among them; None without a calibration too.
         retrieval: None if nobody appears in two crops.
         queries, gallery: what was searched for and among; None likewise.
     """
 
     attributes: AttributeReport | None
+    attributes_pooled: AttributeReport | None
     retrieval: RetrievalReport | None
     queries: Embeddings | None
     gallery: Embeddings | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `passerby evaluate --json` prints."""
-        parts = {"attributes": self.attributes, "retrieval": self.retrieval}
+        parts = {
+            "attributes": self.attributes,
+            "attributes_pooled": self.attributes_pooled,
+            "retrieval": self.retrieval,
+        }
         return {name: part.to_json() for name, part in parts.items() if part is not None}
 
 
@@ -61,7 +69,8 @@ def evaluate(
         gallery: a given gallery; attributes are scored on it.
         protocol: "course", "market", or a `Protocol`.
         distance: between crops; the cosine distance of the embeddings if left out.
-        calibration: of the distance; adds answer sets.
+        calibration: of the distance; adds answer sets, and attributes averaged over crops that
+            probably show one person.
         decision: turns attribute probabilities into labels; group argmax if left out.
         average_precision: "plain" or "trapezoid".
         reranking: adds the figures after k-reciprocal re-ranking.
@@ -77,22 +86,26 @@ def evaluate(
     labelled = people if gallery is None else gallery
     if labelled.crops.labels is None and people.crops.persons is None:
         raise InputError("These crops have no person ids and no labels to score against: add them.")
-    attributes = None
+    distance = distance or Distance(features="embedding")
+    attributes = pooled = None
     if labelled.crops.labels is not None:
         attributes = evaluate_attributes(labelled, decision, resamples=resamples)
+        if calibration is not None:
+            together = pooled_attributes(labelled, distance, calibration)
+            pooled = evaluate_attributes(together, decision, resamples=resamples)
     name: str = protocol.name
     if gallery is not None:
         name += ", given queries and gallery"
         protocol.check(people.crops, gallery.crops)
     elif not _somebody_twice(people.crops):
-        return Report(attributes, None, None, None)
+        return Report(attributes, pooled, None, None, None)
     else:
         queries, others = protocol.split(people.crops)
         people, gallery = people.of_rows(queries), people.of_rows(others)
     retrieval = evaluate_retrieval(
         people,
         gallery,
-        distance or Distance(features="embedding"),
+        distance,
         calibration,
         protocol=name,
         leave_out_same_camera=protocol.leave_out_same_camera,
@@ -101,7 +114,7 @@ def evaluate(
         resamples=resamples,
         progress=progress,
     )
-    return Report(attributes, retrieval, people, gallery)
+    return Report(attributes, pooled, retrieval, people, gallery)
 
 
 def _somebody_twice(crops: Crops) -> bool:

@@ -9,6 +9,7 @@ from passerby.ranking.calibrated import (
 )
 from passerby.ranking.calibration import Calibration
 from passerby.ranking.distance import Distance
+from passerby.ranking.pooled_attributes import pooled_attributes
 from passerby.ranking.rank import rank
 from passerby.ranking.ranking import Ranking
 from passerby.ranking.reranking import Reranking
@@ -23,5 +24,6 @@ __all__ = [
     "answers",
     "calibrated_distances",
     "choose_distance",
+    "pooled_attributes",
     "rank",
 ]

@@ -108,13 +108,15 @@ class Calibration(BaseModel):
             float64, the same shape, in [0, 1], not rising with the distance.
         """
         right, wrong = self._expected(gallery)
-        ratio = self._likelihood_ratios[np.searchsorted(self.distances, distances, side="left")]
+        ratio = self.likelihood_ratios[np.searchsorted(self.distances, distances, side="left")]
         odds = ratio * right / max(wrong, 1.0)
         return odds / (1 + odds)
 
     @cached_property
-    def _likelihood_ratios(self) -> NDArray[np.float64]:
-        """How much likelier the same person is than another one, between neighbouring distances."""
+    def likelihood_ratios(self) -> NDArray[np.float64]:
+        """How much likelier crops are of one person than of two: up to the first of `distances`,
+        between neighbouring ones, and beyond the last; positive, never rising, shape (points + 1,).
+        """
         same = np.diff([0.0, *self.same, 1.0])
         different = np.diff([0.0, *self.different, 1.0])
         # a trace of either in every interval, so that nothing is certain

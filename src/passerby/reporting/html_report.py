@@ -23,6 +23,7 @@ def write_report(
     *,
     title: str,
     attributes: AttributeReport | None,
+    pooled: AttributeReport | None,
     retrieval: RetrievalReport | None,
     queries: Embeddings | None,
     gallery: Embeddings | None,
@@ -34,6 +35,7 @@ def write_report(
         target: the file, whole or not at all.
         title: the page's heading.
         attributes: figures of the attributes.
+        pooled: the same, averaged over crops that probably show one person.
         retrieval: figures of the retrieval.
         queries, gallery: what `retrieval` scored, for pictures of ranked answers; both or none.
         threshold: largest distance of an answer, shown in the pictures.
@@ -53,6 +55,7 @@ def write_report(
         .render(
             title=title,
             attributes=attributes,
+            pooled=pooled,
             retrieval=retrieval,
             model=None if queries is None else queries.model,
             threshold=threshold,

@@ -46,8 +46,15 @@ def _frequencies(attributes: dict[str, float]) -> Table:
     return table
 
 
-def attribute_tables(report: AttributeReport) -> Iterator[Table | str]:
-    """Yield what `passerby evaluate` prints."""
+def attribute_tables(
+    report: AttributeReport, pooled: AttributeReport | None = None
+) -> Iterator[Table | str]:
+    """Yield what `passerby evaluate` prints.
+
+    Args:
+        report: of the attributes of single crops.
+        pooled: of those averaged over crops that probably show one person.
+    """
     yield _per_attribute(report)
     yield _averages(report)
     yield (
@@ -59,6 +66,12 @@ def attribute_tables(report: AttributeReport) -> Iterator[Table | str]:
         f"Official 12 attributes: accuracy {report.official12:.3f} "
         f"({report.official12_multicolor:.3f} with multicolor as a colour)."
     )
+    if pooled is not None:
+        yield (
+            "Averaged over all crops that probably show the same person: "
+            f"F1 {pooled.all['f1']:.3f} (all), mA {pooled.defined['ma']:.3f} (defined), "
+            f"official 12 {pooled.official12:.3f}."
+        )
     yield f"{report.crops:,} crops of {report.persons} persons; decision rule: {report.decision}."
     if report.undefined:
         yield f"Undefined here, left out of 'defined': {', '.join(report.undefined)}."
