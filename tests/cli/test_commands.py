@@ -410,7 +410,7 @@ class TestCalibrate:
         before = json.loads(info_path.read_text())
         info_path.write_text(json.dumps({**before, "distances": []}))
         result = passerby("evaluate", run, "--data", toy_data)
-        assert "not calibrated, so there are no answer sets" in result.err
+        assert "not calibrated, so there are neither answer sets nor averages" in result.err
         result = passerby("calibrate", run, "--data", toy_data)
         assert result.code == 0
         assert "calibrated on 8 persons" in result.err
