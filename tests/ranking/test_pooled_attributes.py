@@ -145,6 +145,13 @@ def test_crops_that_are_all_equal() -> None:
     np.testing.assert_allclose(hats(found), [hat, none, none, none, hat], rtol=1e-5)
 
 
+def test_averages_of_ones_are_no_more_than_one() -> None:
+    """Else a distance of the attributes would refuse them; sums of weights are rounded."""
+    places = np.random.default_rng(0).normal(0, 2, 300)
+    found = pooled_attributes(people(places.tolist(), [1.0] * 300), EUCLIDEAN, CALIBRATION)
+    assert 1 - 1e-5 < found.attributes.min() <= found.attributes.max() <= 1
+
+
 def test_a_damaged_embedding() -> None:
     with pytest.raises(InputError, match="embeddings are not numbers: embed these crops again"):
         pooled_attributes(people([0, float("nan")], [0, 1]), EUCLIDEAN, CALIBRATION)

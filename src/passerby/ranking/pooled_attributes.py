@@ -51,6 +51,7 @@ def pooled_attributes(
         rows = np.arange(len(weights))
         weights[rows, start + rows] = 1
         averaged[start + rows] = weights @ attributes / weights.sum(axis=1, keepdims=True)
+    # rounding may exceed 1, which distances of attributes refuse
     return replace(people, attributes=np.minimum(averaged, 1))
 
 
