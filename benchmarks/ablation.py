@@ -50,6 +50,16 @@ NOW = Base(
         "no-neck": ("no batch-norm neck", ["model.neck=none"]),
         "no-warmup": ("no warm-up", ["phases.0.warmup_epochs=0"]),
         "constant": ("constant learning rate, no cosine", ["phases.0.schedule=constant"]),
+        "dropout": ("dropout of one half before the attributes", ["model.dropout=0.5"]),
+        "learn-erased": (
+            "attributes learned from erased crops too",
+            ["loss.attributes.erased=true"],
+        ),
+        "independent": (
+            "a sigmoid for each colour and age, no softmax",
+            ["model.groups=independent"],
+        ),
+        "no-triplet": ("no metric loss", ["loss.metric.kind=none"]),
     },
 )
 

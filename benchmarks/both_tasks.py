@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from passerby.embedding import Embeddings, ModelInfo
-from passerby.evaluation import Protocol, evaluate_attributes, evaluate_retrieval
+from passerby.evaluation import AttributeReport, Protocol, evaluate_attributes, evaluate_retrieval
 from passerby.evaluation.cross_fitting import halves
 from passerby.evaluation.folds import calibration_by_folds
 from passerby.ranking import Distance, Reranking, choose_distance, pooled_attributes
@@ -51,16 +51,20 @@ def pooled_by_halves(people: Embeddings) -> Embeddings:
 
 def attributes(people: Embeddings, info: ModelInfo) -> dict[str, dict[str, float]]:
     """Return the averages under each decision rule."""
-    found = {}
-    for rule in RULES:
-        report = evaluate_attributes(people, info.decision_by(rule), resamples=0)
-        found[rule] = {
-            **{name: report.all[name] for name in ("precision", "recall", "f1")},
-            "ma": report.defined["ma"],
-            "official12": report.official12,
-            "official12_multicolor": report.official12_multicolor,
-        }
-    return found
+    return {
+        rule: averages(evaluate_attributes(people, info.decision_by(rule), resamples=0))
+        for rule in RULES
+    }
+
+
+def averages(report: AttributeReport) -> dict[str, float]:
+    """Return what is compared of a report on attributes."""
+    return {
+        **{name: report.all[name] for name in ("precision", "recall", "f1")},
+        "ma": report.defined["ma"],
+        "official12": report.official12,
+        "official12_multicolor": report.official12_multicolor,
+    }
 
 
 def retrieval(people: Embeddings, distance: Distance, seed: int) -> dict[str, float]:
