@@ -22,7 +22,7 @@ from passerby.files import write_json, write_text
 from passerby.ranking import Distance
 from passerby.training import Recipe, load_recipe
 
-COMMAND = "python benchmarks/ablation.py --data DATA --weights FILE --base NAME"
+COMMAND = "python benchmarks/ablation.py --data DATA --weights FILE --base NAME [--precision bf16]"
 
 Variants = dict[str, tuple[str, list[str]]]
 """Name: what is done, and how."""
@@ -182,14 +182,13 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
 
 
 def figures(people: Embeddings, info: ModelInfo) -> dict[str, float]:
-    """Return the means of ten draws, and the attributes' averages."""
+    """Return the means of ten draws, and the averages of attributes if they were learned."""
     draws = [retrieval(people, Distance(features="embedding"), draw) for draw in range(DRAWS)]
+    found = {key: statistics.mean(draw[key] for draw in draws) for key in draws[0]}
+    if "attributes" not in info.tasks:
+        return found
     rules = attributes(people, info)
-    return {
-        **{key: statistics.mean(draw[key] for draw in draws) for key in draws[0]},
-        **rules["fixed"],
-        "official12": rules["group"]["official12"],
-    }
+    return {**found, **rules["fixed"], "official12": rules["group"]["official12"]}
 
 
 def keep(base: str, name: str, result: dict[str, Any], out: Path) -> None:
@@ -265,7 +264,8 @@ def _otherwise(result: dict[str, Any], first: dict[str, Any]) -> str:
 
 
 def _row(title: str, figures: dict[str, float]) -> str:
-    return f"| {title} | " + " | ".join(f"{figures[key]:.3f}" for _, key in COLUMNS) + " |"
+    cells = [f"{figures[key]:.3f}" if key in figures else "–" for _, key in COLUMNS]
+    return f"| {title} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

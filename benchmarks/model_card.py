@@ -52,7 +52,11 @@ def main() -> None:
     models = [RuntimeModel.load(fold) for fold in options.folds]
     held_out = [model.embed(unseen(crops, model.info)) for model in models]
     found = [
-        {"run": fold.name, **measured(people, rules(model.info, held_out, number))}
+        {
+            "run": fold.name,
+            "minutes": round(model.info.training.seconds / 60, 1),
+            **measured(people, rules(model.info, held_out, number)),
+        }
         for number, (fold, model, people) in enumerate(
             zip(options.folds, models, held_out, strict=True)
         )
@@ -194,7 +198,8 @@ def card(folds: list[dict[str, Any]], smaller: dict[str, Any]) -> str:
             "|",
             f"| training | {hours:.1f} hours on a {training.machine}: at an assumed {WATTS} W and "
             f"{GRAMS_PER_KWH} g CO₂ a kWh {hours * WATTS / 1000:.2f} kWh, "
-            f"{hours * WATTS / 1000 * GRAMS_PER_KWH:.0f} g; the folds below cost as much each |",
+            f"{hours * WATTS / 1000 * GRAMS_PER_KWH:.0f} g; the folds below took "
+            f"{_minutes(folds)} minutes |",
             f"| fingerprint | `{info.fingerprint[:16]}…` |",
             "",
             *_data_and_use(),
@@ -205,6 +210,10 @@ def card(folds: list[dict[str, Any]], smaller: dict[str, Any]) -> str:
             *_precision(smaller),
         ]
     )
+
+
+def _minutes(folds: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{fold['minutes']:.0f}" for fold in folds)
 
 
 def _data_and_use() -> list[str]:

@@ -2,12 +2,14 @@ import csv
 import errno
 import gc
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,9 +21,11 @@ from passerby.data.toy import write_toy
 from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
 from passerby.models import PersonModel
-from passerby.training import Listener, Recipe, load_recipe, train
+from passerby.training import Listener, Recipe, checkpoint, fit, load_recipe, train
 from passerby.training.checkpoint import NAME as CHECKPOINT
+from passerby.training.checkpoint import Checkpoint
 from passerby.training.crop_dataset import CropDataset
+from passerby.training.fit import TrainingRun
 from passerby.training.log import EpochRow
 from passerby.training.unlabelled import Unlabelled
 
@@ -302,6 +306,52 @@ def test_a_rejected_run_is_not_in_the_way(toy_data: Path, tmp_path: Path) -> Non
     assert len((run / "log.csv").read_text().splitlines()) == 3
 
 
+def test_a_disk_that_is_full_at_the_first_checkpoint(
+    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "write_tensors", full)
+        with pytest.raises(InputError, match="the disk is full: free some space and run the comm"):
+            train(small(), toy_data, run)
+    # a kill, other than an error, leaves the draft
+    (run / f".{CHECKPOINT}.x1y2z3").mkdir()
+    with pytest.raises(Stop):
+        train(small(), toy_data, run, listener=stopping_after(1))
+    assert Checkpoint.load(run).epochs == 1
+
+
+def test_killed_right_after_the_first_checkpoint(
+    finished: Path, toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Stop
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(fit, "write_log", killed)
+        with pytest.raises(Stop):
+            train(small(), toy_data, run)
+    with pytest.raises(InputError, match="holds a run already: continue it with --resume"):
+        train(small(), toy_data, run)
+    train(small(), toy_data, run, resume=True)
+    expected = load_file(finished / "model" / "model.safetensors")
+    found = load_file(run / "model" / "model.safetensors")
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+def test_a_folder_named_like_a_keyword(
+    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "none").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Stop):
+        train(small(), toy_data, tmp_path / "run", listener=stopping_after(1))
+
+
 def interrupt(done: int, total: int, loss: float) -> None:
     raise KeyboardInterrupt
 
@@ -320,8 +370,31 @@ def test_too_few_persons(toy_data: Path, tmp_path: Path) -> None:
 
 
 def test_a_loss_that_explodes(toy_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="The loss is (nan|inf) in epoch 1: lower the learning"):
+    broken = r"The loss is (nan|inf) in epoch 1, .* a lower --set phases\.0\.learning_rate=RATE\.$"
+    with pytest.raises(InputError, match=broken):
         train(small("phases.0.learning_rate=1e30"), toy_data, tmp_path / "run")
+
+
+def test_weights_that_the_last_step_broke_are_not_kept(
+    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaking(run: TrainingRun, *arguments: Any) -> torch.Tensor:
+        steps.append(1)
+        loss = step(run, *arguments)
+        if len(steps) == 2 * len(run.loader):
+            next(run.objective.parameters()).data.fill_(math.nan)
+        return loss
+
+    steps: list[int] = []
+    step = TrainingRun.step
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingRun, "step", breaking)
+        with pytest.raises(InputError, match=r"in epoch 2, and the network is broken"):
+            train(small(), toy_data, run)
+    assert Checkpoint.load(run).epochs == 1
+    train(small(), toy_data, run, resume=True)
+    assert (run / "model").is_dir()
 
 
 def test_data_without_attributes(toy_data: Path, tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """The network that a run begins with: a pretrained backbone, or the model of an earlier run."""
 
-from pathlib import Path
-
 import numpy as np
 
 from passerby.data.schema import Schema
@@ -28,7 +26,7 @@ def initial_model(section: ModelSection, schema: Schema, split: Split) -> Person
         InputError: the weights cannot be had, do not fit, or were trained on held-out persons.
     """
     source = section.weights
-    if not Path(source).is_dir():
+    if not section.goes_on:
         return PersonModel(section.architecture, schema, source)
     info = read_model_info(find_model(source))
     _check_held_out(info, split, source)

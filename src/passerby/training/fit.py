@@ -1,5 +1,6 @@
 """The training loop."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -206,15 +207,16 @@ class TrainingRun:
             seconds += row.seconds
             rows.append(row)
             if self.accelerator.is_main_process:
-                write_text(self.folder / RECIPE_NAME, self.recipe.to_yaml())
-                write_log(self.folder, rows)
                 state = optimizer_tensors(optimizer.optimizer)  # type: ignore[attr-defined]
                 weights = self.accelerator.unwrap_model(self.objective).state_dict()
                 average = self.average.state_dict() if self.average else {}
                 found = {} if self.found is None else self.found.tensors
                 data = self.split.begun_with
                 checkpoint = Checkpoint(epoch + 1, seconds, data, weights, average, state, found)
+                # first: without it the two others are in the way of a new try
                 checkpoint.save(self.folder)
+                write_log(self.folder, rows)
+                write_text(self.folder / RECIPE_NAME, self.recipe.to_yaml())
             self.accelerator.log({"loss": row.loss, "lr": row.learning_rate}, step=row.epoch)
             if self.listener.on_epoch:
                 self.listener.on_epoch(row)
@@ -282,10 +284,13 @@ class TrainingRun:
                 done = epoch * steps + step + 1
                 self.listener.on_step(done, self.recipe.epochs * steps, loss.item())
         mean_loss = self.accelerator.reduce(total / steps, reduction="mean").item()
-        if not torch.isfinite(torch.tensor(mean_loss)):
+        # the loss says nothing of the weights after the last step
+        if not (math.isfinite(mean_loss) and _finite(self.objective)):
+            or_precision = ", or with --set precision=fp32" if self.precision == "bf16" else ""
             raise InputError(
-                f"The loss is {mean_loss} in epoch {epoch + 1}: lower the learning rate in phase "
-                f"{number} of the recipe, or set its precision to fp32."
+                f"The loss is {mean_loss} in epoch {epoch + 1}, and the network is broken: train "
+                f"into another folder with a lower --set phases.{number - 1}.learning_rate=RATE"
+                f"{or_precision}."
             )
         seconds = time.perf_counter() - started
         return EpochRow(
@@ -444,6 +449,11 @@ def _schedule(recipe: Recipe) -> Iterator[tuple[int, int, Phase, int]]:
         for in_phase in range(phase.epochs):
             yield epoch, number, phase, in_phase
             epoch += 1
+
+
+def _finite(module: nn.Module) -> bool:
+    values = (v for v in module.state_dict().values() if v.is_floating_point())
+    return all(bool(torch.isfinite(v).all()) for v in values)
 
 
 def _epoch_seed(seed: int, epoch: int, process: int) -> int:

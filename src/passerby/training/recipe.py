@@ -92,6 +92,11 @@ class ModelSection(Architecture):
     frozen_stages: int = Field(0, ge=0)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether the weights are those of an earlier run or model file."""
+        return self.weights not in ("pretrained", "none") and Path(self.weights).is_dir()
+
+    @property
     def architecture(self) -> Architecture:
         """The network alone."""
         names = Architecture.model_fields

@@ -30,13 +30,15 @@ def check_run(run: Path, recipe: Recipe, resume: bool) -> None:
         InputError: something is there and is not to be, or cannot be, continued.
     """
     previous = run / RECIPE_NAME
-    if previous.is_file() and is_begun(run):
+    # a run may have been killed between its first checkpoint and its recipe
+    if is_begun(run) and (previous.is_file() or not is_finished(run)):
         if not resume:
             raise InputError(
                 f"{run} holds a run already: continue it with --resume, or choose another folder."
             )
-        _check_same(previous, recipe)
-    elif run.exists() and (not run.is_dir() or {p.name for p in run.iterdir()} - {TRACKER}):
+        if previous.is_file():
+            _check_same(previous, recipe)
+    elif run.exists() and (not run.is_dir() or any(not _is_leftover(p) for p in run.iterdir())):
         raise InputError(f"{run} exists and is no training run: choose another folder.")
 
 
@@ -48,6 +50,11 @@ def is_begun(run: Path) -> bool:
 def is_finished(run: Path) -> bool:
     """Tell whether the run has written its model file."""
     return (run / MODEL_FOLDER / INFO_NAME).is_file()
+
+
+def _is_leftover(path: Path) -> bool:
+    """Tell whether a run that was killed in its first epoch leaves such a thing."""
+    return path.name == TRACKER or path.name.startswith(f".{checkpoint.NAME}.")
 
 
 def _check_same(path: Path, recipe: Recipe) -> None:

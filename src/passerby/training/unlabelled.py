@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from passerby.data.crops import Crops
 from passerby.data.decoding import decode_all
@@ -47,7 +46,7 @@ class Unlabelled:
             )
         if not wanted:
             return None
-        if recipe.phases[0].pseudo_labels and not Path(recipe.model.weights).is_dir():
+        if recipe.phases[0].pseudo_labels and not recipe.model.goes_on:
             raise InputError(
                 "phases.0.pseudo_labels: the first phase begins with a network that knows nobody: "
                 "learn from the annotated crops first, or give model.weights of an earlier run."
