@@ -8,7 +8,9 @@ import numpy as np
 
 from passerby.embedding import Embeddings, ModelInfo
 from passerby.evaluation import AttributeReport, Protocol, evaluate_attributes, evaluate_retrieval
-from passerby.evaluation.cross_fitting import halves
+from passerby.evaluation.calibrate import constant
+from passerby.evaluation.cross_fitting import halves, mean_ap
+from passerby.evaluation.fitted_distances import fused_distance
 from passerby.evaluation.folds import calibration_by_folds
 from passerby.ranking import Distance, Reranking, choose_distance, pooled_attributes
 
@@ -22,6 +24,7 @@ def figures(people: Embeddings, info: ModelInfo) -> dict[str, Any]:
     found: dict[str, Any] = {
         "attributes": attributes(people, info),
         "attributes_pooled": attributes(pooled_by_halves(people), info),
+        "fusion": fusion(people),
     }
     distances = {"embedding": EMBEDDING}
     if info.distances:
@@ -47,6 +50,17 @@ def pooled_by_halves(people: Embeddings) -> Embeddings:
         mine = np.isin(people.crops.known_persons, half.crops.person_ids)
         averaged[mine] = found.attributes[mine]
     return replace(people, attributes=averaged)
+
+
+def fusion(people: Embeddings) -> dict[str, float]:
+    """Return the mAP of embeddings alone and together with attributes.
+
+    How much attributes weigh is chosen on each half of the persons for the other half.
+    """
+    return {
+        "embedding": mean_ap(people, constant(EMBEDDING)),
+        "both": mean_ap(people, fused_distance),
+    }
 
 
 def attributes(people: Embeddings, info: ModelInfo) -> dict[str, dict[str, float]]:

@@ -173,7 +173,19 @@ def _section(recipe: str, persons: int, runs: list[dict[str, Any]]) -> list[str]
                 for key in keys
             ]
             lines.append(f"| {distance} | {' | '.join(cells)} |")
-    return lines
+    return lines + _fusion(runs)
+
+
+def _fusion(runs: list[dict[str, Any]]) -> list[str]:
+    found = [run["flip"].get("fusion") for run in runs]
+    if not all(found):
+        return []
+    both, alone = (mean_and_spread([f[name] for f in found]) for name in ("both", "embedding"))
+    return [
+        "",
+        f"Among half of the held-out persons mAP is {alone} by embeddings and {both} by embeddings "
+        "and attributes in one distance, attributes weighted as suits the other half best.",
+    ]
 
 
 def _training(run: dict[str, Any]) -> str:
