@@ -196,8 +196,8 @@ def card(folds: list[dict[str, Any]], smaller: dict[str, Any]) -> str:
             f"{training.versions.get('passerby')}, torch {training.versions.get('torch')} |",
             f"| size | {size:.1f} MB, weights in half precision, both forms (safetensors and ONNX) "
             "|",
-            f"| training | {hours:.1f} hours on a {training.machine}, {training.precision}: at an assumed "
-            f"{WATTS} W and {GRAMS_PER_KWH} g CO₂ a kWh {hours * WATTS / 1000:.2f} kWh, "
+            f"| training | {hours:.1f} hours on a {training.machine}, {training.precision}: at an "
+            f"assumed {WATTS} W and {GRAMS_PER_KWH} g CO₂ a kWh {hours * WATTS / 1000:.2f} kWh, "
             f"{hours * WATTS / 1000 * GRAMS_PER_KWH:.0f} g; the folds below took "
             f"{_minutes(folds)} minutes |",
             f"| fingerprint | `{info.fingerprint[:16]}…` |",
