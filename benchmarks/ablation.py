@@ -1,6 +1,6 @@
 """What each ingredient of the joint recipe is worth: short trainings that differ in one thing.
 
-    python benchmarks/ablation.py --data DATA [--weights FILE] [--base NAME] [--only NAME ...]
+    python benchmarks/ablation.py --data DATA [--weights FOLDER] [--base NAME] [--only NAME ...]
 
 Every variant is trained for the same number of epochs into RUNS/ablation-BASE-NAME and scored,
 without mirror images, on the persons kept for calibration (choose a recipe by these) and on the
@@ -22,7 +22,9 @@ from passerby.files import write_json, write_text
 from passerby.ranking import Distance
 from passerby.training import Recipe, load_recipe
 
-COMMAND = "python benchmarks/ablation.py --data DATA --weights FILE --base NAME [--precision bf16]"
+COMMAND = (
+    "python benchmarks/ablation.py --data DATA --weights FOLDER --base NAME [--precision bf16]"
+)
 
 Variants = dict[str, tuple[str, list[str]]]
 """Name: what is done, and how."""
@@ -60,6 +62,10 @@ NOW = Base(
             ["model.groups=independent"],
         ),
         "no-triplet": ("no metric loss", ["loss.metric.kind=none"]),
+        "lite2": (
+            "a larger backbone, EfficientNet-Lite2",
+            ["model.backbone=tf_efficientnet_lite2.in1k"],
+        ),
     },
 )
 
@@ -131,7 +137,7 @@ COLUMNS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--weights", default="pretrained", help="ImageNet weights of the backbone")
+    parser.add_argument("--weights", type=Path, help="a folder of BACKBONE.safetensors")
     parser.add_argument("--base", choices=list(BASES), default="now")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="variants; all if left out")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
@@ -147,18 +153,22 @@ def main() -> None:
         )
     for name in options.only or base.variants:
         run = options.runs / f"ablation-{options.base}-{name}"
-        overrides = [f"model.weights={options.weights}", f"precision={options.precision}"]
-        overrides += [f"phases.0.epochs={options.epochs}", *base.overrides]
-        recipe = shortened([*overrides, *base.variants[name][1]])
+        overrides = [f"precision={options.precision}", f"phases.0.epochs={options.epochs}"]
+        recipe = shortened([*overrides, *base.overrides, *base.variants[name][1]], options.weights)
         train_with_progress(recipe, options.data, run, resume=True)
         keep(options.base, name, scored(run, options.data), options.out)
 
 
-def shortened(overrides: list[str]) -> Recipe:
+def shortened(overrides: list[str], weights: Path | None) -> Recipe:
     """Return the recipe with changes and a single phase, of small crops."""
     small = ["model.size=[96, 48]", "phases.0.schedule=cosine"]
     recipe = load_recipe("joint-cpu", [*small, *overrides])
-    return recipe.model_copy(update={"phases": recipe.phases[:1]})
+    model = recipe.model
+    if weights:
+        # timm's name of the network, without its tag of the weights
+        file = weights / f"{model.backbone.split('.')[0]}.safetensors"
+        model = model.model_copy(update={"weights": str(file)})
+    return recipe.model_copy(update={"phases": recipe.phases[:1], "model": model})
 
 
 def scored(run: Path, data: Path) -> dict[str, Any]:
