@@ -90,3 +90,15 @@ def test_equal_crops_are_equally_near(monkeypatch: pytest.MonkeyPatch) -> None:
                 monkeypatch.setattr(blocks, "BLOCK_VALUES", size)
                 for _, block in closeness(queries, gallery):
                     assert (block == block[:, :1]).all()
+
+
+def test_only_equal_crops_share_values() -> None:
+    generator = np.random.default_rng(0)
+    gallery = generator.normal(size=(50, 16)).astype(np.float32)
+    gallery[[7, 31, 49]] = gallery[3]
+    gallery[20] = gallery[11]
+    queries = generator.normal(size=(4, 16)).astype(np.float32)
+    ((_, found),) = closeness(queries, gallery)
+    expected = (gallery.astype(float) ** 2).sum(axis=1) - 2 * queries.astype(float) @ gallery.T
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert len(np.unique(found[0])) == 50 - 4

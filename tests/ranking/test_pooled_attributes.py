@@ -41,7 +41,8 @@ def people(places: list[float], hats: list[float]) -> Embeddings:
 
 
 def hats(found: Embeddings) -> NDArray[np.float32]:
-    assert (found.attributes == found.attributes[:, :1]).all()
+    # some processors' matrix products round columns differently
+    np.testing.assert_allclose(found.attributes, found.attributes[:, :1].repeat(32, 1), rtol=1e-5)
     return found.attributes[:, 0]
 
 

@@ -52,7 +52,8 @@ def closeness(
     """Yield |g|² − 2 q·g for a block of queries and the whole gallery: it orders like distances.
 
     Equal crops get equal values, wherever they stand: matrix products round the last rows and
-    columns differently, so both are padded to whole tiles. The gallery itself is not copied.
+    columns differently, so both are padded to whole tiles; some processors' round within a tile
+    too, so equal crops take the first one's values. The gallery itself is not copied.
 
     Args:
         queries: signatures, float32, shape (Q, S).
@@ -66,6 +67,7 @@ def closeness(
     whole = count - count % _TILE_COLUMNS
     last = np.zeros((_TILE_COLUMNS, gallery.shape[1]), np.float32)
     last[: count - whole] = gallery[whole:]
+    twins, originals = _twins(gallery)
     squares = np.einsum("gs,gs->g", gallery, gallery)
     if ignored is not None:
         squares[ignored] = np.inf
@@ -79,6 +81,8 @@ def closeness(
         values = block[: len(part)]
         np.matmul(part, gallery[:whole].T, out=values[:, :whole])
         values[:, whole:] = np.matmul(part, last.T)[:, : count - whole]
+        if len(twins):
+            values[:, twins] = values[:, originals]
         values += squares
         yield start, values[: len(queries) - start]
 
@@ -86,6 +90,20 @@ def closeness(
 def to_distances(closeness: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn one query's values of `closeness` into Euclidean distances."""
     return np.sqrt(np.maximum(closeness + np.dot(query, query), 0))
+
+
+def _twins(gallery: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the crops that equal an earlier one, and the first crop that each equals."""
+    # einsum, unlike a matrix product, treats all rows alike; few unequal ones share a value
+    direction = np.random.default_rng(0).standard_normal(gallery.shape[1], np.float32)
+    values = np.einsum("gs,s->g", gallery, direction)
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    suspects = np.flatnonzero(counts[which] > 1)
+    hashes = np.array([hash(gallery[row].tobytes()) for row in suspects], np.int64)
+    _, firsts, which = np.unique(hashes, return_index=True, return_inverse=True)
+    originals = suspects[firsts[which]]
+    repeated = originals != suspects
+    return suspects[repeated], originals[repeated]
 
 
 def _whole(count: int, tile: int) -> int:
