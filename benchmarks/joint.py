@@ -159,8 +159,13 @@ def _section(recipe: str, persons: int, runs: list[dict[str, Any]]) -> list[str]
         ]
     lines += [
         "",
-        "Means of ten draws, mirror images averaged; *both* is the embedding and the attributes in",
-        "one distance, weighted on persons kept back:",
+        "Means of ten draws, mirror images averaged"
+        + (
+            "; *both* is the embedding and the attributes in one distance, weighted on persons kept"
+            " back:"
+            if all("both" in run["flip"] for run in runs)
+            else ":"
+        ),
         "",
         "| distance | top-1 | top-5 | mAP | mAP re-ranked | mAP across cameras | re-ranked |",
         "| --- | --- | --- | --- | --- | --- | --- |",
