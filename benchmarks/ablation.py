@@ -52,6 +52,8 @@ NOW = Base(
         "no-neck": ("no batch-norm neck", ["model.neck=none"]),
         "no-warmup": ("no warm-up", ["phases.0.warmup_epochs=0"]),
         "constant": ("constant learning rate, no cosine", ["phases.0.schedule=constant"]),
+        "decay": ("weight decay of one half, not a fiftieth", ["phases.0.weight_decay=0.5"]),
+        "decay-1": ("weight decay of one", ["phases.0.weight_decay=1"]),
         "dropout": ("dropout of one half before the attributes", ["model.dropout=0.5"]),
         "learn-erased": (
             "attributes learned from erased crops too",
