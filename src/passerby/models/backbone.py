@@ -111,12 +111,23 @@ class Backbone(nn.Module):
                 f"({reason}): choose another size or another backbone."
             ) from error
 
-    def early_modules(self, stages: int) -> list[nn.Module]:
-        """Return the layers up to the end of the given number of stages, in order.
+    def freeze(self, stages: int) -> list[nn.Module]:
+        """Keep the first stages, and what comes before them, as they are; return their layers.
 
         Raises:
             InputError: the backbone has fewer stages, or does not name them.
         """
+        frozen = self._early_layers(stages)
+        for layer in frozen:
+            layer.requires_grad_(False)
+        if frozen:
+            # a transformer's tokens and position embeddings belong to no layer
+            for parameter in self.network.parameters(recurse=False):
+                parameter.requires_grad_(False)
+        return frozen
+
+    def _early_layers(self, stages: int) -> list[nn.Module]:
+        """Return the layers up to the end of the given number of stages, in order."""
         if not stages:
             return []
         infos = _stages(self.network)
@@ -133,7 +144,8 @@ class Backbone(nn.Module):
             if inside and not belongs:
                 break
             inside = belongs
-            if _holds_weights(module):
+            # the network itself comes first, under no name
+            if name and _holds_weights(module):
                 early.append(module)
         return early
 

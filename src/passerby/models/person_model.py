@@ -115,10 +115,7 @@ class PersonModel(nn.Module):
         Raises:
             InputError: the backbone has fewer stages.
         """
-        frozen = self.backbone.early_modules(stages)
-        for module in frozen:
-            module.requires_grad_(False)
-        return frozen
+        return self.backbone.freeze(stages)
 
 
 @torch.inference_mode()
