@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +27,9 @@ from passerby.training.checkpoint import NAME as CHECKPOINT
 from passerby.training.checkpoint import Checkpoint
 from passerby.training.crop_dataset import CropDataset
 from passerby.training.fit import TrainingRun
+from passerby.training.lessons import Lessons
 from passerby.training.log import EpochRow
+from passerby.training.split import Split
 from passerby.training.unlabelled import Unlabelled
 
 SMALL = [
@@ -155,7 +158,8 @@ def test_thresholds_are_chosen_on_calibration_persons(toy_data: Path, tmp_path: 
 
     crops = read_crops(toy_data).of_persons(sorted(chosen[1]))
     expected = choose_decision(model.embed(crops))
-    assert model.info.decision.rule == expected.rule
+    assert model.info.decision.rule == expected.rule == "thresholds"
+    assert model.info.decision.thresholds == pytest.approx(expected.thresholds, abs=1e-4)
     assert model.info.distances
 
 
@@ -230,6 +234,22 @@ def train_with_two_processes(data: Path, run: Path, values: list[str]) -> str:
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stderr
+
+
+@pytest.mark.parametrize(
+    ("processes", "crops_per_person", "message"),
+    [
+        (3, 0, "batch_size is 16, which 3 processes cannot share evenly: choose another"),
+        (8, 4, "batch_size is 16 and crops_per_person 4, which 8 processes cannot share"),
+    ],
+)
+def test_a_batch_that_processes_cannot_share(
+    toy_data: Path, processes: int, crops_per_person: int, message: str
+) -> None:
+    recipe = small("batch_size=16", f"crops_per_person={crops_per_person}")
+    lessons = Lessons.of(read_crops(toy_data))
+    with pytest.raises(InputError, match=message):
+        fit._loader(recipe, lessons, Listener(), SimpleNamespace(num_processes=processes))
 
 
 @pytest.mark.slow
@@ -487,6 +507,19 @@ def test_going_on_from_an_earlier_run(finished: Path, toy_data: Path, tmp_path: 
     torch.testing.assert_close(after, before)
 
 
+def test_another_pool_and_no_neck_start_anew(toy_data: Path, tmp_path: Path) -> None:
+    earlier, later = ["model.pool=gem", "model.neck=batchnorm"], ["model.pool=average"]
+    train(small(*earlier), toy_data, tmp_path / "gem")
+    gentle = ["phases.0.learning_rate=1e-12", "phases.1.learning_rate=1e-12", "model.neck=none"]
+    train(small(f"model.weights={tmp_path / 'gem'}", *later, *gentle), toy_data, tmp_path / "run")
+    before, after = (
+        load_file(tmp_path / name / "model" / "model.safetensors") for name in ("gem", "run")
+    )
+    assert "pool.p" in before
+    assert not any(name.startswith(("pool.", "neck.")) for name in after)
+    torch.testing.assert_close(after["attribute_head.weight"], before["attribute_head.weight"])
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -613,6 +646,20 @@ def test_a_broken_unlabelled_crop_is_known_before_the_first_epoch(
     broken.symlink_to(broken)
     with pytest.raises(InputError, match=r"Cannot read .*zzz\.jpg: Too many levels of symbolic"):
         train(recipe, toy_data, tmp_path / "run")
+
+
+def test_a_broken_calibration_crop_is_known_before_the_first_epoch(
+    toy_data: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(toy_data, data)
+    recipe = small("data.calibration_persons=5")
+    kept = Split.of(read_crops(data), recipe).calibration
+    assert kept is not None
+    kept.paths[-1].write_text("no image")
+    with pytest.raises(InputError, match=rf"{kept.paths[-1].name} is not an image: replace or"):
+        train(recipe, data, tmp_path / "run")
+    assert not (tmp_path / "run" / CHECKPOINT).exists()
 
 
 def test_a_crop_that_moved_to_another_folder(toy_data: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_the_warm_up_comes_first() -> None:
     assert learning_rate(warmed, 0.5) == pytest.approx(0.025)
     assert learning_rate(warmed, 2) == pytest.approx(0.1)
     assert learning_rate(warmed, 6) == pytest.approx(0.05)
-    assert learning_rate(phase(warmup_epochs=10), 10) == pytest.approx(0.1)
+    assert learning_rate(phase(schedule="constant", warmup_epochs=10), 10) == pytest.approx(0.1)
 
 
 def test_a_quarter_of_a_cosine_is_above_the_line() -> None:

@@ -116,6 +116,7 @@ def test_numbers_are_finite(tmp_path: Path, override: str) -> None:
         ("crops_per_person=5", "crops_per_person must divide batch_size"),
         ("loss.attributes.weight=0", "all losses are left out"),
         ("loss.identity.reweighting=true", "needs a weight of loss.identity and loss.attributes"),
+        ("phases.0.warmup_epochs=2", r"phases\.0\.warmup_epochs is 2 of 2 epochs, so that"),
     ],
 )
 def test_keys_that_do_not_fit_together(tmp_path: Path, override: str, message: str) -> None:

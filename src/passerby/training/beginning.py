@@ -15,7 +15,7 @@ from passerby.training.split import Split
 def initial_model(section: ModelSection, schema: Schema, split: Split) -> PersonModel:
     """Build the network of a recipe and load the weights that it names.
 
-    A pool or neck that an earlier model lacks starts anew.
+    A pool or neck that an earlier model lacks starts anew; one that only it has is left out.
 
     Args:
         section: `model` of the recipe.
@@ -40,8 +40,8 @@ def initial_model(section: ModelSection, schema: Schema, split: Split) -> Person
         result = model.load_state_dict(load_person_model(source).state_dict(), strict=False)
     except RuntimeError as error:
         raise _other_network(source) from error
-    new = [name for name in result.missing_keys if not name.startswith(("pool.", "neck."))]
-    if new or result.unexpected_keys:
+    others = [*result.missing_keys, *result.unexpected_keys]
+    if any(not name.startswith(("pool.", "neck.")) for name in others):
         raise _other_network(source)
     return model
 

@@ -144,8 +144,8 @@ class TrainingRun:
         if self.checkpoint and self.checkpoint.pseudo_labels:
             self.found = PseudoLabels.from_tensors(self.checkpoint.pseudo_labels)
         lessons = self._lessons()
-        if split.unlabelled and not self.checkpoint:
-            split.unlabelled.check(recipe.model.size, self.listener.on_decode)
+        if not self.checkpoint:
+            split.check(recipe.model.size, self.listener.on_decode)
         learner = Learner(model, lessons.person_count, recipe.loss.identity)
         objective = Objective(learner, recipe.loss, _attribute_loss(recipe, split.train))
         self.average = _average(model, recipe.average)
@@ -479,6 +479,15 @@ def _loader(
         raise InputError(
             f"batch_size is {recipe.batch_size}, but there are {len(lessons)} training crops: "
             "choose a smaller one."
+        )
+    processes = accelerator.num_processes
+    if recipe.batch_size % (processes * max(recipe.crops_per_person, 1)):
+        together = f" and crops_per_person {recipe.crops_per_person}" * bool(
+            recipe.crops_per_person
+        )
+        raise InputError(
+            f"batch_size is {recipe.batch_size}{together}, which {processes} processes cannot "
+            "share evenly: choose another --set batch_size=N, or another number of processes."
         )
     dataset = CropDataset(lessons, recipe.model.size, recipe.augment, listener.on_decode)
     workers = loader_workers(accelerator.device)

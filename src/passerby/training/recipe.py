@@ -257,6 +257,13 @@ class Recipe(_Section):
             raise ValueError("crops_per_person must divide batch_size")
         if not self.tasks:
             raise ValueError("all losses are left out: give one a weight")
+        for number, phase in enumerate(self.phases):
+            rising, falls = phase.warmup_epochs, phase.schedule != "constant"
+            if rising > phase.epochs or (falls and rising == phase.epochs):
+                raise ValueError(
+                    f"phases.{number}.warmup_epochs is {rising:g} of {phase.epochs} epochs, so "
+                    "that the learning rate never gets to its schedule: set fewer, or more epochs"
+                )
         return self
 
     @property

@@ -1,8 +1,10 @@
 """Dividing the persons of a dataset as a recipe says."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from passerby.data.crops import Crops
+from passerby.data.decoding import decode_all
 from passerby.errors import InputError
 from passerby.evaluation.calibrate import check_enough
 from passerby.training.recipe import Recipe
@@ -52,6 +54,23 @@ class Split:
             crops, calibration = crops.split_persons(section.calibration_persons, section.seed)
             check_enough(calibration)
         return cls(crops, calibration, held_out, unlabelled, fingerprint)
+
+    def check(self, size: tuple[int, int], progress: Callable[[int, int], None] | None) -> None:
+        """Decode the crops that later epochs need: a broken one is better known before the first.
+
+        Args:
+            size: (height, width) that the network takes.
+            progress: called with (crops decoded, all crops).
+
+        Raises:
+            InputError: a crop cannot be decoded.
+        """
+        paths = () if self.unlabelled is None else self.unlabelled.crops.paths
+        if self.calibration is not None:
+            paths += self.calibration.paths
+        for number, _ in enumerate(decode_all(paths, size), start=1):
+            if progress:
+                progress(number, len(paths))
 
     @property
     def begun_with(self) -> str:

@@ -1,11 +1,9 @@
 """The crops without annotation that a recipe learns from."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from passerby.data.crops import Crops
-from passerby.data.decoding import decode_all
 from passerby.data.readers import read_crops
 from passerby.errors import InputError
 from passerby.training.recipe import Recipe
@@ -62,20 +60,6 @@ class Unlabelled:
                     "held out: give crops of other persons."
                 )
         return cls(Crops(tuple(files.values())), tuple(part.fingerprint for part in parts))
-
-    def check(self, size: tuple[int, int], progress: Callable[[int, int], None] | None) -> None:
-        """Decode all crops once: a broken one is better known before the first epoch.
-
-        Args:
-            size: (height, width) that the network takes.
-            progress: called with (crops decoded, all crops).
-
-        Raises:
-            InputError: a crop cannot be decoded.
-        """
-        for number, _ in enumerate(decode_all(self.crops.paths, size), start=1):
-            if progress:
-                progress(number, len(self.crops))
 
 
 def _read(folder: str) -> Crops:
