@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,13 @@ def test_answer_sets(rule: AnswerRule, threshold: float | None, expected: list[i
     gallery = people(np.array([[1], [1], [2], [9]]))
     found = answers(people(np.zeros((1, 1))), gallery, EUCLIDEAN, rule, threshold)
     assert found[0][0].tolist() == expected
+
+
+def test_a_file_is_no_answer_to_itself_however_it_is_named() -> None:
+    gallery = people(np.array([[0.0], [1.0], [2.0]]))
+    queries = replace(
+        gallery,
+        crops=Crops(tuple(path.absolute() for path in gallery.crops.paths)),
+    )
+    rows = [found.tolist() for found, _ in rank(queries, gallery, EUCLIDEAN)]
+    assert rows == [[1, 2], [0, 2], [1, 0]]

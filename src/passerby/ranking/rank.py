@@ -45,11 +45,12 @@ def rank(
     wanted, offered = distance.signatures(queries), distance.signatures(gallery)
     rows: list[NDArray[np.int64]] = []
     distances: list[NDArray[np.float32]] = []
-    itself = {path: row for row, path in enumerate(gallery.crops.paths)}
+    # embeddings that were stored know absolute paths, those made just now what they were given
+    itself = {path.absolute(): row for row, path in enumerate(gallery.crops.paths)}
     for start, block in closeness(wanted, offered):
         for number, values in enumerate(block, start):
             away = to_distances(values, wanted[number])
-            if (row := itself.get(queries.crops.paths[number])) is not None:
+            if (row := itself.get(queries.crops.paths[number].absolute())) is not None:
                 away[row] = np.inf
             found = _nearest(away, top, within)
             rows.append(found[0])
