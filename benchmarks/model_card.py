@@ -303,7 +303,7 @@ def _calibration(folds: list[dict[str, Any]], model: RuntimeModel) -> list[str]:
     lines = [
         "## Calibration",
         "",
-        f"Measured on the {calibration.persons} held-out persons of the folds. Expected "
+        f"Measured on the {calibration.persons} persons whom one fold or more held out. Expected "
         "calibration error of the attribute probabilities: "
         f'{mean_and_spread([f["attribute_error"] for f in folds])}; of "same person" (pairs said '
         "to match with at least 1 %, half of the persons measured, the other half tried): "

@@ -51,6 +51,13 @@ def info(**training: object) -> ModelInfo:
     )
 
 
+def test_a_person_of_two_folds_is_one_person() -> None:
+    folds = [fold(1), fold(1, persons=6)]
+    found = calibration_by_folds(folds, EUCLIDEAN)
+    assert found.persons == 10
+    assert found.crops_per_person == 2
+
+
 def test_curves_count_the_pairs_within_every_fold() -> None:
     folds = [fold(1), fold(2, persons=6, scale=3.0)]
     found = calibration_by_folds(folds, EUCLIDEAN)

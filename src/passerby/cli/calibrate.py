@@ -50,7 +50,7 @@ def calibrate(
     info = runtime.info.model_copy(update=found)
     write_model_info(folder, info)
     out.print(calibration_table(calibrated_distances(info)))
-    persons = sum(len(fold.crops.person_ids) for fold in people)
+    persons = len({person for fold in people for person in fold.crops.person_ids.tolist()})
     if "attributes" in info.tasks and any(fold.crops.labels is None for fold in people):
         say("Without attribute annotations there is no weighted distance.")
     if persons < ENOUGH_PERSONS:
@@ -95,6 +95,7 @@ def _measured(
     found: dict[str, object] = {}
     if by_folds:
         distances = calibrated_by_folds(people, tasks)
+        found["calibration_data"] = ""
         if "attributes" in tasks and len(people) > 1:
             found["decision"] = choose_decision_by_folds(people)
     else:

@@ -73,21 +73,21 @@ def calibration_of(people: Embeddings, fit: Fit) -> Calibration:
     check_enough(people.crops)
     people = real_persons(people)
     pairs = [pair_distances(half, fit(other)) for half, other in halves(people)]
-    counts = np.unique(people.crops.known_persons, return_counts=True)[1]
-    return calibration_from(pairs, counts)
+    return calibration_from(pairs, [people.crops.known_persons])
 
 
-def calibration_from(pairs: Sequence[Pairs], counts: NDArray[np.int64]) -> Calibration:
+def calibration_from(pairs: Sequence[Pairs], persons: Sequence[NDArray[np.int64]]) -> Calibration:
     """Summarise the distances of pairs of crops.
 
     Args:
         pairs: of each group of persons the distances of the pairs of crops of one person, and of
             two.
-        counts: crops of each person.
+        persons: of each group of crops whom they show; groups may share persons.
 
     Raises:
         InputError: all crops are equally near.
     """
+    counts = np.concatenate([np.unique(group, return_counts=True)[1] for group in persons])
     same, different = (np.sort(np.concatenate(part)) for part in zip(*pairs, strict=True))
     # dense where a threshold may lie: evenly among the same, finer and finer among the different
     shares = np.concatenate([[0.0], np.geomspace(1 / len(different), 1, POINTS)])
@@ -101,7 +101,7 @@ def calibration_from(pairs: Sequence[Pairs], counts: NDArray[np.int64]) -> Calib
         different=tuple(_fraction_within(different, distances)),
         # of a crop drawn at random, so many others show its person
         crops_per_person=float((counts * (counts - 1)).sum() / counts.sum()),
-        persons=len(counts),
+        persons=len(np.unique(np.concatenate(persons))),
     )
 
 

@@ -100,8 +100,7 @@ def calibration_by_folds(folds: Sequence[Embeddings], distance: Distance) -> Cal
         distance: one that needs no fitting.
     """
     pairs = [pair_distances(fold, distance) for fold in folds]
-    counts = [np.unique(fold.crops.known_persons, return_counts=True)[1] for fold in folds]
-    return calibration_from(pairs, np.concatenate(counts))
+    return calibration_from(pairs, [fold.crops.known_persons for fold in folds])
 
 
 def choose_decision_by_folds(folds: Sequence[Embeddings]) -> Decision:
