@@ -1,10 +1,12 @@
 """What `pip install passerby` without extras brings along."""
 
-from importlib.metadata import distribution
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from passerby.cli.extras import EXTRAS
 
 RUNTIME_LIMIT_MB = 250
 
@@ -18,6 +20,19 @@ def closure(name: str, seen: set[str]) -> set[str]:
         if wanted and canonicalize_name(requirement.name) not in seen:
             closure(canonicalize_name(requirement.name), seen)
     return seen
+
+
+def test_extras_are_looked_for_whole() -> None:
+    """Each module that a command looks for, and no other, belongs to the extra."""
+    owners = packages_distributions()
+    for extra, modules in EXTRAS.items():
+        found = {canonicalize_name(owners[module][0]) for module in modules}
+        wanted = {
+            canonicalize_name(requirement.name)
+            for requirement in map(Requirement, distribution("passerby").requires or [])
+            if requirement.marker and requirement.marker.evaluate({"extra": extra})
+        }
+        assert found == wanted
 
 
 def size_mb(name: str) -> float:

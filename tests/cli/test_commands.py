@@ -506,6 +506,12 @@ class TestPredict:
             expected = COURSE.decode(labels, embeddings.attributes[i])
             assert {c: int(rows[i][c]) for c in COURSE.columns} == expected
 
+    def test_a_folder_in_the_place_of_the_file(self, passerby, toy_data, tmp_path) -> None:
+        """Known before the model is loaded, which is not there either."""
+        result = passerby("predict", toy_data, "--model", "nowhere", "--out", tmp_path)
+        assert result.code == 2
+        assert "is a folder: give the name of a file" in result.err
+
     def test_the_file_is_read_back(self, passerby, trained, toy_data, tmp_path) -> None:
         """What predict writes is an annotation file of the same format."""
         target = tmp_path / "out.csv"
@@ -716,11 +722,14 @@ class TestTrain:
 
 
 def test_a_missing_extra_is_named(passerby, monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("passerby.cli.extras.find_spec", lambda _: None)
+    found = {"torch": True, "accelerate": False}
+    monkeypatch.setattr(
+        "passerby.cli.extras.find_spec", lambda module: found.get(module, True) or None
+    )
     for command in (("demo", "--out", tmp_path / "d"), ("train", "smoke", "--data=x", "--out=y")):
         result = passerby(*command)
         assert result.code == 2
-        assert "pip install 'passerby[train]'" in result.err
+        assert "of which accelerate is not installed: pip install 'passerby[train]'" in result.err
 
 
 def test_a_demo_in_the_way(passerby, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def demo(
     target: Annotated[Path, typer.Option("--out", help="The folder to write.")] = Path("demo"),
 ) -> None:
     """Draw pedestrians, train, evaluate, predict, rank and search, offline, in two minutes."""
-    require("train", "torch")
+    require("train")
     from passerby.cli.data import toy
     from passerby.cli.evaluate import evaluate
     from passerby.cli.predict import predict

@@ -21,7 +21,7 @@ def explain(
     ] = None,
 ) -> None:
     """Show where in a crop the model found each attribute (Grad-CAM)."""
-    require("train", "torch")
+    require("train")
     from passerby.data.decoding import decode
     from passerby.embedding import check_attributes, find_model
     from passerby.embedding.model_info import read_model_info

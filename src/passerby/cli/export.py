@@ -17,7 +17,7 @@ def export(
     ] = "fp16",
 ) -> None:
     """Write a smaller model file, checked against the original network."""
-    require("train", "torch")
+    require("train")
     from passerby.embedding import find_model
     from passerby.errors import InputError
     from passerby.models.half_precision import save_half_precision

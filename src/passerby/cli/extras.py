@@ -4,15 +4,48 @@ from importlib.util import find_spec
 
 from passerby.errors import InputError
 
+EXTRAS = {
+    "train": (
+        "accelerate",
+        "captum",
+        "jinja2",
+        "matplotlib",
+        "onnx",
+        "onnxscript",
+        "psutil",
+        "pytorch_metric_learning",
+        "safetensors",
+        "sklearn",
+        "scipy",
+        "tensorboard",
+        "timm",
+        "torch",
+        "torchvision",
+    ),
+    "gallery": (
+        "anyio",
+        "fastapi",
+        "jinja2",
+        "lancedb",
+        "prometheus_client",
+        "pyarrow",
+        "python_multipart",
+        "uvicorn",
+    ),
+}
+"""The modules that an extra brings along."""
 
-def require(extra: str, module: str) -> None:
-    """Check that an extra of the package is installed.
+
+def require(extra: str) -> None:
+    """Check that an extra of the package is installed, all of it: torch may be there alone.
 
     Raises:
         InputError: it is not.
     """
-    if find_spec(module) is None:
+    missing = [module for module in EXTRAS[extra] if find_spec(module) is None]
+    if missing:
         raise InputError(
-            f"This command needs the extra {extra!r}, which is not installed: "
-            f"pip install 'passerby[{extra}]' (in a clone: pip install '.[{extra}]')."
+            f"This command needs the extra {extra!r}, of which {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not installed: pip install "
+            f"'passerby[{extra}]' (in a clone: pip install '.[{extra}]')."
         )

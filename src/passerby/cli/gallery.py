@@ -47,7 +47,7 @@ def create(
     reason: REASON = None,
 ) -> None:
     """Make an empty gallery for the vectors of one model."""
-    require("gallery", "lancedb")
+    require("gallery")
     from passerby.embedding import RuntimeModel
     from passerby.errors import InputError
     from passerby.gallery import Gallery
@@ -95,7 +95,7 @@ def add(
     json: JSON = False,
 ) -> None:
     """Add crops; each is added once, however often it is given."""
-    require("gallery", "lancedb")
+    require("gallery")
     from passerby.errors import InputError
     from passerby.gallery import find_sightings
 
@@ -154,7 +154,7 @@ def search(
     json: JSON = False,
 ) -> None:
     """Find a person by photo, by description, or by both: an answer set, the likeliest first."""
-    require("gallery", "lancedb")
+    require("gallery")
     from passerby.ranking import AnswerRule
     from passerby.reporting.gallery_tables import answer_tables
 
@@ -191,7 +191,7 @@ def forget(
     json: JSON = False,
 ) -> None:
     """Erase crops for good: rows and bytes; every file is searched for what was erased."""
-    require("gallery", "lancedb")
+    require("gallery")
     store = _opened(gallery, None)
     condition = store.filter_of(
         images=images or [], person=person, where=where, hashes=hashes or []
@@ -211,7 +211,7 @@ def purge(
     json: JSON = False,
 ) -> None:
     """Erase crops that were taken, or added, longer ago than an age."""
-    require("gallery", "lancedb")
+    require("gallery")
     from datetime import timedelta
 
     from passerby.errors import InputError
@@ -231,7 +231,7 @@ def purge(
 @app.command()
 def info(gallery: GALLERY, json: JSON = False) -> None:
     """Say what is stored, by which model, and for how long."""
-    require("gallery", "lancedb")
+    require("gallery")
     from passerby.reporting.gallery_tables import info_table
 
     found = _opened(gallery, None).info()
@@ -244,7 +244,7 @@ def info(gallery: GALLERY, json: JSON = False) -> None:
 @app.command()
 def log(gallery: GALLERY, json: JSON = False) -> None:
     """Print the audit log: who did what when, with how many crops, and why."""
-    require("gallery", "lancedb")
+    require("gallery")
     from dataclasses import asdict
 
     from passerby.reporting.gallery_tables import audit_table
@@ -261,7 +261,7 @@ def log(gallery: GALLERY, json: JSON = False) -> None:
 @app.command()
 def index(gallery: GALLERY, json: JSON = False) -> None:
     """Build an index for a large gallery; what it loses against exact search is measured."""
-    require("gallery", "lancedb")
+    require("gallery")
     from dataclasses import asdict
 
     built = _opened(gallery, None).build_index()
@@ -285,7 +285,7 @@ def reindex(
     json: JSON = False,
 ) -> None:
     """Embed all crops again, by another model."""
-    require("gallery", "lancedb")
+    require("gallery")
     from passerby.embedding import RuntimeModel
 
     store = _opened(gallery, None)
@@ -316,7 +316,7 @@ def export(
     json: JSON = False,
 ) -> None:
     """Write the gallery's table to a file."""
-    require("gallery", "lancedb")
+    require("gallery")
     rows = _opened(gallery, None).export(target, where, reason)
     if json:
         print_json({"rows": rows, "file": str(target)})
@@ -326,7 +326,7 @@ def export(
 @app.command()
 def repair(gallery: GALLERY, reason: REASON = None, json: JSON = False) -> None:
     """Take out what cannot be read any more after a file was damaged."""
-    require("gallery", "lancedb")
+    require("gallery")
     lost = _opened(gallery, None).repair(reason)
     if json:
         print_json({"lost": lost})

@@ -39,13 +39,17 @@ def predict(
     from passerby.data.readers import read_crops
     from passerby.embedding import RuntimeModel, check_attributes
     from passerby.errors import InputError
-    from passerby.files import write_text
+    from passerby.files import check_writable, write_text
     from passerby.ranking import pooled_attributes
     from passerby.reporting.predictions import prediction_csv, prediction_table
 
     single = crops.is_file()
     if pool and single:
         raise InputError("--pool averages over many crops: give a folder, or leave it out.")
+    if target is None and not (single or json):
+        target = Path("classification_test.csv")
+    if target is not None:
+        check_writable(target)
     found = read_crops(crops, "train" if single else part)
     runtime = RuntimeModel.load(model)
     check_attributes(runtime.info)
@@ -56,8 +60,7 @@ def predict(
         )
     if known is not None:
         embeddings = pooled_attributes(embeddings, *known)
-    if target is not None or not (single or json):
-        target = target or Path("classification_test.csv")
+    if target is not None:
         write_text(target, prediction_csv(embeddings, runtime.info.decision))
         say(f"Attributes of {len(embeddings)} crops written to {target}.")
     if json:

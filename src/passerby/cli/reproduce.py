@@ -44,7 +44,7 @@ def reproduce(
 
     Interrupted, the same command goes on where it was. Rows of runs that are gone are kept.
     """
-    require("train", "torch")
+    require("train")
     from passerby.cli.train import train_with_progress
     from passerby.files import check_writable, write_json, write_text
     from passerby.reporting.reproduction import Plan, planned_runs

@@ -34,8 +34,7 @@ def serve(
     model: GALLERY_MODEL = None,
 ) -> None:
     """Serve a gallery: an HTTP API and web pages, on this machine only unless there is a token."""
-    require("gallery", "fastapi")
-    require("gallery", "uvicorn")
+    require("gallery")
     from passerby.embedding import RuntimeModel
     from passerby.gallery import Gallery
     from passerby.server import check_binding, create_app

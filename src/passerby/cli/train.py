@@ -24,11 +24,13 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
 ) -> None:
     """Train a model as a recipe says."""
-    require("train", "torch")
+    require("train")
     from passerby.training import load_recipe
 
-    train_with_progress(load_recipe(recipe, overrides), data, run, resume)
-    say(f"Model written to {run / 'model'}. Next: passerby evaluate {run} --data {data}")
+    wanted = load_recipe(recipe, overrides)
+    train_with_progress(wanted, data, run, resume)
+    following = f" Next: passerby evaluate {run} --data {data}" * bool(wanted.data.held_out_persons)
+    say(f"Model written to {run / 'model'}.{following}")
 
 
 def train_with_progress(recipe: "Recipe", data: Path, run: Path, resume: bool) -> None:
