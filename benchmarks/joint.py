@@ -9,6 +9,8 @@ without re-ranking, with all cameras and across cameras. What was measured of ot
 
 import argparse
 import json
+from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from passerby.embedding import RuntimeModel
 from passerby.evaluation import unseen
 from passerby.files import write_json, write_text
 from passerby.reporting.figures import mean_and_spread
+from passerby.training import load_recipe, shipped_recipes
 
 COMMAND = "python benchmarks/joint.py --data DATA --runs RUN ..."
 
@@ -48,7 +51,7 @@ def main() -> None:
     new = [scored(run, options.data) for run in options.runs]
     again = {run["run"] for run in new}
     results = [run for run in before if run["run"] not in again] + new
-    results.sort(key=lambda run: (run["recipe"], -run["training_persons"], run["split"]))
+    results.sort(key=lambda run: (_trained_alike(run), run["split"]))
     write_json(target, results)
     write_text(options.out / "joint.md", page(results))
     print(f"written to {options.out}/joint.md")
@@ -61,6 +64,7 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
     return {
         "run": run.name,
         "recipe": model.info.name + (", bf16" if training.precision == "bf16" else ""),
+        "keys": keys(training.recipe),
         "split": training.recipe["data"]["seed"],
         "backbone": model.info.architecture["backbone"],
         "size": list(model.info.preprocessing.size),
@@ -75,6 +79,27 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
         "plain": figures(model.embed(crops), model.info),
         "flip": figures(model.embed(crops, flip=True), model.info),
     }
+
+
+SAID_ELSEWHERE = ("data", "seed", "precision", "name")
+
+
+def keys(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's keys that decide what is learned, and are not said elsewhere."""
+    flat: dict[str, Any] = {}
+
+    def add(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, part in value.items():
+                add(f"{prefix}{key}.", part)
+        elif isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+            add(prefix, dict(enumerate(value)))
+        else:
+            flat[prefix[:-1]] = value
+
+    add("", {key: part for key, part in recipe.items() if key not in SAID_ELSEWHERE})
+    flat.pop("model.weights", None)
+    return flat
 
 
 def measure(run: dict[str, Any], way: str, key: str, attributes: str = "attributes") -> float:
@@ -114,9 +139,8 @@ def page(results: list[dict[str, Any]]) -> str:
         "the persons tell it (`passerby.pooled_attributes`); the published figures are of single "
         "crops.",
     ]
-    for recipe, persons in dict.fromkeys((r["recipe"], r["training_persons"]) for r in results):
-        mine = [r for r in results if (r["recipe"], r["training_persons"]) == (recipe, persons)]
-        lines += _section(recipe, persons, mine)
+    for _, runs in groupby(results, key=_trained_alike):
+        lines += _section(list(runs))
     lines += [
         "",
         "## The other columns",
@@ -133,13 +157,18 @@ def page(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _section(recipe: str, persons: int, runs: list[dict[str, Any]]) -> list[str]:
+def _trained_alike(run: dict[str, Any]) -> tuple[str, int, str]:
+    """Return what runs that are averaged have in common; of early ones the keys are not known."""
+    return run["recipe"], -run["training_persons"], json.dumps(run.get("keys"), sort_keys=True)
+
+
+def _section(runs: list[dict[str, Any]]) -> list[str]:
     height, width = runs[0]["size"]
     splits = ", ".join(str(run["split"]) for run in runs)
     minutes = ", ".join(f"{run['minutes']:.0f}" for run in runs)
     lines = [
         "",
-        f"## {recipe}, {persons} persons, splits {splits}",
+        f"## {runs[0]['recipe']}, {runs[0]['training_persons']} persons, splits {splits}",
         "",
         f"{runs[0]['backbone']}, {height}×{width} pixels, {runs[0]['epochs']} epochs in {minutes} "
         f"minutes; {runs[0]['machine']}, {runs[0]['precision']}. Each trained by",
@@ -202,6 +231,10 @@ def _training(run: dict[str, Any]) -> str:
         changes.append(f"precision={run['precision']}")
     if run.get("pseudo_crops"):
         changes.append("data.unlabelled=DATA/test")
+    shipped = keys(load_recipe(name).model_dump(mode="json")) if name in shipped_recipes() else {}
+    changes += [
+        f"{key}={value}" for key, value in run.get("keys", {}).items() if value != shipped.get(key)
+    ]
     return f"passerby train {name} --data DATA --out RUN " + " ".join(f"--set {c}" for c in changes)
 
 
