@@ -239,7 +239,7 @@ def train_with_two_processes(data: Path, run: Path, values: list[str]) -> str:
 @pytest.mark.parametrize(
     ("processes", "crops_per_person", "message"),
     [
-        (3, 0, "batch_size is 16, which 3 processes cannot share evenly: choose another"),
+        (3, 0, "batch_size is 16 and crops_per_person 0, which 3 processes cannot share evenly"),
         (8, 4, "batch_size is 16 and crops_per_person 4, which 8 processes cannot share"),
     ],
 )

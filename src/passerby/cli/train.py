@@ -29,8 +29,9 @@ def train(
 
     wanted = load_recipe(recipe, overrides)
     train_with_progress(wanted, data, run, resume)
-    following = f" Next: passerby evaluate {run} --data {data}" * bool(wanted.data.held_out_persons)
-    say(f"Model written to {run / 'model'}.{following}")
+    say(f"Model written to {run / 'model'}.")
+    if wanted.data.held_out_persons:
+        say(f"Next: passerby evaluate {run} --data {data}")
 
 
 def train_with_progress(recipe: "Recipe", data: Path, run: Path, resume: bool) -> None:

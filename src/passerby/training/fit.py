@@ -482,12 +482,10 @@ def _loader(
         )
     processes = accelerator.num_processes
     if recipe.batch_size % (processes * max(recipe.crops_per_person, 1)):
-        together = f" and crops_per_person {recipe.crops_per_person}" * bool(
-            recipe.crops_per_person
-        )
         raise InputError(
-            f"batch_size is {recipe.batch_size}{together}, which {processes} processes cannot "
-            "share evenly: choose another --set batch_size=N, or another number of processes."
+            f"batch_size is {recipe.batch_size} and crops_per_person {recipe.crops_per_person}, "
+            f"which {processes} processes cannot share evenly: choose another --set batch_size=N, "
+            "or another number of processes."
         )
     dataset = CropDataset(lessons, recipe.model.size, recipe.augment, listener.on_decode)
     workers = loader_workers(accelerator.device)
