@@ -9,6 +9,7 @@ without re-ranking, with all cameras and across cameras. What was measured of ot
 
 import argparse
 import json
+import shlex
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
@@ -168,7 +169,8 @@ def _section(runs: list[dict[str, Any]]) -> list[str]:
     minutes = ", ".join(f"{run['minutes']:.0f}" for run in runs)
     lines = [
         "",
-        f"## {runs[0]['recipe']}, {runs[0]['training_persons']} persons, splits {splits}",
+        f"## {runs[0]['recipe']}, {runs[0]['training_persons']} persons, splits {splits}"
+        + (", recipe changed" if _changes(runs[0]) else ""),
         "",
         f"{runs[0]['backbone']}, {height}×{width} pixels, {runs[0]['epochs']} epochs in {minutes} "
         f"minutes; {runs[0]['machine']}, {runs[0]['precision']}. Each trained by",
@@ -231,11 +233,21 @@ def _training(run: dict[str, Any]) -> str:
         changes.append(f"precision={run['precision']}")
     if run.get("pseudo_crops"):
         changes.append("data.unlabelled=DATA/test")
+    changes += _changes(run)
+    return f"passerby train {name} --data DATA --out RUN " + " ".join(
+        f"--set {shlex.quote(change)}" for change in changes
+    )
+
+
+def _changes(run: dict[str, Any]) -> list[str]:
+    """Return what a run's recipe says otherwise than the shipped one of its name."""
+    name = run["recipe"].split(",")[0]
     shipped = keys(load_recipe(name).model_dump(mode="json")) if name in shipped_recipes() else {}
-    changes += [
-        f"{key}={value}" for key, value in run.get("keys", {}).items() if value != shipped.get(key)
+    return [
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in run.get("keys", {}).items()
+        if value != shipped.get(key)
     ]
-    return f"passerby train {name} --data DATA --out RUN " + " ".join(f"--set {c}" for c in changes)
 
 
 def _row(

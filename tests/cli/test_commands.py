@@ -427,6 +427,21 @@ class TestCalibrate:
             assert sort_of(old) == sort_of(new)
             assert new["calibration"]["same"] == pytest.approx(old["calibration"]["same"], abs=0.05)
 
+    def test_by_folds(self, passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
+        """What was measured on other people before is forgotten."""
+        run = tmp_path / "run"
+        shutil.copytree(trained, run)
+        people = tmp_path / "people"
+        assert passerby("data", "toy", people, "--persons", 8, "--seed", 5).code == 0
+        assert passerby("calibrate", run, "--data", people).code == 0
+        assert RuntimeModel.load(run).info.calibration_data
+        result = passerby("calibrate", run, "--data", toy_data, "--fold", trained)
+        assert result.code == 0, result.err
+        info = RuntimeModel.load(run).info
+        assert not info.calibration_data
+        held_out = len(info.training.held_out_persons)
+        assert f"calibrated on {held_out} persons" in result.err
+
     def test_on_other_people(self, passerby, trained: Path, tmp_path: Path) -> None:
         run, other = tmp_path / "run", tmp_path / "toy"
         shutil.copytree(trained, run)
@@ -682,6 +697,14 @@ class TestTrain:
         assert result.code == 0
         assert "epoch 2/2" in result.err
         assert "passerby evaluate" in result.err
+
+    def test_nobody_is_left_to_evaluate_on(self, passerby, monkeypatch, tmp_path: Path) -> None:
+        monkeypatch.setattr("passerby.cli.train.train_with_progress", lambda *_: None)
+        command = ("train", "smoke", "--data", tmp_path, "--out", tmp_path / "run")
+        assert "passerby evaluate" in passerby(*command).err
+        everybody = passerby(*command, "--set", "data.held_out_persons=0").err
+        assert "Model written to" in everybody
+        assert "passerby evaluate" not in everybody
 
     def test_a_misspelt_key(self, passerby, toy_data: Path, tmp_path: Path) -> None:
         command = ("train", "smoke", "--data", toy_data, "--out", tmp_path / "run")
