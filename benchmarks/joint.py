@@ -15,10 +15,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from both_tasks import figures
-from passerby.data import read_crops
-from passerby.embedding import RuntimeModel
-from passerby.evaluation import unseen
+from passerby.data import Crops, read_crops
+from passerby.embedding import Embeddings, RuntimeModel
+from passerby.evaluation import evaluate_attributes, unseen
 from passerby.files import write_json, write_text
 from passerby.reporting.figures import mean_and_spread
 from passerby.training import load_recipe, shipped_recipes
@@ -54,7 +56,7 @@ def main() -> None:
     results = [run for run in before if run["run"] not in again] + new
     results.sort(key=lambda run: (_trained_alike(run), run["split"]))
     write_json(target, results)
-    write_text(options.out / "joint.md", page(results))
+    write_text(options.out / "joint.md", page(results, most_frequent(read_crops(options.data))))
     print(f"written to {options.out}/joint.md")
 
 
@@ -80,6 +82,16 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
         "plain": figures(model.embed(crops), model.info),
         "flip": figures(model.embed(crops, flip=True), model.info),
     }
+
+
+def most_frequent(crops: Crops) -> float:
+    """Return the official 12 of always answering what is most frequent among the crops."""
+    assert crops.labels is not None
+    assert crops.schema is not None
+    shares = np.tile(crops.labels.mean(axis=0, dtype=np.float32), (len(crops), 1))
+    nothing = np.empty((len(crops), 0), np.float32)
+    guesses = Embeddings(crops, nothing, shares, crops.schema, model="")
+    return evaluate_attributes(guesses, resamples=0).official12
 
 
 SAID_ELSEWHERE = ("data", "seed", "precision", "name")
@@ -122,7 +134,7 @@ def rule_of(run: dict[str, Any], key: str) -> str | None:
     return "fixed" if rule is not None and rule not in run["flip"]["attributes"] else rule
 
 
-def page(results: list[dict[str, Any]]) -> str:
+def page(results: list[dict[str, Any]], floor: float) -> str:
     lines = [
         "# Both tasks in one model",
         "",
@@ -150,9 +162,9 @@ def page(results: list[dict[str, Any]]) -> str:
         "peer*: the best figures that we know of persons of Market-1501: mAP of students' projects",
         "on splits of their own; mA as it follows from precision and recall in Yukun-Huang's",
         "repository, official test persons; official 12 of APR (Lin et al. 2019), official test",
-        "persons, quoted from memory. Those are easier to describe: the most frequent age is right",
-        "for 0.85 of them, for 0.79 of ours. These columns say where one stands, no more. *reach*:",
-        "the goal, set before the first training.",
+        "persons, quoted from memory; always answering what is most frequent is right for 0.712",
+        f"there, for {floor:.3f} here. These columns say where one stands, no more. *reach*: the",
+        "goal, set before the first training.",
         "",
     ]
     return "\n".join(lines)
