@@ -55,6 +55,18 @@ def test_links_lead_somewhere(page: str) -> None:
         assert (path.parent / target).exists(), target
 
 
+def test_figures_are_those_that_were_measured() -> None:
+    measured = (ROOT / "docs/results/joint.md").read_text(encoding="utf-8")
+    _, section = measured.split("## joint-192-cpu, bf16, 600 persons, splits 0, 1, 2\n")
+    section = section.split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines()]
+    ours = {row[0].split(" (`")[0]: (row[1], row[4]) for row in rows if len(row) == 6}
+    shown = re.findall(r"^\| (.+) \| (.+) \| (.+±.+) \|$", README, re.MULTILINE)
+    assert len(shown) == 7
+    for title, report, figure in shown:
+        assert (report, figure) == ours[title]
+
+
 def test_every_recipe_is_listed() -> None:
     from passerby.training import shipped_recipes
 
