@@ -42,6 +42,20 @@ def test_crops_that_do_not_fit_are_decoded_each_time(
         assert torch.equal(cached[row][0], uncached[row][0])
 
 
+@pytest.mark.parametrize(("processes", "cached"), [("1", True), ("2", True), ("3", False)])
+def test_processes_share_the_memory(
+    toy_data: Path, monkeypatch: pytest.MonkeyPatch, processes: str, cached: bool
+) -> None:
+    """Half of what is free holds the four crops twice."""
+    crops = read_crops(toy_data)[:4]
+    free = psutil.virtual_memory()._replace(available=4 * (4 * 64 * 32 * 3))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    told: list[int] = []
+    CropDataset(Lessons.of(crops), (64, 32), PLAIN, lambda done, _: told.append(done))
+    assert bool(told) == cached
+
+
 def test_flipping(toy_data: Path) -> None:
     crops = read_crops(toy_data)[:1]
     straight = CropDataset(Lessons.of(crops), (64, 32), PLAIN)[0][0]

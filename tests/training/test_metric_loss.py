@@ -35,11 +35,16 @@ def test_weighted_triplets_against_a_loop() -> None:
 
 
 def test_someone_with_a_single_crop_is_no_anchor() -> None:
-    alone = torch.tensor([7, 7, 9])
-    loss = WeightedTripletLoss()
+    """log(1 + exp(1 − 3)) and log(1 + exp(1 − 2)), of slopes σ(−2) and σ(−1)."""
+    vectors = LINE[:3].clone().requires_grad_()
+    loss = WeightedTripletLoss()(vectors, torch.tensor([7, 7, 9]))
     d = [[1.0, 3.0], [1.0, 2.0]]
-    expected = sum(math.log1p(math.exp(p - n)) for p, n in d) / 2
-    assert loss(LINE[:3], alone).item() == pytest.approx(expected)
+    assert loss.item() == pytest.approx(sum(math.log1p(math.exp(p - n)) for p, n in d) / 2)
+    loss.backward()
+    first, second = (1 / (1 + math.exp(n - p)) for p, n in d)
+    # of 1 − 3: −1 + 1, 1, −1; of 1 − 2: −1, 1 + 1, −1
+    expected = [-second / 2, (first + 2 * second) / 2, -(first + second) / 2]
+    torch.testing.assert_close(vectors.grad, torch.tensor(expected)[:, None])
 
 
 @pytest.mark.parametrize("kind", ["triplet", "weighted_triplet"])

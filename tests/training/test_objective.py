@@ -1,8 +1,13 @@
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -80,6 +85,61 @@ def test_distances_of_attribute_logits() -> None:
     expected = HardTripletLoss(0.3)(functional.normalize(x.attributes), PERSONS)
     only = {"attributes": {"weight": 0}, "metric": {"kind": "triplet", "vectors": "logits"}}
     torch.testing.assert_close(objective(only).loss(x, BATCH), expected)
+
+
+def test_attributes_are_not_learned_from_erased_crops_if_so_wished() -> None:
+    x = learned()
+    whole = objective({"attributes": {"erased": False}}).loss(x, BATCH)
+    kept = AttributeLoss(LossSection().attributes, PERSON_LABELS)(
+        x.attributes[~ERASED], LABELS[~ERASED], ERASED[~ERASED]
+    )
+    torch.testing.assert_close(whole, kept)
+
+
+IN_PARTS = """
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import distributed
+
+from test_objective import ALL_THREE, BATCH, Learned, learned, objective
+
+torch.distributed.init_process_group("gloo")
+rank = distributed.get_rank()
+part = slice(2 * rank, 2 * rank + 2)
+x = Learned(*(values[part].clone().requires_grad_() for values in learned()))
+batch = type(BATCH)(*(values[part] for values in BATCH))
+torch.manual_seed(0)
+loss = objective(ALL_THREE | {"attributes": {"erased": False}}).loss(x, batch)
+loss.backward()
+found = {"loss": loss.detach(), **{name: x._asdict()[name].grad for name in x._fields}}
+save_file(found, Path(sys.argv[1]) / str(rank))
+distributed.destroy_process_group()
+"""
+
+
+def test_the_loss_of_parts_is_that_of_the_whole(tmp_path: Path) -> None:
+    """Averaged over two processes, as their gradients are; one has an erased crop, one has none."""
+    (tmp_path / "in_parts.py").write_text(IN_PARTS)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    result = subprocess.run(
+        [*command, tmp_path / "in_parts.py", tmp_path],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    whole = Learned(*(values.requires_grad_() for values in learned()))
+    loss = objective(ALL_THREE | {"attributes": {"erased": False}}).loss(whole, BATCH)
+    loss.backward()
+    one, two = (load_file(tmp_path / str(rank)) for rank in range(2))
+    torch.testing.assert_close((one["loss"] + two["loss"]) / 2, loss.detach())
+    for name, values in whole._asdict().items():
+        torch.testing.assert_close(torch.cat([one[name], two[name]]) / 2, values.grad)
 
 
 def test_from_crops_to_the_loss() -> None:

@@ -1,5 +1,6 @@
 """Training crops: decoded once, kept in memory when they fit, augmented each time."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from passerby.training.lessons import Lessons
 from passerby.training.recipe import AugmentSection
 
 _SHARE_OF_MEMORY = 0.5
-"""Decoded crops may take this share of the memory that is free."""
+"""Decoded crops may take this share of the memory that is free, those of all processes together."""
 
 _ERASING = v2.RandomErasing(1.0, scale=(0.02, 0.4), ratio=(0.3, 3.3))
 """With the sizes of Zhong et al., "Random Erasing Data Augmentation", AAAI 2020."""
@@ -93,7 +94,9 @@ def _decode_if_it_fits(
     progress: Callable[[int, int], None] | None,
 ) -> Pixels | None:
     shape = (len(paths), *size, 3)
-    if np.prod(shape) > _SHARE_OF_MEMORY * psutil.virtual_memory().available:
+    # torchrun says so; each process keeps all crops
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if processes * np.prod(shape) > _SHARE_OF_MEMORY * psutil.virtual_memory().available:
         return None
     cache = np.empty(shape, np.uint8)
     for row, pixels in enumerate(decode_all(paths, size)):

@@ -45,10 +45,12 @@ class WeightedTripletLoss(nn.Module):
         distances = self.distance(vectors)
         same = persons[:, None] == persons[None]
         others = ~torch.eye(len(persons), dtype=torch.bool, device=persons.device)
+        usable = (same & others).any(dim=1) & (~same).any(dim=1)
+        # the others are left out first: the softmax of nothing has no gradient
+        distances, same, others = distances[usable], same[usable], others[usable]
         farthest = _softmax_mean(distances, distances, same & others)
         nearest = _softmax_mean(distances, -distances, ~same)
-        usable = (same & others).any(dim=1) & (~same).any(dim=1)
-        return functional.softplus(farthest - nearest)[usable].mean()
+        return functional.softplus(farthest - nearest).mean()
 
 
 def metric_loss(section: MetricLossSection) -> nn.Module:

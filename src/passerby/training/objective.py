@@ -85,7 +85,9 @@ class Objective(nn.Module):
 
     def _attribute_loss(self, learned: Learned, batch: Batch) -> Tensor:
         assert self.attributes is not None
-        return self.attributes(learned.attributes, batch.labels, batch.erased)  # type: ignore[no-any-return]
+        # the mean over the crops that count, of which processes hold different numbers
+        parts = (learned.attributes, batch.labels, batch.erased)
+        return self.attributes(*map(gathered, parts))  # type: ignore[no-any-return]
 
     def _identity_loss(self, learned: Learned, batch: Batch) -> Tensor:
         return self.identity(learned.identities, batch.persons)  # type: ignore[no-any-return]
