@@ -239,6 +239,28 @@ class TestExplain:
         result = passerby("explain", image, "--model", trained, "--out", target, *chosen)
         assert result.code == 0, result.err
 
+    def test_one_age_and_one_colour_under_every_rule(
+        self, passerby, monkeypatch, trained: Path, toy_data: Path, tmp_path: Path
+    ) -> None:
+        """As `predict` has it; these thresholds let every attribute through."""
+        model = tmp_path / "model"
+        shutil.copytree(trained / "model", model)
+        values = json.loads((model / "model.json").read_text())
+        values["decision"] = {"rule": "thresholds", "thresholds": [0.0] * len(COURSE)}
+        (model / "model.json").write_text(json.dumps(values))
+        drawn = []
+        monkeypatch.setattr(
+            "passerby.reporting.explanation.write_explanation", lambda *given: drawn.append(given)
+        )
+        image = next((toy_data / "test").iterdir())
+        result = passerby("explain", image, "--model", model, "--out", tmp_path / "why.png")
+        assert result.code == 0, result.err
+        ((_, _, _, probabilities, present, _, _),) = drawn
+        for field, where in COURSE.placed_fields():
+            best = probabilities[where] == probabilities[where].max()
+            expected = best if field.exclusive else [True]
+            np.testing.assert_array_equal(present[where], expected)
+
     def test_bad_input(self, passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
         image = next((toy_data / "test").iterdir())
         target = ("--out", tmp_path / "why.png")

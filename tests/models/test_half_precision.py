@@ -71,6 +71,27 @@ def test_what_the_model_knows_is_taken_over(whole: Path, half: Path) -> None:
     assert after["precision"] == "fp16"
 
 
+REFUSED = "In half precision this network answers otherwise .*: keep the model file as it is"
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    """float16 ends at 65,504."""
+    model = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), COURSE)
+    torch.nn.init.constant_(model.attribute_head.weight, 1e5)
+    save_model(model, tmp_path / "whole", name="x", training=Provenance(epochs=3))
+    with pytest.raises(InputError, match=REFUSED):
+        save_half_precision(tmp_path / "whole", tmp_path / "half")
+    assert not (tmp_path / "half").exists()
+
+
+def test_answers_that_change_are_refused(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("passerby.models.half_precision.TOLERANCE", 1e-6)
+    with pytest.raises(InputError, match=REFUSED):
+        save_half_precision(whole, tmp_path / "half")
+
+
 def test_damaged_weights_are_noticed(half: Path, tmp_path: Path) -> None:
     folder = tmp_path / "damaged"
     folder.mkdir()

@@ -38,6 +38,8 @@ def explain(
     check_writable(target)
     crop = decode(image)
     found = attribute_maps(load_person_model(model), crop)
-    present = info.decision.labels(found.probabilities[None], info.schema_)[0]
+    labels = info.decision.labels(found.probabilities[None], info.schema_)[0]
+    # as `predict` writes it: one age and one colour under every rule
+    present = info.schema_.encode(info.schema_.decode(labels, found.probabilities))
     write_explanation(target, crop, info.schema_, found.probabilities, present, found.maps, shown)
     say(f"Written to {target}: names of what the model sees are bold.")

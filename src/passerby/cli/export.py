@@ -16,7 +16,7 @@ def export(
         str, typer.Option(help="fp16: weights in half precision, stored once for both forms.")
     ] = "fp16",
 ) -> None:
-    """Write a smaller model file, checked against the original network."""
+    """Write a smaller model file that answers almost the same; drawn crops try it."""
     require("train")
     from passerby.embedding import find_model
     from passerby.errors import InputError

@@ -79,6 +79,13 @@ def export_onnx_beside(model: PersonModel, path: Path, weights: Path) -> None:
     _check(model, path)
 
 
+def example_crops(model: PersonModel, count: int) -> NDArray[np.float32]:
+    """Return drawn crops as the model takes them, shape (count, 3, height, width)."""
+    pixels = torch.from_numpy(toy_images(count)).permute(0, 3, 1, 2).float()
+    resized = nn.functional.interpolate(pixels, model.architecture.size, mode="bilinear")
+    return normalised(resized.round().byte().permute(0, 2, 3, 1).numpy(), model.preprocessing)
+
+
 def _program(model: PersonModel, *, fused: bool) -> torch.onnx.ONNXProgram:
     model = model.cpu().float().eval()
     example = torch.zeros(2, 3, *model.architecture.size)
@@ -126,7 +133,7 @@ def _places(weights: Path) -> dict[str, tuple[str, int, int]]:
 
 def _check(model: PersonModel, path: Path) -> None:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    crops = _example_crops(model, max(CHECKED_BATCHES))
+    crops = example_crops(model, max(CHECKED_BATCHES))
     for count in CHECKED_BATCHES:
         ours = outputs_of(model, torch.from_numpy(crops[:count]))
         theirs = session.run(list(ours._fields), {"crops": crops[:count]})
@@ -144,9 +151,3 @@ def _difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     if a.shape != b.shape:
         return float("inf")
     return float(np.max(np.abs(a - b) / np.maximum(1, np.abs(a))))
-
-
-def _example_crops(model: PersonModel, count: int) -> NDArray[np.float32]:
-    pixels = torch.from_numpy(toy_images(count)).permute(0, 3, 1, 2).float()
-    resized = nn.functional.interpolate(pixels, model.architecture.size, mode="bilinear")
-    return normalised(resized.round().byte().permute(0, 2, 3, 1).numpy(), model.preprocessing)
