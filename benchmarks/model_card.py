@@ -38,8 +38,8 @@ COMMAND = "python benchmarks/model_card.py --data DATA --folds RUN ..."
 WATTS, GRAMS_PER_KWH = 20, 400
 """Assumed: of two cores of a server's processor under load, and of electricity."""
 
-POOLED = ("group", "deepmar", "prevalence")
-"""Rules by which attributes averaged over crops are decided: their best figures."""
+POOLED = ("group", "deepmar", "prevalence", "thresholds")
+"""Rules by which attributes averaged over crops are decided."""
 
 
 def main() -> None:
@@ -203,7 +203,7 @@ def card(folds: list[dict[str, Any]], smaller: dict[str, Any]) -> str:
             f"| fingerprint | `{info.fingerprint[:16]}…` |",
             "",
             *_data_and_use(),
-            *_figures(folds),
+            *_figures(folds, info.decision.rule),
             *_calibration(folds, model),
             *_slices(folds),
             *_per_attribute(folds),
@@ -243,7 +243,7 @@ def _data_and_use() -> list[str]:
     ]
 
 
-def _figures(folds: list[dict[str, Any]]) -> list[str]:
+def _figures(folds: list[dict[str, Any]], rule: str) -> list[str]:
     runs = f"{len(folds)} runs" if len(folds) > 1 else "one run"
     rules = list(folds[0]["attributes"])
     lines = [
@@ -265,11 +265,12 @@ def _figures(folds: list[dict[str, Any]]) -> list[str]:
     ):
         lines.append(f"| {title} | {mean_and_spread([f['retrieval'][key] for f in folds])} |")
     lines += _by_rule("attributes, by decision rule", [f["attributes"] for f in folds])
+    lines += ["", f"The model decides by `{rule}`; `evaluate --decision` tries others."]
     if "thresholds" in rules:
-        lines += [
-            "",
-            "`thresholds`: chosen for each fold on those persons of the others who are not in it.",
-        ]
+        lines[-1] += (
+            " The `thresholds` of this table are chosen for each fold on those persons of the "
+            "others who are not in it."
+        )
     lines += [
         "",
         "Averaged over all held-out crops that probably show the same person (`predict --pool`), "

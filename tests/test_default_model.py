@@ -14,6 +14,7 @@ from passerby.data import Crops, read_crops
 from passerby.data.toy import write_toy
 from passerby.embedding import RuntimeModel
 from passerby.embedding.model_location import DEFAULT_MODEL
+from passerby.ranking import calibrated_distances
 
 STORED = json.loads((Path(__file__).parent / "default_model.json").read_text(encoding="utf-8"))
 MOST_MB = 12
@@ -45,6 +46,16 @@ def test_toy_crops(offline: None, tmp_path: Path) -> None:
 @pytest.mark.real_data
 def test_real_crops(offline: None, real_data: Path) -> None:
     check(read_crops(real_data)[: len(STORED["real"]["files"])], STORED["real"])
+
+
+@pytest.mark.real_data
+def test_each_person_of_the_folds_counts_once(real_data: Path) -> None:
+    """Folds are runs that held out 151 persons, by the seeds 0, 1 and 2; some are in several."""
+    crops = read_crops(real_data)
+    held_out = [crops.split_persons(151, seed)[1].person_ids for seed in range(3)]
+    persons = len(np.unique(np.concatenate(held_out)))
+    for known in calibrated_distances(RuntimeModel.load().info):
+        assert known.calibration.persons == persons
 
 
 def test_it_is_small_and_calibrated() -> None:
