@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from passerby.embedding import RuntimeModel
 from passerby.embedding.model_location import DEFAULT_MODEL
 from passerby.ranking import calibrated_distances
 
+ROOT = Path(__file__).resolve().parents[1]
 STORED = json.loads((Path(__file__).parent / "default_model.json").read_text(encoding="utf-8"))
 MOST_MB = 12
 
@@ -68,20 +70,70 @@ def test_it_is_small_and_calibrated() -> None:
     assert not any("/" in str(value) for value in (info.name, info.training.machine))
 
 
-def test_no_model_named(toy_data: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    crop = min((toy_data / "test").iterdir())
-    predicted = subprocess.run(
-        [sys.executable, "-m", "passerby", "predict", str(crop), "--json"],
+NO_NETWORK = """
+import socket
+
+def refuse(*_, **__):
+    raise SystemExit("the network was touched")
+
+socket.socket.connect = socket.getaddrinfo = refuse
+"""
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the package as pip would unpack it, in a place without network."""
+    place = tmp_path_factory.mktemp("installed")
+    code = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, place], cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = place.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(place)
+    (place / "sitecustomize.py").write_text(NO_NETWORK)
+    return place
+
+
+def run(installed: Path, folder: Path, *arguments: object) -> str:
+    command = [sys.executable, "-m", "passerby", *map(str, arguments)]
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(installed)},
         capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_everything_is_in_the_wheel(installed: Path) -> None:
+    ours = ROOT / "src" / "passerby"
+    files = {f.relative_to(ours) for f in ours.rglob("*") if f.is_file()}
+    theirs = installed / "passerby"
+    missing = {f for f in files if "__pycache__" not in f.parts and not (theirs / f).is_file()}
+    assert not missing
+
+
+def test_no_model_named_right_after_installation(
+    installed: Path, toy_data: Path, tmp_path: Path
+) -> None:
+    crop = min((toy_data / "test").iterdir())
+    where = "import passerby; print(passerby.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-c", where],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
         check=True,
-        env=environment,
     )
-    ((_, attributes),) = json.loads(predicted.stdout).items()
+    assert Path(found.stdout.strip()).is_relative_to(installed)
+    ((_, attributes),) = json.loads(run(installed, tmp_path, "predict", crop, "--json")).items()
     assert len(attributes) == 32
-    command = [sys.executable, "-m", "passerby", "rank"]
-    command += ["--queries", str(toy_data / "queries"), "--gallery", str(toy_data / "test")]
-    subprocess.run(command, check=True, cwd=tmp_path, env=environment, capture_output=True)
-    assert (tmp_path / "reid_test.txt").read_text().count(":") == len(
-        list((toy_data / "queries").iterdir())
-    )
+    queries, gallery = toy_data / "queries", toy_data / "test"
+    run(installed, tmp_path, "rank", "--queries", queries, "--gallery", gallery)
+    answers = (tmp_path / "reid_test.txt").read_text()
+    assert answers.count(":") == len(list(queries.iterdir()))
+    run(installed, tmp_path, "explain", crop, "--attributes", "hat")
+    assert (tmp_path / "explanation.png").read_bytes().startswith(b"\x89PNG")
