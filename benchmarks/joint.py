@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,15 @@ COMMAND = "python benchmarks/joint.py --data DATA --runs RUN ..."
 MARKET_PERSONS, HELD_OUT = 751, 151
 
 MEASURES = (
-    # title, report, best peer on this data, reach
-    ("top-1", "top1", 0.787, None, 0.970),
-    ("top-5", "top5", 0.94, None, 0.997),
-    ("mAP", "map", 0.523, 0.854, 0.80),
-    ("mAP with re-ranking", "map_reranked", None, None, 0.88),
-    ("mAP, same-camera matches left out", "map_cross", None, None, 0.72),
-    ("macro F1 over all 32", "f1", 0.553, None, 0.60),
-    ("mA over defined attributes", "ma", None, 0.666, 0.80),
-    ("average accuracy, official 12 attributes", "official12", None, 0.866, 0.875),
+    # title, report, best peer on this data, reach, aim
+    ("top-1", "top1", 0.787, None, 0.970, 0.985),
+    ("top-5", "top5", 0.94, None, 0.997, 1.000),
+    ("mAP", "map", 0.523, 0.854, 0.80, 0.90),
+    ("mAP with re-ranking", "map_reranked", None, None, 0.88, 0.95),
+    ("mAP, same-camera matches left out", "map_cross", None, None, 0.72, 0.85),
+    ("macro F1 over all 32", "f1", 0.553, None, 0.60, 0.66),
+    ("mA over defined attributes", "ma", None, 0.666, 0.80, 0.86),
+    ("average accuracy, official 12 attributes", "official12", None, 0.866, 0.875, 0.91),
 )
 """Published figures; where they are from, and why they are no contest, stands below the tables."""
 
@@ -164,10 +165,25 @@ def page(results: list[dict[str, Any]], floor: float) -> str:
         "repository, official test persons; official 12 of APR (Lin et al. 2019), official test",
         "persons, quoted from memory; always answering what is most frequent is right for 0.712",
         f"there, for {floor:.3f} here. These columns say where one stands, no more. *reach*: the",
-        "goal, set before the first training.",
+        "goal, set before the first training; *aim*: that for a larger network on a GPU. Both are",
+        "for single crops, so that pooled figures reach nothing.",
+        *_short(results),
         "",
     ]
     return "\n".join(lines)
+
+
+def _short(results: list[dict[str, Any]]) -> list[str]:
+    """Say which goals the shipped model's recipe misses on average over its splits."""
+    name = RuntimeModel.load().info.name
+    alike = [list(runs) for _, runs in groupby(results, key=_trained_alike)]
+    runs = max((r for r in alike if r[0]["recipe"].startswith(name)), key=len)
+    missed = [
+        title
+        for title, key, _, _, reach, _ in MEASURES
+        if mean(measure(run, "flip", key) for run in runs) < reach
+    ]
+    return ["", f"`{name}` reaches all but: {', '.join(missed)}."] if missed else []
 
 
 def _trained_alike(run: dict[str, Any]) -> tuple[str, int, str]:
@@ -190,14 +206,14 @@ def _section(runs: list[dict[str, Any]]) -> list[str]:
         f"    {_training(runs[0])}",
         *_unlabelled(runs),
         "",
-        "| | report | best peer on this data | reach | ours, mirror images | ours, plain |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| | report | best peer on this data | reach | aim | ours, mirror images | ours, plain |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [_row(runs, *row) for row in MEASURES]
     if all("attributes_pooled" in run["flip"] for run in runs):
         lines += [
-            _row(runs, f"{title}, pooled", key, None, None, reach, "attributes_pooled")
-            for title, key, _, _, reach in MEASURES
+            _row(runs, f"{title}, pooled", key, None, None, None, None, "attributes_pooled")
+            for title, key, *_ in MEASURES
             if key in RULES
         ]
     lines += [
@@ -268,14 +284,15 @@ def _row(
     key: str,
     report: float | None,
     peer: float | None,
-    reach: float,
+    reach: float | None,
+    aim: float | None,
     attributes: str = "attributes",
 ) -> str:
     ours = [
         mean_and_spread([measure(run, way, key, attributes) for run in runs])
         for way in ("flip", "plain")
     ]
-    known = ["–" if value is None else f"{value:.3f}" for value in (report, peer, reach)]
+    known = ["–" if value is None else f"{value:.3f}" for value in (report, peer, reach, aim)]
     rule = rule_of(runs[0], key)
     named = title if rule is None else f"{title} (`{rule}`)"
     return f"| {named} | {' | '.join([*known, *ours])} |"

@@ -60,7 +60,7 @@ def test_figures_are_those_that_were_measured() -> None:
     _, section = measured.split("## joint-192-cpu, bf16, 600 persons, splits 0, 1, 2\n")
     section = section.split("\n## ")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines()]
-    ours = {row[0].split(" (`")[0]: (row[1], row[4]) for row in rows if len(row) == 6}
+    ours = {row[0].split(" (`")[0]: (row[1], row[5]) for row in rows if len(row) == 7}
     shown = re.findall(r"^\| (.+) \| (.+) \| (.+±.+) \|$", README, re.MULTILINE)
     assert len(shown) == 7
     for title, report, figure in shown:
