@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from passerby.errors import InputError
-from passerby.files import check_writable, replacing, write_text
+from passerby.files import check_no_input, check_writable, replacing, write_text
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -90,6 +90,18 @@ def test_a_folder_comes_back_if_its_successor_cannot_take_its_place(
         monkeypatch.setattr(Path, "replace", fail)
     assert [path.name for path in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_result_in_the_place_of_an_input(tmp_path: Path) -> None:
+    image, other = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    image.touch()
+    (tmp_path / "link.jpg").symlink_to(image)
+    for target in (image, tmp_path / "link.jpg"):
+        with pytest.raises(InputError, match="is one of the inputs: choose another place"):
+            check_no_input(target, [other, image])
+    check_no_input(other, [image, other])
+    other.touch()
+    check_no_input(other, [image])
 
 
 def test_a_link_to_itself(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 import errno
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from passerby.errors import InputError
 
@@ -15,8 +18,10 @@ _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space and run the command again",
     errno.EDQUOT: "the disk quota is used up: free some space and run the command again",
     errno.EROFS: "the disk is read-only: choose another place",
-    errno.EACCES: "permission denied: choose a place that you may write to",
-    errno.EPERM: "permission denied: choose a place that you may write to",
+    errno.EFBIG: "a file would become larger than allowed: raise the limit (ulimit -f)",
+    errno.EACCES: "permission denied: choose another place, or change who may use this one",
+    errno.EPERM: "permission denied: choose another place, or change who may use this one",
+    errno.ELOOP: "a link leads to itself: choose another place",
     errno.ENOENT: "there is no such folder and none can be made: choose another place",
     errno.EISDIR: "a folder of that name exists: choose another name",
     errno.EEXIST: "a part of the path is a file, not a folder: choose another place",
@@ -51,6 +56,32 @@ def replacing(target: Path) -> Iterator[Path]:
             _put_in_place(draft, target, workplace / "previous")
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
+
+
+@contextmanager
+def alone(lock: Path, refusal: str) -> Iterator[None]:
+    """Keep a second process from doing the same at the same time.
+
+    Args:
+        lock: a file that exists meanwhile, in a folder that exists.
+        refusal: the beginning of a sentence on what the other process is doing.
+
+    Raises:
+        InputError: another process does it, or the file cannot be made.
+    """
+    held = FileLock(lock, blocking=False)
+    try:
+        with explained(lock):
+            held.acquire()
+    except Timeout:
+        raise InputError(f"{refusal}: wait for it, or choose another place.") from None
+    try:
+        yield
+    finally:
+        # before it is released, so that nobody holds a file that is about to go
+        with suppress(OSError):
+            lock.unlink()
+        held.release()
 
 
 def _put_in_place(draft: Path, target: Path, previous: Path) -> None:
@@ -88,6 +119,20 @@ def check_writable(target: Path) -> None:
             pass
 
 
+def check_no_input(target: Path, inputs: Iterable[Path]) -> None:
+    """Check that a result does not take the place of what it is made from.
+
+    Args:
+        target: where the result goes.
+        inputs: files.
+
+    Raises:
+        InputError: the target is one of them.
+    """
+    if target.exists() and any(path.exists() and target.samefile(path) for path in inputs):
+        raise InputError(f"{target} is one of the inputs: choose another place.")
+
+
 def write_text(target: Path, text: str) -> None:
     """Write `text` to `target` in UTF-8, whole or not at all."""
     with replacing(target) as draft:
@@ -105,7 +150,9 @@ def explain(error: OSError, where: Path | str | None = None) -> InputError | Non
     if remedy is None:
         return None
     if where is None:
-        return InputError(f"Cannot use {error.filename or Path.cwd()}: {remedy}.")
+        # what is printed has no name
+        name = "the output" if error.filename is None else os.fsdecode(error.filename)
+        return InputError(f"Cannot use {name}: {remedy}.")
     return InputError(f"Cannot write to {where}: {remedy}.")
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from passerby.data import COURSE, Crops, read_crops
-from passerby.embedding import RuntimeModel, read_embeddings
+from passerby.embedding import RuntimeModel, read_embeddings, write_model_info
+from passerby.embedding.model_info import read_model_info
 from passerby.ranking import choose_distance, pooled_attributes
 
 SMALL = [
@@ -453,15 +454,21 @@ class TestCalibrate:
         """What was measured on other people before is forgotten."""
         run = tmp_path / "run"
         shutil.copytree(trained, run)
+        fold = ("--data", toy_data, "--fold", trained)
+        result = passerby("calibrate", run, *fold)
+        assert result.code == 2
+        assert "held out some of the same persons, on whom the model would be" in result.err
+        info = read_model_info(run / "model")
+        held_out = len(info.training.held_out_persons)
+        everybody = info.training.model_copy(update={"held_out_persons": ()})
+        write_model_info(run / "model", info.model_copy(update={"training": everybody}))
         people = tmp_path / "people"
         assert passerby("data", "toy", people, "--persons", 8, "--seed", 5).code == 0
         assert passerby("calibrate", run, "--data", people).code == 0
         assert RuntimeModel.load(run).info.calibration_data
-        result = passerby("calibrate", run, "--data", toy_data, "--fold", trained)
+        result = passerby("calibrate", run, *fold)
         assert result.code == 0, result.err
-        info = RuntimeModel.load(run).info
-        assert not info.calibration_data
-        held_out = len(info.training.held_out_persons)
+        assert not RuntimeModel.load(run).info.calibration_data
         assert f"calibrated on {held_out} persons" in result.err
 
     def test_on_other_people(self, passerby, trained: Path, tmp_path: Path) -> None:
@@ -548,6 +555,22 @@ class TestPredict:
         result = passerby("predict", toy_data, "--model", "nowhere", "--out", tmp_path)
         assert result.code == 2
         assert "is a folder: give the name of a file" in result.err
+
+    def test_a_file_in_the_place_of_an_input(self, passerby, trained, toy_data, tmp_path) -> None:
+        folder = Path(shutil.copytree(toy_data / "test", tmp_path / "test"))
+        model = Path(shutil.copytree(trained / "model", tmp_path / "model"))
+        image = min(folder.iterdir())
+        for target in (image, model / "model.json"):
+            before = target.read_bytes()
+            result = passerby("predict", folder, "--model", model, "--out", target)
+            assert result.code == 2
+            assert "is one of the inputs: choose another place" in result.err
+            asked = ("--queries", image, "--gallery", folder, "--out", target)
+            result = passerby("rank", *asked, "--model", model)
+            assert result.code == 2
+            result = passerby("explain", image, "--model", model, "--out", target)
+            assert result.code == 2
+            assert target.read_bytes() == before
 
     def test_the_file_is_read_back(self, passerby, trained, toy_data, tmp_path) -> None:
         """What predict writes is an annotation file of the same format."""
@@ -725,7 +748,7 @@ class TestTrain:
         command = ("train", "smoke", "--data", tmp_path, "--out", tmp_path / "run")
         assert "passerby evaluate" in passerby(*command).err
         everybody = passerby(*command, "--set", "data.held_out_persons=0").err
-        assert "Model written to" in everybody
+        assert "The model is in" in everybody
         assert "passerby evaluate" not in everybody
 
     def test_a_misspelt_key(self, passerby, toy_data: Path, tmp_path: Path) -> None:

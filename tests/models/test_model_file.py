@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from passerby.data import COURSE
 from passerby.embedding import Decision
-from passerby.embedding.model_info import Provenance
+from passerby.embedding.model_info import Provenance, read_model_info, write_model_info
 from passerby.errors import InputError
 from passerby.models import (
     Architecture,
@@ -96,7 +98,27 @@ def test_weights_cut_in_half(model_file: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(model_file, tmp_path / "m"))
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(InputError, match=r"model\.safetensors is damaged or does not fit"):
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged or not the one"):
+        load_person_model(folder)
+
+
+def test_weights_of_the_same_shapes(model_file: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_file, tmp_path / "m"))
+    path = folder / "model.safetensors"
+    save_file({name: value * 2 for name, value in load_file(path).items()}, path)
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged or not the one"):
+        load_person_model(folder)
+
+
+def test_weights_that_are_no_numbers(model_file: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_file, tmp_path / "m"))
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    weights["attribute_head.bias"][3] = math.nan
+    save_file(weights, path)
+    info = read_model_info(folder)
+    write_model_info(folder, info.model_copy(update={"weights": ""}))
+    with pytest.raises(InputError, match=r"head\.bias holds values that are no numbers"):
         load_person_model(folder)
 
 

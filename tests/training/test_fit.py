@@ -341,7 +341,7 @@ def test_a_disk_that_is_full_at_the_first_checkpoint(
     (run / f".{CHECKPOINT}.x1y2z3").mkdir()
     with pytest.raises(Stop):
         train(small(), toy_data, run, listener=stopping_after(1))
-    assert Checkpoint.load(run).epochs == 1
+    assert Checkpoint.load(run).progress.epochs == 1
 
 
 def test_killed_right_after_the_first_checkpoint(
@@ -412,7 +412,7 @@ def test_weights_that_the_last_step_broke_are_not_kept(
         patched.setattr(TrainingRun, "step", breaking)
         with pytest.raises(InputError, match=r"in epoch 2, and the network is broken"):
             train(small(), toy_data, run)
-    assert Checkpoint.load(run).epochs == 1
+    assert Checkpoint.load(run).progress.epochs == 1
     train(small(), toy_data, run, resume=True)
     assert (run / "model").is_dir()
 
@@ -441,14 +441,63 @@ def test_a_run_is_not_resumed_with_other_data(toy_data: Path, tmp_path: Path) ->
         train(small(), tmp_path / "other", run, resume=True)
 
 
-@pytest.mark.parametrize("content", ["", "hello", "- 1"])
-def test_a_damaged_recipe_of_a_run(toy_data: Path, tmp_path: Path, content: str) -> None:
+def test_what_people_read_of_a_run_is_not_what_it_goes_on_from(
+    toy_data: Path, tmp_path: Path
+) -> None:
+    """A kill may come between the checkpoint and the two other files."""
     run = tmp_path / "run"
     with pytest.raises(Stop):
-        train(small(), toy_data, run, listener=stopping_after(1))
-    (run / "recipe.yaml").write_text(content)
-    with pytest.raises(InputError, match="differs from the given recipe in everything"):
-        train(small(), toy_data, run, resume=True)
+        train(small(), toy_data, run, listener=stopping_after(2))
+    (run / "recipe.yaml").write_text("- 1")
+    (run / "log.csv").unlink()
+    with pytest.raises(InputError, match=r"differs from the given recipe in seed: resume with"):
+        train(small("seed=7"), toy_data, run, resume=True)
+    train(small(), toy_data, run, resume=True)
+    epochs = [row["epoch"] for row in csv.DictReader((run / "log.csv").open())]
+    assert epochs == ["1", "2", "3", "4"]
+    assert yaml.safe_load((run / "recipe.yaml").read_text())["name"] == "smoke"
+
+
+def test_two_trainings_into_one_folder(toy_data: Path, tmp_path: Path) -> None:
+    def second(*_: object) -> None:
+        with pytest.raises(InputError, match="Another process is training into .*: wait for it"):
+            train(small("seed=5"), toy_data, run)
+        tried.append(1)
+        raise Stop
+
+    run = tmp_path / "run"
+    tried: list[int] = []
+    with pytest.raises(Stop):
+        train(small(), toy_data, run, listener=Listener(on_step=second))
+    assert tried
+    assert [p.name for p in run.iterdir()] == ["tensorboard"]
+
+
+def test_a_finished_run_without_its_weights_writes_them_again(
+    finished: Path, toy_data: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    weights = run / "model" / "model.safetensors"
+    before = weights.read_bytes()
+    weights.unlink()
+    (run / ".model.x1y2z3").mkdir()
+    train(small(), toy_data, run, resume=True)
+    assert weights.read_bytes() == before
+    assert not any(p.name.startswith(".") for p in run.iterdir())
+
+
+def test_a_run_that_may_not_be_written_to(
+    toy_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known before the first epoch."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("passerby.files.FileLock.acquire", refuse)
+    with pytest.raises(InputError, match="permission denied: choose another place, or change who"):
+        train(small(), toy_data, tmp_path / "run", listener=Listener(on_step=interrupt))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_full_disk_at_the_checkpoint(toy_data, tmp_path, monkeypatch) -> None:

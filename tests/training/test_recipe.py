@@ -90,6 +90,17 @@ def test_what_is_no_recipe(tmp_path: Path) -> None:
         load_recipe(str(tmp_path / "r.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("name: x\nseed: 1\nname: y\n", 1), ("name: x\ndata:\n  seed: 1\n  seed: 2\n", 3)],
+)
+def test_a_key_that_is_given_twice(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    key = "name" if line == 1 else "seed"
+    with pytest.raises(InputError, match=rf"line {line} is not valid YAML \({key} is given twice"):
+        load_recipe(str(tmp_path / "r.yaml"))
+
+
 def test_epochs_of_all_phases() -> None:
     phases = [{"optimizer": "sgd", "epochs": n, "learning_rate": 1} for n in (2, 5)]
     assert Recipe(name="x", phases=phases).epochs == 7

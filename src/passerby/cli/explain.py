@@ -20,12 +20,12 @@ def explain(
         str | None, typer.Option(help="Attributes to show, with commas; all if left out.")
     ] = None,
 ) -> None:
-    """Show where in a crop the model found each attribute (Grad-CAM)."""
+    """Show where in a crop the model found each attribute: where covering it costs the most."""
     require("train")
     from passerby.data.decoding import decode
     from passerby.embedding import check_attributes, find_model
     from passerby.embedding.model_info import read_model_info
-    from passerby.files import check_writable
+    from passerby.files import check_no_input, check_writable
     from passerby.models import load_person_model
     from passerby.models.attribute_maps import attribute_maps
     from passerby.reporting.explanation import write_explanation
@@ -36,6 +36,7 @@ def explain(
     for name in shown or ():
         info.schema_.index(name)
     check_writable(target)
+    check_no_input(target, [image, *find_model(model).iterdir()])
     crop = decode(image)
     found = attribute_maps(load_person_model(model), crop)
     labels = info.decision.labels(found.probabilities[None], info.schema_)[0]

@@ -1,6 +1,7 @@
 """The command `passerby`."""
 
 import io
+import os
 import signal
 import sys
 from typing import Annotated
@@ -69,6 +70,9 @@ app.command()(serve.serve)
 def main() -> None:
     """Run the command line; exit with 0, 1 (Passerby failed) or 2 (the input was wrong)."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # a shell that closed them (>&-) leaves none
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # a terminal that cannot show a dash still gets the figures

@@ -37,9 +37,9 @@ def predict(
 ) -> None:
     """Predict attributes: a readable table for one image, a CSV file for many."""
     from passerby.data.readers import read_crops
-    from passerby.embedding import RuntimeModel, check_attributes
+    from passerby.embedding import RuntimeModel, check_attributes, find_model
     from passerby.errors import InputError
-    from passerby.files import check_writable, write_text
+    from passerby.files import check_no_input, check_writable, write_text
     from passerby.ranking import pooled_attributes
     from passerby.reporting.predictions import prediction_csv, prediction_table
 
@@ -51,6 +51,8 @@ def predict(
     if target is not None:
         check_writable(target)
     found = read_crops(crops, "train" if single else part)
+    if target is not None:
+        check_no_input(target, [*found.paths, *find_model(model).iterdir()])
     runtime = RuntimeModel.load(model)
     check_attributes(runtime.info)
     known = _calibrated(runtime.info) if pool else None

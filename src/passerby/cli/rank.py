@@ -45,8 +45,8 @@ def rank(
 ) -> None:
     """Find each query's person in a gallery: its answer set, nearest first, possibly empty."""
     from passerby.data.crops import Crops
-    from passerby.embedding import RuntimeModel
-    from passerby.files import check_writable, write_text
+    from passerby.embedding import RuntimeModel, find_model
+    from passerby.files import check_no_input, check_writable, write_text
     from passerby.ranking import AnswerRule, answers, choose_distance
     from passerby.reporting.rankings import check_names, ranking_json, ranking_text
 
@@ -65,7 +65,10 @@ def rank(
     # all that can be wrong is looked at before the long work
     sources = {part: _read(runtime, path, part, flip) for part, path in paths.items()}
     for part, source in sources.items():
-        check_names(source if isinstance(source, Crops) else source.crops, part)
+        crops = source if isinstance(source, Crops) else source.crops
+        check_names(crops, part)
+        check_no_input(target, crops.paths)
+    check_no_input(target, find_model(model).iterdir())
     limit = rule.threshold(calibration, len(sources["gallery"]))
     asked, searched = (
         _embedded(runtime, sources[part], part, flip, skip_broken) for part in ("query", "gallery")

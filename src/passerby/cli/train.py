@@ -29,7 +29,7 @@ def train(
 
     wanted = load_recipe(recipe, overrides)
     train_with_progress(wanted, data, run, resume)
-    say(f"Model written to {run / 'model'}.")
+    say(f"The model is in {run / 'model'}.")
     if wanted.data.held_out_persons:
         say(f"Next: passerby evaluate {run} --data {data}")
 

@@ -93,6 +93,7 @@ class ModelInfo(_Strict):
         name: of the recipe that made the model.
         fingerprint: SHA-256 of the network as it runs: of the ONNX file, followed, at half
             precision, by the weights.
+        weights: SHA-256 of `model.safetensors`; empty if an older Passerby wrote it.
         precision: of the weights; "fp16" are stored once, in `model.safetensors`, which the ONNX
             file refers to. Both forms compute in float32.
         schema_name, attributes: what the attribute outputs mean, in order.
@@ -110,6 +111,7 @@ class ModelInfo(_Strict):
     format: Literal[1] = 1
     name: str
     fingerprint: str = ""
+    weights: str = ""
     precision: Literal["fp32", "fp16"] = "fp32"
     schema_name: str
     attributes: tuple[str, ...]
@@ -178,6 +180,11 @@ def fingerprint_of(folder: Path, precision: str) -> str:
     if precision == "fp16":
         digest.update((folder / WEIGHTS_NAME).read_bytes())
     return digest.hexdigest()
+
+
+def weights_fingerprint_of(folder: Path) -> str:
+    """Return the SHA-256 of a model file's weights, as `ModelInfo.weights` says."""
+    return hashlib.sha256((folder / WEIGHTS_NAME).read_bytes()).hexdigest()
 
 
 def check_attributes(info: ModelInfo) -> None:

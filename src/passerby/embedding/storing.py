@@ -1,10 +1,6 @@
 """Embedding more crops than fit into memory, or than anyone wants to embed twice."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from passerby.data.crops import Crops
 from passerby.embedding.embedding_store import is_embeddings, read_embeddings
@@ -18,7 +14,7 @@ from passerby.embedding.runtime_model import (
 )
 from passerby.embedding.unfinished import Unfinished
 from passerby.errors import InputError
-from passerby.files import explained
+from passerby.files import alone, explained
 
 
 def embed_to_folder(
@@ -61,7 +57,8 @@ def embed_to_folder(
         raise InputError("There are no crops to embed: give at least one.")
     with explained(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(out):
+        lock = out.with_name(f".{out.name}.lock")
+        with alone(lock, f"Another process is embedding into {out}"):
             partial = out.with_name(f".{out.name}.partial")
             with Unfinished(partial, crops, model.info, flip) as unfinished:
                 report_broken(map(InputError, unfinished.broken), on_broken)
@@ -76,22 +73,3 @@ def embed_to_folder(
                 check_some_readable(unfinished.rows, len(crops))
             unfinished.publish(out)
     return read_embeddings(out)
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep a second process from writing the same embeddings at the same time."""
-    lock = FileLock(out.with_name(f".{out.name}.lock"), blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(
-            f"Another process is embedding into {out}: wait for it, or choose another place."
-        ) from None
-    try:
-        yield
-    finally:
-        # before it is released, so that nobody holds a file that is about to go
-        with suppress(OSError):
-            Path(lock.lock_file).unlink()
-        lock.release()

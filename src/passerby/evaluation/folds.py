@@ -81,6 +81,11 @@ def check_fold(fold: ModelInfo, model: ModelInfo, crops: Crops, name: str) -> No
         raise InputError(
             f"{name} was trained on everybody: train folds with data.held_out_persons."
         )
+    if set(fold.training.held_out_persons) & set(model.training.held_out_persons):
+        raise InputError(
+            f"{name} and {model.name} held out some of the same persons, on whom the model would "
+            "be calibrated and evaluated: give folds of other persons, or leave them out."
+        )
 
 
 def _recipe(info: ModelInfo) -> Mapping[str, Any]:

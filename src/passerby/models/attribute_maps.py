@@ -4,12 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from captum.attr import LayerGradCam
+from captum.attr import Occlusion
 from numpy.typing import NDArray
+from torch import Tensor
 
 from passerby.data.decoding import Pixels, resize
 from passerby.embedding.runtime_model import normalised
 from passerby.models.person_model import PersonModel
+
+_ROWS, _COLUMNS = 6, 3
+"""So many patches, side by side, cover a crop; they are moved by half of their size."""
 
 
 class AttributeMaps(NamedTuple):
@@ -17,8 +21,9 @@ class AttributeMaps(NamedTuple):
 
     Attributes:
         probabilities: float32, shape (attributes,), in [0, 1].
-        maps: float32, shape (attributes, rows, columns), not negative: how much each place of the
-            last feature map speaks for the attribute; rows and columns cover the whole crop.
+        maps: float32, shape (attributes, height, width), not negative: by how much the
+            attribute's log-odds fall when the place is covered, on average over the patches that
+            cover it; height and width are the network's.
     """
 
     probabilities: NDArray[np.float32]
@@ -26,23 +31,27 @@ class AttributeMaps(NamedTuple):
 
 
 def attribute_maps(model: PersonModel, crop: Pixels) -> AttributeMaps:
-    """Explain one crop with Grad-CAM.
+    """Explain one crop by covering a part of it at a time with its backbone's mean colour.
 
-    Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-    Localization", ICCV 2017, eq. 1 and 2, on the feature map that is pooled.
+    Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section
+    4.2. Grad-CAM on the last feature map hardly tells what matters to these networks from what does
+    not (benchmarks/explaining.py).
 
     Args:
         model: set to evaluation.
         crop: RGB, uint8, shape (height, width, 3), of any size.
     """
     model = model.cpu().eval()
-    pixels = resize(crop, model.architecture.size)[None]
-    count = len(model.schema)
-    crops = torch.from_numpy(normalised(pixels, model.preprocessing)).repeat(count, 1, 1, 1)
-    # the attention block, which is the identity in most models, hands the map to the pooling
-    explainer = LayerGradCam(lambda batch: model(batch).attributes, model.attention)
-    target = torch.arange(count)
-    maps = explainer.attribute(crops, target=target, relu_attributions=True)
-    with torch.no_grad():
-        probabilities = model(crops[:1]).attributes[0].sigmoid()
-    return AttributeMaps(probabilities.numpy(), maps.detach()[:, 0].numpy())
+    height, width = model.architecture.size
+    pixels = resize(crop, (height, width))[None]
+    crops = torch.from_numpy(normalised(pixels, model.preprocessing))
+    patch = (3, max(1, height // _ROWS), max(1, width // _COLUMNS))
+    step = (3, max(1, patch[1] // 2), max(1, patch[2] // 2))
+
+    def attributes(batch: Tensor) -> Tensor:
+        return model(batch).attributes[0]  # type: ignore[no-any-return]
+
+    with torch.inference_mode():
+        falls = Occlusion(attributes).attribute(crops, sliding_window_shapes=patch, strides=step)
+        probabilities = attributes(crops).sigmoid()
+    return AttributeMaps(probabilities.numpy(), falls[:, 0].relu().float().numpy())

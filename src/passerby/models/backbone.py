@@ -7,11 +7,11 @@ from typing import Any
 import timm
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from passerby.errors import InputError
 from passerby.models.attention import attention_block
+from passerby.models.tensor_file import read_weights
 
 _DOWNSAMPLING = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
@@ -172,19 +172,19 @@ def _create(name: str, weights: str) -> Any:
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:
-    if path.suffix != ".safetensors":
+    if path.exists() and path.suffix != ".safetensors":
         raise InputError(
             f"model.weights is {str(path)!r}: only safetensors files are read, since unpickling "
             "can run any code; convert it, or choose 'pretrained' or 'none'."
         )
     if not path.is_file():
         raise InputError(
-            f"model.weights: {path} does not exist: give a safetensors file, 'pretrained' or "
-            "'none'."
+            f"model.weights: {path} does not exist: give a safetensors file, a run, 'pretrained' "
+            "or 'none'."
         )
     try:
-        tensors = load_file(path)
-    except SafetensorError as error:
+        tensors = read_weights(path)
+    except (SafetensorError, ValueError) as error:
         raise InputError(f"model.weights: {path} is damaged ({error}): get it again.") from error
     try:
         result = network.load_state_dict(tensors, strict=False)

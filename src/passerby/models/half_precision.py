@@ -11,6 +11,7 @@ from passerby.embedding.model_info import (
     ModelInfo,
     fingerprint_of,
     read_model_info,
+    weights_fingerprint_of,
     write_model_info,
 )
 from passerby.embedding.model_location import find_model
@@ -60,8 +61,12 @@ def save_half_precision(source: Path | str, folder: Path) -> ModelInfo:
         draft.mkdir()
         write_tensors(draft / WEIGHTS_NAME, weights)
         export_onnx_beside(model, draft / ONNX_NAME, draft / WEIGHTS_NAME)
-        fingerprint = fingerprint_of(draft, "fp16")
-        info = info.model_copy(update={"precision": "fp16", "fingerprint": fingerprint})
+        changed = {
+            "precision": "fp16",
+            "fingerprint": fingerprint_of(draft, "fp16"),
+            "weights": weights_fingerprint_of(draft),
+        }
+        info = info.model_copy(update=changed)
         write_model_info(draft, info)
     return info
 

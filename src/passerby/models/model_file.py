@@ -5,7 +5,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from passerby.embedding.decision import Decision
 from passerby.embedding.model_info import (
@@ -17,6 +16,7 @@ from passerby.embedding.model_info import (
     Task,
     fingerprint_of,
     read_model_info,
+    weights_fingerprint_of,
     write_model_info,
 )
 from passerby.embedding.model_location import find_model
@@ -25,7 +25,7 @@ from passerby.files import replacing
 from passerby.models.architecture import Architecture
 from passerby.models.export import export_onnx
 from passerby.models.person_model import PersonModel
-from passerby.models.tensor_file import write_tensors
+from passerby.models.tensor_file import read_weights, write_tensors
 from passerby.ranking.calibrated import CalibratedDistance
 
 
@@ -60,9 +60,11 @@ def save_model(
     with replacing(folder) as draft:
         draft.mkdir()
         export_onnx(model, draft / ONNX_NAME)
+        write_tensors(draft / WEIGHTS_NAME, model.state_dict())
         info = ModelInfo(
             name=name,
             fingerprint=fingerprint_of(draft, "fp32"),
+            weights=weights_fingerprint_of(draft),
             schema_name=model.schema.name,
             attributes=model.schema.attributes,
             tasks=tasks,
@@ -73,7 +75,6 @@ def save_model(
             architecture=model.architecture.model_dump(mode="json"),
             training=training or Provenance(),
         )
-        write_tensors(draft / WEIGHTS_NAME, model.state_dict())
         write_model_info(draft, info)
     return info
 
@@ -101,9 +102,13 @@ def load_person_model(source: Path | str | None = None) -> PersonModel:
     path = folder / WEIGHTS_NAME
     if not path.is_file():
         raise InputError(f"{folder} is no whole model file: {WEIGHTS_NAME} is missing.")
+    if info.weights not in ("", weights_fingerprint_of(folder)):
+        raise InputError(
+            f"{path} is damaged or not the one that {INFO_NAME} describes: save the model again."
+        )
     try:
-        model.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
+        model.load_state_dict(read_weights(path))
+    except (SafetensorError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{path} is damaged or does not fit {INFO_NAME} "
             f"({str(error).splitlines()[0]}): save the model again."

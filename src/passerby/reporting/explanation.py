@@ -33,7 +33,7 @@ def write_explanation(
 ) -> None:
     """Draw the crop, and once more for each attribute with the places that speak for it.
 
-    Each map is scaled by its own highest value; an attribute that nothing speaks for has none.
+    Each map is scaled by its own highest value; an attribute that nothing speaks for shows none.
 
     Args:
         target: the picture, PNG, whole or not at all.

@@ -4,18 +4,21 @@ No random state is kept: every epoch draws from a seed of its own.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from passerby.errors import InputError
 from passerby.files import replacing
-from passerby.models.tensor_file import write_tensors
+from passerby.models.tensor_file import read_metadata, read_tensors, write_tensors
+from passerby.training.log import EpochRow
 
 NAME = "checkpoint.safetensors"
 
@@ -24,22 +27,59 @@ _PSEUDO_LABELS = "pseudo_labels."
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """The state of a run after `epochs` epochs.
+class Progress:
+    """How far a run is, and what it is a run of.
 
     Attributes:
-        epochs: epochs done.
-        seconds: time that they took.
+        recipe: its content, as JSON has it.
         data: fingerprint of the data.
+        seconds: time that training took so far.
+        rows: of the log, one for each epoch done.
+    """
+
+    recipe: Mapping[str, Any]
+    data: str
+    seconds: float
+    rows: tuple[EpochRow, ...]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs done."""
+        return len(self.rows)
+
+    @classmethod
+    def load(cls, run: Path) -> "Progress | None":
+        """Read how far a run is; None if it has no checkpoint yet.
+
+        Raises:
+            InputError: the checkpoint is damaged.
+            OSError: it cannot be read.
+        """
+        path = run / NAME
+        if not path.exists():
+            return None
+        with _undamaged(path):
+            values = json.loads(read_metadata(path)["progress"])
+            rows = tuple(EpochRow.from_json(row) for row in values["rows"])
+            if not rows or [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
+                raise ValueError("its epochs are not numbered from 1 on")
+            recipe = dict(values["recipe"])
+            return cls(recipe, str(values["data"]), float(values["seconds"]), rows)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after its last whole epoch.
+
+    Attributes:
+        progress: how far it is.
         model: the network's tensors.
         average: those of the weights' moving average; empty without one.
         optimizer: the optimiser's tensors, "ROW.NAME" each.
         pseudo_labels: fields of the `PseudoLabels` that the phase learns from; empty without.
     """
 
-    epochs: int
-    seconds: float
-    data: str
+    progress: Progress
     model: dict[str, Tensor]
     average: dict[str, Tensor]
     optimizer: dict[str, Tensor]
@@ -53,9 +93,8 @@ class Checkpoint:
             **{_OPTIMIZER + name: value for name, value in self.optimizer.items()},
             **{_PSEUDO_LABELS + name: value for name, value in self.pseudo_labels.items()},
         }
-        progress = {"epochs": self.epochs, "seconds": self.seconds, "data": self.data}
         with replacing(run / NAME) as draft:
-            write_tensors(draft, tensors, {"progress": json.dumps(progress)})
+            write_tensors(draft, tensors, {"progress": json.dumps(asdict(self.progress))})
 
     @classmethod
     def load(cls, run: Path) -> "Checkpoint | None":
@@ -63,25 +102,15 @@ class Checkpoint:
 
         Raises:
             InputError: the file is damaged.
+            OSError: it cannot be read.
         """
-        path = run / NAME
-        if not path.exists():
+        progress = Progress.load(run)
+        if progress is None:
             return None
-        try:
-            with safe_open(path, framework="pt") as file:
-                progress = json.loads(file.metadata()["progress"])
-                epochs, seconds = int(progress["epochs"]), float(progress["seconds"])
-                data = str(progress["data"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{path} is damaged or cut off ({error}): "
-                "remove the run's folder, and train again from the start."
-            ) from error
+        with _undamaged(run / NAME):
+            tensors = read_tensors(run / NAME)
         return cls(
-            epochs=epochs,
-            seconds=seconds,
-            data=data,
+            progress,
             model=_beginning_with(_MODEL, tensors),
             average=_beginning_with(_AVERAGE, tensors),
             optimizer=_beginning_with(_OPTIMIZER, tensors),
@@ -99,10 +128,7 @@ class Checkpoint:
             if average is not None:
                 average.load_state_dict(self.average)
         except RuntimeError:
-            raise InputError(
-                "The checkpoint does not hold the recipe's network: remove the run's folder, and "
-                "train again from the start."
-            ) from None
+            raise _other("network") from None
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
@@ -116,20 +142,52 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` returned."""
+    """Put back what `optimizer_tensors` returned.
+
+    Raises:
+        InputError: the tensors are not this optimiser's.
+    """
     weights = [p for group in optimizer.param_groups for p in group["params"]]
     rows: dict[int, dict[str, Any]] = {}
-    for key, value in tensors.items():
-        row, _, name = key.partition(".")
-        rows.setdefault(int(row), {})[name] = _laid_out_like(weights[int(row)], value)
+    try:
+        for key, value in tensors.items():
+            row, _, name = key.partition(".")
+            rows.setdefault(int(row), {})[name] = _laid_out_like(weights[int(row)], value)
+    except (IndexError, ValueError):
+        raise _other("optimiser") from None
+    # each weight that is learned has all the tensors that any of them has
+    names = {frozenset(state) for state in rows.values()}
+    stateless = optimizer.param_groups[0].get("momentum") == 0
+    if len(names) > 1 or not (names or stateless):
+        raise _other("optimiser")
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": rows, "param_groups": groups})
 
 
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path} is damaged or cut off ({error}): "
+            "remove the run's folder, and train again from the start."
+        ) from error
+
+
+def _other(part: str) -> InputError:
+    return InputError(
+        f"The checkpoint does not hold the recipe's {part}: remove the run's folder, and train "
+        "again from the start."
+    )
+
+
 def _laid_out_like(weight: Tensor, value: Tensor) -> Tensor:
     """Return the value in the weight's memory format; fused optimisers rely on it."""
+    if not value.ndim:
+        return value  # it counts steps
     if value.shape != weight.shape:
-        return value
+        raise ValueError("another shape")
     return torch.empty_like(weight, requires_grad=False).copy_(value)
 
 

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,7 +40,12 @@ from passerby.models.person_model import PersonModel, outputs_of
 from passerby.ranking.calibrated import CalibratedDistance
 from passerby.training.attribute_loss import AttributeLoss
 from passerby.training.beginning import initial_model
-from passerby.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from passerby.training.checkpoint import (
+    Checkpoint,
+    Progress,
+    optimizer_tensors,
+    restore_optimizer,
+)
 from passerby.training.crop_dataset import Batch, CropDataset
 from passerby.training.depthwise import DepthwiseGradients
 from passerby.training.gathering import of_first_process
@@ -53,12 +58,12 @@ from passerby.training.hardware import (
 )
 from passerby.training.learner import Learner
 from passerby.training.lessons import Lessons
-from passerby.training.log import EpochRow, read_log, write_log
+from passerby.training.log import EpochRow, write_log
 from passerby.training.objective import Objective
 from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from passerby.training.pseudo_labels import PseudoLabels
 from passerby.training.recipe import Phase, Recipe
-from passerby.training.run import RECIPE_NAME, TRACKER, check_run, is_finished
+from passerby.training.run import RECIPE_NAME, TRACKER, check_run, is_finished, working_in
 from passerby.training.samplers import EpochSampler, PersonSampler
 from passerby.training.split import Split
 
@@ -101,8 +106,11 @@ def train(
     Raises:
         InputError: the data or the run's folder is not as it has to be.
     """
+    listener = listener or Listener()
     check_run(run, recipe, resume)
     if is_finished(run):
+        if listener.say:
+            listener.say(f"{run} has finished already: nothing is left to train.")
         return run / MODEL_FOLDER
     keep_freed_memory()
     crops = read_crops(data)
@@ -111,7 +119,10 @@ def train(
             f"{data} has no attribute annotations to train on: add them, or choose a recipe that "
             "learns identity alone, such as agw."
         )
-    return TrainingRun(recipe, Split.of(crops, recipe), run, listener or Listener()).to_the_end()
+    split = Split.of(crops, recipe)
+    with working_in(run):
+        check_run(run, recipe, resume)  # another process may have been there meanwhile
+        return TrainingRun(recipe, split, run, listener).to_the_end()
 
 
 class TrainingRun:
@@ -126,7 +137,7 @@ class TrainingRun:
         self.listener = listener if self.accelerator.is_main_process else Listener()
         self.schema = split.train.schema or COURSE
         self.checkpoint = Checkpoint.load(folder)
-        if self.checkpoint and self.checkpoint.data != split.begun_with:
+        if self.checkpoint and self.checkpoint.progress.data != split.begun_with:
             raise InputError(
                 f"{folder} was begun with other data: resume with the same, or choose another "
                 "folder."
@@ -179,7 +190,7 @@ class TrainingRun:
         left = 0 if held_out is None else len(held_out.person_ids)
         kept = self.split.calibration
         calibrated_on = "" if kept is None else f", {len(kept.person_ids)} for calibration"
-        begun = f", {self.checkpoint.epochs} done" if self.checkpoint else ""
+        begun = f", {self.checkpoint.progress.epochs} done" if self.checkpoint else ""
         return (
             f"{self.recipe.model.backbone} on {len(crops):,} crops of {len(crops.person_ids)} "
             f"persons ({left} held out{calibrated_on}), {self.recipe.epochs} epochs{begun}; "
@@ -190,9 +201,12 @@ class TrainingRun:
         """Run the remaining epochs and write the model file."""
         self._say(self.summary)
         self.accelerator.init_trackers(TRACKER)
-        done = self.checkpoint.epochs if self.checkpoint else 0
-        seconds = self.checkpoint.seconds if self.checkpoint else 0.0
-        rows = read_log(self.folder, done)
+        recipe = self.recipe.model_dump(mode="json")
+        progress = Progress(recipe, self.split.begun_with, 0.0, ())
+        if self.checkpoint:
+            progress = replace(self.checkpoint.progress, recipe=recipe)
+            self._tell(progress)  # a kill may have come between
+        done, seconds = progress.epochs, progress.seconds
         optimizer: Optimizer | None = None
         for epoch, number, phase, in_phase in _schedule(self.recipe):
             if epoch < done:
@@ -205,18 +219,14 @@ class TrainingRun:
                 optimizer = self.new_optimizer(phase, resumed=in_phase > 0 and epoch == done)
             row = self._epoch(epoch, number, phase, in_phase, optimizer)
             seconds += row.seconds
-            rows.append(row)
+            progress = replace(progress, seconds=seconds, rows=(*progress.rows, row))
             if self.accelerator.is_main_process:
                 state = optimizer_tensors(optimizer.optimizer)  # type: ignore[attr-defined]
                 weights = self.accelerator.unwrap_model(self.objective).state_dict()
                 average = self.average.state_dict() if self.average else {}
                 found = {} if self.found is None else self.found.tensors
-                data = self.split.begun_with
-                checkpoint = Checkpoint(epoch + 1, seconds, data, weights, average, state, found)
-                # first: without it the two others are in the way of a new try
-                checkpoint.save(self.folder)
-                write_log(self.folder, rows)
-                write_text(self.folder / RECIPE_NAME, self.recipe.to_yaml())
+                Checkpoint(progress, weights, average, state, found).save(self.folder)
+            self._tell(progress)
             self.accelerator.log({"loss": row.loss, "lr": row.learning_rate}, step=row.epoch)
             if self.listener.on_epoch:
                 self.listener.on_epoch(row)
@@ -225,6 +235,12 @@ class TrainingRun:
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return self.folder / MODEL_FOLDER
+
+    def _tell(self, progress: Progress) -> None:
+        """Write what the checkpoint says of the run, for people to read."""
+        if self.accelerator.is_main_process:
+            write_log(self.folder, progress.rows)
+            write_text(self.folder / RECIPE_NAME, self.recipe.to_yaml())
 
     def new_optimizer(self, phase: Phase, *, resumed: bool) -> Optimizer:
         """Return the phase's optimiser, with the checkpoint's state if it is resumed."""

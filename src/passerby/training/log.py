@@ -2,10 +2,11 @@
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, Self
 
-from passerby.errors import InputError
 from passerby.files import write_text
 
 NAME = "log.csv"
@@ -31,27 +32,18 @@ class EpochRow:
     seconds: float
     crops_per_second: float
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Undo `asdict`.
 
-def read_log(run: Path, epochs: int) -> list[EpochRow]:
-    """Return the rows of a run's first epochs; later ones were never checkpointed.
-
-    Raises:
-        InputError: the log is damaged.
-    """
-    path = run / NAME
-    if not path.exists():
-        return []
-    try:
-        rows = [
-            EpochRow(**{f.name: f.type(row[f.name]) for f in fields(EpochRow)})  # type: ignore[operator]
-            for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())
-        ]
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise InputError(f"{path} is damaged ({error}): remove it and resume again.") from error
-    return [row for row in rows if row.epoch <= epochs]
+        Raises:
+            KeyError, TypeError, ValueError: the values are not a row's.
+        """
+        return cls(**{f.name: f.type(values[f.name]) for f in fields(cls)})  # type: ignore[operator]
 
 
-def write_log(run: Path, rows: list[EpochRow]) -> None:
+def write_log(run: Path, rows: Sequence[EpochRow]) -> None:
+    """Write the log of all epochs so far."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [f.name for f in fields(EpochRow)], lineterminator="\n")
     writer.writeheader()

@@ -36,6 +36,18 @@ _YAML_ERRORS = (
 )
 
 
+class _OnceOnly(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML's readers take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
+        for key in {key for key in keys if keys.count(key) > 1}:
+            raise yaml.constructor.ConstructorError(
+                problem=f"{key} is given twice", problem_mark=node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
 def _folders(value: Any) -> Any:
     """Let a single folder stand for a list of one."""
     folders = [value] if isinstance(value, str) else value
@@ -338,7 +350,7 @@ def _recipe_text(source: str) -> str:
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _OnceOnly)
     except _YAML_ERRORS as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

@@ -1,19 +1,28 @@
 """The folder of a training run."""
 
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from passerby.embedding.model_info import INFO_NAME
+from passerby.embedding.model_info import INFO_NAME, ONNX_NAME, WEIGHTS_NAME, read_model_info
 from passerby.embedding.model_location import MODEL_FOLDER
 from passerby.errors import InputError
-from passerby.training import checkpoint
+from passerby.files import alone, explained
+from passerby.training import checkpoint, log
+from passerby.training.checkpoint import Progress
 from passerby.training.recipe import Recipe
 
 RECIPE_NAME = "recipe.yaml"
 TRACKER = "tensorboard"
 """Name of the tracker and of its folder, which exists before the first epoch has ended."""
+
+_LOCK = ".lock"
+_WRITTEN = (checkpoint.NAME, log.NAME, RECIPE_NAME, MODEL_FOLDER)
 
 
 def check_run(run: Path, recipe: Recipe, resume: bool) -> None:
@@ -29,15 +38,12 @@ def check_run(run: Path, recipe: Recipe, resume: bool) -> None:
     Raises:
         InputError: something is there and is not to be, or cannot be, continued.
     """
-    previous = run / RECIPE_NAME
-    # a run may have been killed between its first checkpoint and its recipe
-    if is_begun(run) and (previous.is_file() or not is_finished(run)):
+    if is_begun(run):
         if not resume:
             raise InputError(
                 f"{run} holds a run already: continue it with --resume, or choose another folder."
             )
-        if previous.is_file():
-            _check_same(previous, recipe)
+        _check_same(run, recipe)
     elif run.exists() and (not run.is_dir() or any(not _is_leftover(p) for p in run.iterdir())):
         raise InputError(f"{run} exists and is no training run: choose another folder.")
 
@@ -49,29 +55,58 @@ def is_begun(run: Path) -> bool:
 
 def is_finished(run: Path) -> bool:
     """Tell whether the run has written its model file."""
-    return (run / MODEL_FOLDER / INFO_NAME).is_file()
+    model = run / MODEL_FOLDER
+    return all((model / name).is_file() for name in (INFO_NAME, WEIGHTS_NAME, ONNX_NAME))
+
+
+@contextmanager
+def working_in(run: Path) -> Iterator[None]:
+    """Make a run's folder and keep other trainings out of it; drafts of a killed one go.
+
+    Raises:
+        InputError: another one is there, or the folder cannot be written to.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        yield  # one of torchrun's processes, of which the first one writes
+        return
+    made = not run.exists()
+    with explained(run):
+        run.mkdir(parents=True, exist_ok=True)
+    try:
+        with alone(run / _LOCK, f"Another process is training into {run}"):
+            for draft in run.iterdir():
+                if any(draft.name.startswith(f".{name}.") for name in _WRITTEN):
+                    shutil.rmtree(draft, ignore_errors=True)
+            yield
+    finally:
+        if made:
+            with suppress(OSError):
+                run.rmdir()  # it is empty if the recipe was refused
 
 
 def _is_leftover(path: Path) -> bool:
     """Tell whether a run that was killed in its first epoch leaves such a thing."""
-    return path.name == TRACKER or path.name.startswith(f".{checkpoint.NAME}.")
+    return path.name in (TRACKER, _LOCK) or path.name.startswith(f".{checkpoint.NAME}.")
 
 
-def _check_same(path: Path, recipe: Recipe) -> None:
-    try:
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise InputError(f"{path} is damaged: choose another folder and train again.") from None
-    now = recipe.model_dump(mode="json")
-    different = _first_difference(_with_defaults(before), now)
+def _check_same(run: Path, recipe: Recipe) -> None:
+    different = _first_difference(_with_defaults(_recipe_of(run)), recipe.model_dump(mode="json"))
     if different:
         raise InputError(
-            f"{path} differs from the given recipe in {different}: resume with the same recipe "
+            f"{run} differs from the given recipe in {different}: resume with the same recipe "
             "and --set, or choose another folder."
         )
 
 
-def _with_defaults(recipe: object) -> object:
+def _recipe_of(run: Path) -> Mapping[str, Any]:
+    if is_finished(run):
+        return read_model_info(run / MODEL_FOLDER).training.recipe
+    progress = Progress.load(run)
+    assert progress is not None
+    return progress.recipe
+
+
+def _with_defaults(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
     """Add the keys that an older Passerby did not know to a recipe that it wrote."""
     try:
         return Recipe.model_validate(recipe).model_dump(mode="json")
