@@ -238,7 +238,8 @@ def _data_and_use() -> list[str]:
         "",
         "It knows summer clothes, daylight, young adults, upright and whole. Expect less for "
         "everything else: winter clothes, night, children, wheelchairs, people half hidden, other "
-        "cameras; calibrate it on your own (`passerby calibrate`).",
+        "cameras; calibrate it on your own (`passerby export --out mine`, `passerby calibrate "
+        "mine --data YOURS`).",
         "",
     ]
 

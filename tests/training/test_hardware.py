@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from passerby.training.hardware import choose_precision
+from passerby.training.hardware import choose_precision, emulates_bf16
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,21 @@ def test_bf16_is_for_gpus_that_do_not_emulate_it(
         lambda including_emulation=True: including_emulation or has_it,
     )
     assert choose_precision(wanted, torch.device(device)) == expected
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "found", "expected"),
+    [
+        ("x86_64", "cpu", {"avx2": True}, True),
+        ("x86_64", "cpu", {"avx512_bf16": True, "amx_bf16": False}, False),
+        ("x86_64", "cpu", {"avx512_bf16": False, "amx_bf16": True}, False),
+        ("x86_64", "cuda", {}, False),
+        ("aarch64", "cpu", {}, False),
+    ],
+)
+def test_cpus_without_bf16_are_known(
+    monkeypatch: pytest.MonkeyPatch, machine: str, device: str, found: dict, expected: bool
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert emulates_bf16(torch.device(device)) == expected

@@ -52,7 +52,7 @@ def calibrate(
     out.print(calibration_table(calibrated_distances(info)))
     persons = len({person for fold in people for person in fold.crops.person_ids.tolist()})
     if "attributes" in info.tasks and any(fold.crops.labels is None for fold in people):
-        say("Without attribute annotations there is no weighted distance.")
+        say("Without attribute annotations no distance between attributes is weighted.")
     if persons < ENOUGH_PERSONS:
         say(f"{persons} persons are few: rely on thresholds of {ENOUGH_PERSONS} or more.")
     say(f"Distances calibrated on {persons} persons and written to {folder}.")

@@ -33,7 +33,7 @@ def demo(
     train("smoke", data, run)
     report = target / "report.html"
     say(f"\n$ passerby evaluate {run} --data {data} --report {report}")
-    evaluate(str(run), data, report=report)
+    evaluate(data, str(run), report=report)
     answers = target / "classification_test.csv"
     say(f"\n$ passerby predict {data} --model {run} --out {answers}")
     predict(data, str(run), answers)

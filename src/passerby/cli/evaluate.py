@@ -7,6 +7,7 @@ import typer
 
 from passerby.cli.console import out, print_json, progress_bar, say
 from passerby.cli.distances import FEATURES, KIND, METRIC
+from passerby.cli.model_option import MODEL_ARGUMENT
 
 if TYPE_CHECKING:
     from passerby.data import Crops
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A run, a model file's folder, or a Hub id.")],
     data: Annotated[Path, typer.Option(help="A dataset with person ids.")],
+    model: MODEL_ARGUMENT = None,
     part: Annotated[
         str,
         typer.Option(help="train, gallery or query; test: the dataset's own queries and gallery."),

@@ -1,5 +1,6 @@
 """`passerby export`."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -7,26 +8,38 @@ import typer
 
 from passerby.cli.console import say
 from passerby.cli.extras import require
+from passerby.cli.model_option import MODEL_ARGUMENT
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="A model file's folder, a run, or a Hub id.")],
     target: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    model: MODEL_ARGUMENT = None,
     precision: Annotated[
         str, typer.Option(help="fp16: weights in half precision, stored once for both forms.")
     ] = "fp16",
 ) -> None:
-    """Write a smaller model file that answers almost the same; drawn crops try it."""
-    require("train")
+    """Write a smaller model file that answers almost the same; drawn crops try it.
+
+    One in half precision, such as the model that ships with Passerby, is copied.
+    """
     from passerby.embedding import find_model
+    from passerby.embedding.model_info import read_model_info
     from passerby.errors import InputError
-    from passerby.models.half_precision import save_half_precision
+    from passerby.files import replacing
 
     if precision != "fp16":
         raise InputError(f"--precision is {precision!r}: fp16 is what can be written.")
     source = find_model(model).resolve()
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
         raise InputError(f"{target} exists: choose another place.")
+    if read_model_info(source).precision == "fp16":
+        with replacing(target) as draft:
+            shutil.copytree(source, draft)
+        say(f"Copied to {target}: it is in half precision already.")
+        return
+    require("train")
+    from passerby.models.half_precision import save_half_precision
+
     save_half_precision(source, target)
     before, after = _megabytes(source), _megabytes(target)
     say(f"Written to {target}: {after:.1f} MB instead of {before:.1f} MB.")

@@ -12,6 +12,14 @@ MODEL = Annotated[
     ),
 ]
 
+MODEL_ARGUMENT = Annotated[
+    str | None,
+    typer.Argument(
+        help="A model file's folder, a run, or a Hub id; the model that ships with Passerby if "
+        "left out."
+    ),
+]
+
 GALLERY_MODEL = Annotated[
     str | None,
     typer.Option("--model", help="The gallery's model, if it is no longer where it was."),

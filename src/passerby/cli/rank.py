@@ -98,8 +98,9 @@ def _read(runtime: "RuntimeModel", source: Path, part: str, flip: bool) -> "Crop
     stored = read_embeddings(source)
     if stored.model != runtime.info.fingerprint:
         raise InputError(
-            f"{source} was embedded with another model than {runtime.info.name}: embed its crops "
-            "again, or rank with the model that made it."
+            f"{source} was embedded with another model ({stored.model[:8]}…) than "
+            f"{runtime.info.name} ({runtime.info.fingerprint[:8]}…): embed its crops again, or "
+            "rank with the model that made it."
         )
     if stored.flip != flip:
         raise InputError(

@@ -1,5 +1,6 @@
 """`passerby train`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,8 @@ def train(
 
     wanted = load_recipe(recipe, overrides)
     train_with_progress(wanted, data, run, resume)
+    if os.environ.get("RANK", "0") != "0":
+        return  # the first of torchrun's processes speaks for all
     say(f"The model is in {run / 'model'}.")
     if wanted.data.held_out_persons:
         say(f"Next: passerby evaluate {run} --data {data}")

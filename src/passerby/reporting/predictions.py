@@ -31,7 +31,11 @@ def prediction_table(embeddings: Embeddings, decision: Decision) -> Table:
     schema = embeddings.schema
     scores = embeddings.attributes[0]
     labels = decision.labels(embeddings.attributes[:1], schema)[0]
-    table = Table(title=embeddings.crops.paths[0].name)
+    own = decision.rule not in ("fixed", "group")
+    table = Table(
+        title=embeddings.crops.paths[0].name,
+        caption=f"decided by each attribute's own threshold ({decision.rule})" if own else None,
+    )
     table.add_column("attribute")
     table.add_column("answer")
     table.add_column("probability", justify="right")

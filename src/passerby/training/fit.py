@@ -51,6 +51,7 @@ from passerby.training.depthwise import DepthwiseGradients
 from passerby.training.gathering import of_first_process
 from passerby.training.hardware import (
     choose_precision,
+    emulates_bf16,
     keep_freed_memory,
     loader_workers,
     machine,
@@ -200,6 +201,8 @@ class TrainingRun:
     def to_the_end(self) -> Path:
         """Run the remaining epochs and write the model file."""
         self._say(self.summary)
+        if self.precision == "bf16" and emulates_bf16(self.accelerator.device):
+            self._say("This CPU has no bf16 instructions: --set precision=fp32 is much faster.")
         self.accelerator.init_trackers(TRACKER)
         recipe = self.recipe.model_dump(mode="json")
         progress = Progress(recipe, self.split.begun_with, 0.0, ())

@@ -25,6 +25,14 @@ def choose_precision(wanted: str, device: torch.device) -> str:
     return "fp32"
 
 
+def emulates_bf16(device: torch.device) -> bool:
+    """Tell whether a CPU lacks instructions for bf16, so that fp32 is many times as fast."""
+    if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    found = torch.cpu.get_capabilities()
+    return not (found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
 def loader_workers(device: torch.device) -> int:
     """Return how many processes prepare batches: none on a CPU, which the model itself needs."""
     return min(8, (os.cpu_count() or 1) - 1) if device.type == "cuda" else 0
