@@ -1,11 +1,12 @@
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from passerby.errors import InputError
-from passerby.files import check_no_input, check_writable, replacing, write_text
+from passerby.files import check_no_input, check_writable, explain, replacing, write_text
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -90,6 +91,19 @@ def test_a_folder_comes_back_if_its_successor_cannot_take_its_place(
         monkeypatch.setattr(Path, "replace", fail)
     assert [path.name for path in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.EFBIG, "", "a/b"), r"Cannot use a/b: .* raise the limit \(ulimit -f\)\.$"),
+        (OSError(errno.ELOOP, "", b"a"), r"Cannot use a: a link leads to itself: choose another"),
+        (OSError(errno.ENOSPC, ""), "Cannot use the output: the disk is full"),
+        (OSError(errno.ENOENT, ""), "Cannot use the current folder: there is no such folder"),
+    ],
+)
+def test_system_errors_in_words(error: OSError, sentence: str) -> None:
+    assert re.match(sentence, str(explain(error)))
 
 
 def test_a_result_in_the_place_of_an_input(tmp_path: Path) -> None:

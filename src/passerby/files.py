@@ -78,7 +78,7 @@ def alone(lock: Path, refusal: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # before it is released, so that nobody holds a file that is about to go
+        # before it is released; filelock takes no file that has gone meanwhile
         with suppress(OSError):
             lock.unlink()
         held.release()
@@ -150,8 +150,9 @@ def explain(error: OSError, where: Path | str | None = None) -> InputError | Non
     if remedy is None:
         return None
     if where is None:
-        # what is printed has no name
-        name = "the output" if error.filename is None else os.fsdecode(error.filename)
+        # what is printed has no name, nor has a current folder that is gone
+        nameless = "the current folder" if error.errno == errno.ENOENT else "the output"
+        name = nameless if error.filename is None else os.fsdecode(error.filename)
         return InputError(f"Cannot use {name}: {remedy}.")
     return InputError(f"Cannot write to {where}: {remedy}.")
 

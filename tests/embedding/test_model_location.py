@@ -25,7 +25,7 @@ def test_what_is_no_model(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_run(tmp_path: Path) -> None:
-    (tmp_path / "recipe.yaml").touch()
+    (tmp_path / "checkpoint.safetensors").touch()
     with pytest.raises(InputError, match="a run that has not finished: continue it with"):
         find_model(tmp_path)
 

@@ -158,6 +158,7 @@ class TestWeights:
         assert network.pos_embed.shape[1] == 4 * 2 + network.num_prefix_tokens
 
     def test_a_pickle_is_refused(self, tmp_path) -> None:
+        (tmp_path / "w.pth").touch()
         with pytest.raises(InputError, match="only safetensors files are read"):
             built(weights=str(tmp_path / "w.pth"))
 

@@ -80,7 +80,6 @@ def test_a_checkpoint_cut_short(tmp_path: Path, share: float) -> None:
     "damage",
     [
         {"rows": []},
-        {"rows": [{"epoch": 1}]},
         {"rows": [vars(PROGRESS.rows[1])]},
         {"recipe": 3},
         {"seconds": "long"},
@@ -94,6 +93,12 @@ def test_progress_that_is_none(tmp_path: Path, damage: dict) -> None:
     progress = json.dumps(asdict(PROGRESS) | damage)
     save_file(tensors, tmp_path / NAME, {"progress": progress})
     with pytest.raises(InputError, match="is damaged or cut off"):
+        Progress.load(tmp_path)
+
+
+def test_a_checkpoint_of_another_version(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / NAME, {"progress": json.dumps({"epochs": 3})})
+    with pytest.raises(InputError, match="was written by another version .*it lacks 'rows'"):
         Progress.load(tmp_path)
 
 

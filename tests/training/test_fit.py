@@ -29,6 +29,7 @@ from passerby.training.crop_dataset import CropDataset
 from passerby.training.fit import TrainingRun
 from passerby.training.lessons import Lessons
 from passerby.training.log import EpochRow
+from passerby.training.run import working_in
 from passerby.training.split import Split
 from passerby.training.unlabelled import Unlabelled
 
@@ -288,7 +289,10 @@ def test_two_processes_write_one_run(toy_data: Path, tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_trained_again(finished: Path, toy_data: Path) -> None:
     before = (finished / "model" / "model.json").read_bytes()
-    assert train(small(), toy_data, finished, resume=True) == finished / "model"
+    said: list[str] = []
+    listener = Listener(said.append)
+    assert train(small(), toy_data, finished, resume=True, listener=listener) == finished / "model"
+    assert said == [f"{finished} has finished already: nothing is left to train."]
     assert (finished / "model" / "model.json").read_bytes() == before
 
 
@@ -471,6 +475,18 @@ def test_two_trainings_into_one_folder(toy_data: Path, tmp_path: Path) -> None:
         train(small(), toy_data, run, listener=Listener(on_step=second))
     assert tried
     assert [p.name for p in run.iterdir()] == ["tensorboard"]
+
+
+def test_other_processes_of_torchrun_work_in_the_same_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with working_in(tmp_path / "a" / "run"):
+        monkeypatch.setenv("RANK", "1")
+        with working_in(tmp_path / "a" / "run"):
+            monkeypatch.setenv("RANK", "0")
+        with pytest.raises(InputError, match="Another process"), working_in(tmp_path / "a" / "run"):
+            pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_finished_run_without_its_weights_writes_them_again(

@@ -92,13 +92,26 @@ def test_what_is_no_recipe(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("name: x\nseed: 1\nname: y\n", 1), ("name: x\ndata:\n  seed: 1\n  seed: 2\n", 3)],
+    [
+        ("name: x\nseed: 1\nseed: 2\n", 3),
+        ("name: x\ndata:\n  seed: 1\n  seed: 1\n", 4),
+        ("name: x\nphases:\n- {epochs: 1, seed: 1,\n   seed: 3}\n", 4),
+    ],
 )
 def test_a_key_that_is_given_twice(tmp_path: Path, text: str, line: int) -> None:
     (tmp_path / "r.yaml").write_text(text)
-    key = "name" if line == 1 else "seed"
-    with pytest.raises(InputError, match=rf"line {line} is not valid YAML \({key} is given twice"):
+    with pytest.raises(InputError, match=rf"line {line} is not valid YAML \(seed is given twice"):
         load_recipe(str(tmp_path / "r.yaml"))
+    with pytest.raises(InputError, match="is no YAML value"):
+        load_recipe("smoke", ["augment={flip: 0, flip: 1}"])
+
+
+def test_anchors_may_be_merged(tmp_path: Path) -> None:
+    text = written(tmp_path / "r.yaml")
+    first = "{optimizer: sgd, epochs: 2, learning_rate: 0.1}"
+    again = f"- &p {first}\n- {{<<: *p, epochs: 3}}\n- {{<<: *p, epochs: 4}}\n"
+    (tmp_path / "r.yaml").write_text(f"name: x\nphases:\n{again}")
+    assert [phase.epochs for phase in load_recipe(text).phases] == [2, 3, 4]
 
 
 def test_epochs_of_all_phases() -> None:

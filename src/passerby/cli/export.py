@@ -23,7 +23,7 @@ def export(
     One in half precision, such as the model that ships with Passerby, is copied.
     """
     from passerby.embedding import find_model
-    from passerby.embedding.model_info import read_model_info
+    from passerby.embedding.model_info import INFO_NAME, ONNX_NAME, WEIGHTS_NAME, read_model_info
     from passerby.errors import InputError
     from passerby.files import replacing
 
@@ -34,7 +34,9 @@ def export(
         raise InputError(f"{target} exists: choose another place.")
     if read_model_info(source).precision == "fp16":
         with replacing(target) as draft:
-            shutil.copytree(source, draft)
+            draft.mkdir()
+            for name in (INFO_NAME, WEIGHTS_NAME, ONNX_NAME):
+                shutil.copyfile(source / name, draft / name)
         say(f"Copied to {target}: it is in half precision already.")
         return
     require("train")

@@ -1,6 +1,5 @@
 """`passerby train`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,11 +26,12 @@ def train(
     """Train a model as a recipe says."""
     require("train")
     from passerby.training import load_recipe
+    from passerby.training.run import is_first_process
 
     wanted = load_recipe(recipe, overrides)
     train_with_progress(wanted, data, run, resume)
-    if os.environ.get("RANK", "0") != "0":
-        return  # the first of torchrun's processes speaks for all
+    if not is_first_process():
+        return
     say(f"The model is in {run / 'model'}.")
     if wanted.data.held_out_persons:
         say(f"Next: passerby evaluate {run} --data {data}")

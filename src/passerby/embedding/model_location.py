@@ -48,7 +48,7 @@ def _why_no_model(folder: Path) -> str:
             f"{folder} holds pickled weights, which can run any code when opened: Passerby reads "
             "model.json with model.safetensors or model.onnx only; convert them first."
         )
-    if (folder / "recipe.yaml").is_file():
+    if (folder / "checkpoint.safetensors").is_file():
         return (
             f"{folder} is a run that has not finished: continue it with `passerby train --resume`."
         )

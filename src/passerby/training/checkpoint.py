@@ -168,7 +168,12 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
 def _undamaged(path: Path) -> Iterator[None]:
     try:
         yield
-    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except KeyError as error:
+        raise InputError(
+            f"{path} was written by another version of Passerby (it lacks {error}): go on with "
+            "that one, or choose another folder."
+        ) from error
+    except (SafetensorError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{path} is damaged or cut off ({error}): "
             "remove the run's folder, and train again from the start."

@@ -64,7 +64,14 @@ from passerby.training.objective import Objective
 from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from passerby.training.pseudo_labels import PseudoLabels
 from passerby.training.recipe import Phase, Recipe
-from passerby.training.run import RECIPE_NAME, TRACKER, check_run, is_finished, working_in
+from passerby.training.run import (
+    RECIPE_NAME,
+    TRACKER,
+    check_run,
+    is_finished,
+    is_first_process,
+    working_in,
+)
 from passerby.training.samplers import EpochSampler, PersonSampler
 from passerby.training.split import Split
 
@@ -110,7 +117,7 @@ def train(
     listener = listener or Listener()
     check_run(run, recipe, resume)
     if is_finished(run):
-        if listener.say:
+        if listener.say and is_first_process():
             listener.say(f"{run} has finished already: nothing is left to train.")
         return run / MODEL_FOLDER
     keep_freed_memory()

@@ -36,18 +36,6 @@ _YAML_ERRORS = (
 )
 
 
-class _OnceOnly(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML's readers take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
-        for key in {key for key in keys if keys.count(key) > 1}:
-            raise yaml.constructor.ConstructorError(
-                problem=f"{key} is given twice", problem_mark=node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-
 def _folders(value: Any) -> Any:
     """Let a single folder stand for a list of one."""
     folders = [value] if isinstance(value, str) else value
@@ -350,7 +338,7 @@ def _recipe_text(source: str) -> str:
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        values = yaml.load(text, _OnceOnly)
+        values = _loaded(text)
     except _YAML_ERRORS as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
@@ -387,9 +375,39 @@ def _set(values: dict[str, Any], override: str) -> None:
 
 def _parse_value(text: str, override: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return _loaded(text)
     except _YAML_ERRORS:
         raise InputError(f"--set {override!r}: {text!r} is no YAML value: quote it.") from None
+
+
+def _loaded(text: str) -> Any:
+    """Read YAML, but refuse a key that is given twice, of which its readers take the last."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        _refuse_repeated_keys(node, set())
+        return None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _refuse_repeated_keys(node: yaml.Node | None, checked: set[int]) -> None:
+    if not isinstance(node, yaml.CollectionNode) or id(node) in checked:
+        return
+    checked.add(id(node))  # an alias leads to the very node of its anchor
+    if isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            _refuse_repeated_keys(part, checked)
+        return
+    known: set[str] = set()
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value in known:
+            raise yaml.MarkedYAMLError(
+                problem=f"{key.value} is given twice", problem_mark=key.start_mark
+            )
+        if isinstance(key, yaml.ScalarNode):
+            known.add(key.value)
+        _refuse_repeated_keys(value, checked)
 
 
 def _position(key: str, place: list[Any], override: str) -> int:

@@ -59,6 +59,11 @@ def is_finished(run: Path) -> bool:
     return all((model / name).is_file() for name in (INFO_NAME, WEIGHTS_NAME, ONNX_NAME))
 
 
+def is_first_process() -> bool:
+    """Tell whether this process writes and speaks, of several that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def working_in(run: Path) -> Iterator[None]:
     """Make a run's folder and keep other trainings out of it; drafts of a killed one go.
@@ -66,10 +71,10 @@ def working_in(run: Path) -> Iterator[None]:
     Raises:
         InputError: another one is there, or the folder cannot be written to.
     """
-    if os.environ.get("RANK", "0") != "0":
-        yield  # one of torchrun's processes, of which the first one writes
+    if not is_first_process():
+        yield
         return
-    made = not run.exists()
+    made = [folder for folder in (run, *run.parents) if not folder.exists()]
     with explained(run):
         run.mkdir(parents=True, exist_ok=True)
     try:
@@ -79,9 +84,9 @@ def working_in(run: Path) -> Iterator[None]:
                     shutil.rmtree(draft, ignore_errors=True)
             yield
     finally:
-        if made:
-            with suppress(OSError):
-                run.rmdir()  # it is empty if the recipe was refused
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()  # they are empty if the recipe was refused
 
 
 def _is_leftover(path: Path) -> bool:
