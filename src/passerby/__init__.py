@@ -1,10 +1,10 @@
 """Passerby: what a pedestrian looks like, and where the same pedestrian is seen again."""
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from passerby.data import COURSE, Crops, Schema, read_crops
     from passerby.embedding import (
         Decision,
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
         pooled_attributes,
         rank,
     )
-
-__version__ = version("passerby")
 
 _HOMES = {
     "COURSE": "passerby.data",
@@ -80,6 +78,10 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # a tenth of a second that few commands need
+
+        return version("passerby")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'passerby' has no attribute {name!r}")

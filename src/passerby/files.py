@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from passerby.errors import InputError
 
 _REMEDIES = {
@@ -69,6 +67,8 @@ def alone(lock: Path, refusal: str) -> Iterator[None]:
     Raises:
         InputError: another process does it, or the file cannot be made.
     """
+    from filelock import FileLock, Timeout  # few commands need it
+
     held = FileLock(lock, blocking=False)
     try:
         with explained(lock):

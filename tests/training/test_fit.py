@@ -510,7 +510,7 @@ def test_a_run_that_may_not_be_written_to(
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("passerby.files.FileLock.acquire", refuse)
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
     with pytest.raises(InputError, match="permission denied: choose another place, or change who"):
         train(small(), toy_data, tmp_path / "run", listener=Listener(on_step=interrupt))
     assert not (tmp_path / "run").exists()
