@@ -232,9 +232,9 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "Short runs flatter what learns fast: a row is a hint. By those of the persons kept for",
         "calibration, dropout, varied colours, attributes without weights and the softmax (for",
         "the official 12) came into the recipe. Triplets, GeM, the neck, erasing and the cosine",
-        "stayed in spite of theirs: a whole run without triplets was worse, by split 0's held-out",
-        "persons; the others were not tried at full length. Weight decay did not keep its promise",
-        "there ([joint.md](joint.md)).",
+        "stayed in spite of theirs: a whole run without triplets (but with recombined crops, since",
+        "removed) was worse, by split 0's held-out persons; the others were not tried at full",
+        "length. Weight decay did not keep its promise there ([joint.md](joint.md)).",
     ]
     for base, found in results.items():
         lines += _section(BASES[base], found)

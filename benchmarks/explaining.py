@@ -73,15 +73,13 @@ def falls(model: PersonModel, crop: Pixels) -> dict[str, list[tuple[float, float
         "grad-cam": grad_cam(model, pixels, sure),
         "random": torch.rand(len(sure), 12, 6),
     }
-    before = log_odds(model, pixels)[0]
-    return {
-        way: [
-            tuple((before[attribute] - after[:, attribute]).tolist())
-            for attribute, one in zip(sure.tolist(), enlarged(found, size), strict=True)
-            for after in [log_odds(model, blurred(pixels, one))]
-        ]
-        for way, found in maps.items()
-    }
+    before = log_odds(model, pixels)
+
+    def fall(attribute: int, importance: Tensor) -> tuple[float, float]:
+        most, least = before - log_odds(model, blurred(pixels, importance))
+        return float(most[attribute]), float(least[attribute])
+
+    return {way: [*map(fall, sure.tolist(), enlarged(found, size))] for way, found in maps.items()}
 
 
 def grad_cam(model: PersonModel, pixels: Tensor, attributes: NDArray[np.int64]) -> Tensor:

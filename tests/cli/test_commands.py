@@ -229,6 +229,13 @@ def test_a_terminal_that_knows_no_dashes(trained: Path, toy_data: Path) -> None:
     assert "mAP" in result.stdout
 
 
+def test_a_closed_standard_output(toy_data: Path) -> None:
+    image = min((toy_data / "test").iterdir())
+    command = f"{sys.executable} -m passerby predict {image} --json >&-"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 class TestExplain:
     def test_a_picture(self, passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
         image = next((toy_data / "test").iterdir())

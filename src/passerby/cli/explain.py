@@ -30,15 +30,16 @@ def explain(
     from passerby.models.attribute_maps import attribute_maps
     from passerby.reporting.explanation import write_explanation
 
-    info = read_model_info(find_model(model))
+    folder = find_model(model)
+    info = read_model_info(folder)
     check_attributes(info)
     shown = None if attributes is None else [name.strip() for name in attributes.split(",")]
     for name in shown or ():
         info.schema_.index(name)
     check_writable(target)
-    check_no_input(target, [image, *find_model(model).iterdir()])
+    check_no_input(target, [image, *folder.iterdir()])
     crop = decode(image)
-    found = attribute_maps(load_person_model(model), crop)
+    found = attribute_maps(load_person_model(folder), crop)
     labels = info.decision.labels(found.probabilities[None], info.schema_)[0]
     # as `predict` writes it: one age and one colour under every rule
     present = info.schema_.encode(info.schema_.decode(labels, found.probabilities))

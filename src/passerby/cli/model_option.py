@@ -4,21 +4,10 @@ from typing import Annotated
 
 import typer
 
-MODEL = Annotated[
-    str | None,
-    typer.Option(
-        help="A model file's folder, a run, or a Hub id; the model that ships with Passerby if "
-        "left out."
-    ),
-]
+_HELP = "A model file's folder, a run, or a Hub id; the model that ships with Passerby if left out."
 
-MODEL_ARGUMENT = Annotated[
-    str | None,
-    typer.Argument(
-        help="A model file's folder, a run, or a Hub id; the model that ships with Passerby if "
-        "left out."
-    ),
-]
+MODEL = Annotated[str | None, typer.Option(help=_HELP)]
+MODEL_ARGUMENT = Annotated[str | None, typer.Argument(help=_HELP)]
 
 GALLERY_MODEL = Annotated[
     str | None,

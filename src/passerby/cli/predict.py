@@ -51,9 +51,10 @@ def predict(
     if target is not None:
         check_writable(target)
     found = read_crops(crops, "train" if single else part)
+    folder = find_model(model)
     if target is not None:
-        check_no_input(target, [*found.paths, *find_model(model).iterdir()])
-    runtime = RuntimeModel.load(model)
+        check_no_input(target, [*found.paths, *folder.iterdir()])
+    runtime = RuntimeModel.load(folder)
     check_attributes(runtime.info)
     known = _calibrated(runtime.info) if pool else None
     with progress_bar("Predicting") as progress:

@@ -60,7 +60,9 @@ def rank(
     )
     paths = {"query": queries, "gallery": gallery}
     check_writable(target)
-    runtime = RuntimeModel.load(model)
+    folder = find_model(model)
+    check_no_input(target, folder.iterdir())
+    runtime = RuntimeModel.load(folder)
     distance, calibration = choose_distance(runtime.info, features, metric, kind)
     # all that can be wrong is looked at before the long work
     sources = {part: _read(runtime, path, part, flip) for part, path in paths.items()}
@@ -68,7 +70,6 @@ def rank(
         crops = source if isinstance(source, Crops) else source.crops
         check_names(crops, part)
         check_no_input(target, crops.paths)
-    check_no_input(target, find_model(model).iterdir())
     limit = rule.threshold(calibration, len(sources["gallery"]))
     asked, searched = (
         _embedded(runtime, sources[part], part, flip, skip_broken) for part in ("query", "gallery")
