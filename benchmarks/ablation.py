@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from both_tasks import DRAWS, attributes, retrieval
 from passerby.cli.train import train_with_progress
-from passerby.data import read_crops
-from passerby.embedding import Embeddings, ModelInfo, RuntimeModel
+from passerby.datasets import read_crops
 from passerby.files import write_json, write_text
+from passerby.inference import Embeddings, ModelInfo, RuntimeModel
 from passerby.ranking import Distance
 from passerby.training import Recipe, load_recipe
 
@@ -43,9 +43,9 @@ NOW = Base(
     [],
     {
         "as-it-is": ("the recipe, shortened", []),
-        "no-erasing": ("no random erasing", ["augment.erase=0"]),
+        "no-erasing": ("no random erasing", ["augment.random_erasing=0"]),
         "no-attributes": ("identity alone", ["loss.attributes.weight=0"]),
-        "no-average": ("the last weights, no moving average", ["average=0"]),
+        "no-average": ("the last weights, no moving average", ["ema_decay=0"]),
         "uncertainty": ("loss weights learned", ["loss.balance=uncertainty"]),
         "stride-2": ("last stride 2", ["model.last_stride=2"]),
         "average-pool": ("average pooling, no GeM", ["model.pool=average"]),
@@ -76,7 +76,7 @@ WITHOUT_TRIPLETS = Base(
     ["loss.metric.kind=none"],
     {
         "batches-of-four": ("batches of 16 persons with four crops each, as with triplets", []),
-        "every-crop": ("every crop once an epoch", ["crops_per_person=0"]),
+        "every-crop": ("every crop once an epoch", ["instances_per_person=0"]),
     },
 )
 
@@ -109,7 +109,7 @@ BEFORE = Base(
             "brightness, contrast and saturation varied by 20 %",
             ["augment.brightness=0.2", "augment.contrast=0.2", "augment.saturation=0.2"],
         ),
-        "two-crops": ("two crops of a person in a batch, not four", ["crops_per_person=2"]),
+        "two-crops": ("two crops of a person in a batch, not four", ["instances_per_person=2"]),
         "dropout": ("dropout of one half before the attributes", ["model.dropout=0.5"]),
         "learn-erased": (
             "attributes learned from erased crops too",
@@ -156,12 +156,12 @@ def main() -> None:
     for name in options.only or base.variants:
         run = options.runs / f"ablation-{options.base}-{name}"
         overrides = [f"precision={options.precision}", f"phases.0.epochs={options.epochs}"]
-        recipe = shortened([*overrides, *base.overrides, *base.variants[name][1]], options.weights)
+        recipe = shorten([*overrides, *base.overrides, *base.variants[name][1]], options.weights)
         train_with_progress(recipe, options.data, run, resume=True)
         keep(options.base, name, scored(run, options.data), options.out)
 
 
-def shortened(overrides: list[str], weights: Path | None) -> Recipe:
+def shorten(overrides: list[str], weights: Path | None) -> Recipe:
     """Return the recipe with changes and a single phase, of small crops."""
     small = ["model.size=[96, 48]", "phases.0.schedule=cosine"]
     recipe = load_recipe("joint-cpu", [*small, *overrides])

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from passerby.cli.train import train_with_progress
-from passerby.data import read_crops
-from passerby.embedding import Decision, RuntimeModel
-from passerby.evaluation import evaluate_attributes, unseen
+from passerby.datasets import read_crops
+from passerby.evaluation import evaluate_attributes
 from passerby.files import write_json, write_text
-from passerby.reporting.figures import mean_and_spread, with_interval
+from passerby.inference import Decision, RuntimeModel
+from passerby.inference.leakage import leave_out_seen
+from passerby.reporting.number_text import mean_and_spread, with_interval
 from passerby.reporting.reproduction import PUBLISHED_TABLE_1
 from passerby.training import load_recipe
 
@@ -85,7 +86,7 @@ def trained(name: str, split: int, options: argparse.Namespace) -> Path:
 def scored(run: Path, data: Path, recipe: str, split: int) -> dict[str, Any]:
     """Score one run with every decision rule that it has."""
     model = RuntimeModel.load(run)
-    people = model.embed(unseen(read_crops(data), model.info))
+    people = model.embed(leave_out_seen(read_crops(data), model.info))
     rules = {Decision("fixed"), Decision("group"), model.info.decision}
     training = model.info.training
     return {
@@ -101,7 +102,7 @@ def scored(run: Path, data: Path, recipe: str, split: int) -> dict[str, Any]:
         "training_persons": len(training.persons),
         "versions": training.versions,
         "rules": {
-            rule.rule: evaluate_attributes(people, rule).to_json()
+            rule.rule: evaluate_attributes(people, rule).to_dict()
             for rule in sorted(rules, key=lambda rule: rule.rule)
         },
     }

@@ -6,13 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from passerby.embedding import Embeddings, ModelInfo
-from passerby.evaluation import AttributeReport, Protocol, evaluate_attributes, evaluate_retrieval
-from passerby.evaluation.calibrate import constant
-from passerby.evaluation.cross_fitting import halves, mean_ap
-from passerby.evaluation.fitted_distances import fused_distance
-from passerby.evaluation.folds import calibration_by_folds
-from passerby.ranking import Distance, Reranking, choose_distance, pooled_attributes
+from passerby.calibration import choose_distance, pool_attributes
+from passerby.calibration.cross_fitting import mean_ap, split_halves
+from passerby.calibration.cross_validation import measure_calibration_by_folds
+from passerby.calibration.fitted_distances import fit_fused_distance
+from passerby.calibration.fitting import constant
+from passerby.evaluation import (
+    AttributeReport,
+    EvaluationProtocol,
+    evaluate_attributes,
+    evaluate_retrieval,
+)
+from passerby.inference import Embeddings, ModelInfo
+from passerby.ranking import Distance, Reranking
 
 DRAWS = 10
 EMBEDDING = Distance(features="embedding")
@@ -45,8 +51,8 @@ def pooled_by_halves(people: Embeddings) -> Embeddings:
     What a distance means is measured on each half of the persons for the other half.
     """
     averaged = people.attributes.copy()
-    for half, other in halves(people):
-        found = pooled_attributes(people, EMBEDDING, calibration_by_folds([other], EMBEDDING))
+    for half, other in split_halves(people):
+        found = pool_attributes(people, EMBEDDING, measure_calibration_by_folds([other], EMBEDDING))
         mine = np.isin(people.crops.known_persons, half.crops.person_ids)
         averaged[mine] = found.attributes[mine]
     return replace(people, attributes=averaged)
@@ -59,7 +65,7 @@ def fusion(people: Embeddings) -> dict[str, float]:
     """
     return {
         "embedding": mean_ap(people, constant(EMBEDDING)),
-        "both": mean_ap(people, fused_distance),
+        "both": mean_ap(people, fit_fused_distance),
     }
 
 
@@ -74,7 +80,7 @@ def attributes(people: Embeddings, info: ModelInfo) -> dict[str, dict[str, float
 def averages(report: AttributeReport) -> dict[str, float]:
     """Return what is compared of a report on attributes."""
     return {
-        **{name: report.all[name] for name in ("precision", "recall", "f1")},
+        **{name: report.macro[name] for name in ("precision", "recall", "f1")},
         "ma": report.defined["ma"],
         "official12": report.official12,
         "official12_multicolor": report.official12_multicolor,
@@ -85,7 +91,7 @@ def retrieval(people: Embeddings, distance: Distance, seed: int) -> dict[str, fl
     """Return protocol "course" of one draw, re-ranked too, over all cameras and across them."""
     values: dict[str, float] = {}
     for cameras, suffix in (("ignored", ""), ("cross", "_cross")):
-        protocol = Protocol.named("course", cameras, seed)
+        protocol = EvaluationProtocol.named("course", cameras, seed)
         queries, gallery = protocol.split(people.crops)
         report = evaluate_retrieval(
             people.of_rows(queries),
@@ -97,6 +103,6 @@ def retrieval(people: Embeddings, distance: Distance, seed: int) -> dict[str, fl
         )
         assert report.reranked is not None
         for name in ("top1", "top5", "map"):
-            values[f"{name}{suffix}"] = report.figures[name]
-            values[f"{name}_reranked{suffix}"] = report.reranked.figures[name]
+            values[f"{name}{suffix}"] = report.metrics[name]
+            values[f"{name}_reranked{suffix}"] = report.reranked.metrics[name]
     return values

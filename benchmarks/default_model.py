@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from passerby.cli.calibrate import calibrate
-from passerby.data import Crops, read_crops
-from passerby.data.toy import write_toy
-from passerby.embedding import RuntimeModel
-from passerby.embedding.model_location import DEFAULT_MODEL, find_model
+from passerby.data import Crops
+from passerby.datasets import read_crops
 from passerby.files import write_json
+from passerby.inference import RuntimeModel
+from passerby.inference.model_location import DEFAULT_MODEL, find_model
 from passerby.models.half_precision import save_half_precision
+from passerby.toy import write_toy
 
 ANSWERS = Path(__file__).parent.parent / "tests" / "default_model.json"
 CROPS = 4

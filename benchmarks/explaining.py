@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from passerby.data import read_crops
 from passerby.data.decoding import Pixels, decode, resize
-from passerby.embedding.runtime_model import normalised
+from passerby.datasets import read_crops
 from passerby.files import write_json, write_text
+from passerby.inference.runtime_model import normalize_pixels
 from passerby.models import PersonModel, load_person_model
 from passerby.models.attribute_maps import attribute_maps
 
@@ -65,7 +65,7 @@ def main() -> None:
 def falls(model: PersonModel, crop: Pixels) -> dict[str, list[tuple[float, float]]]:
     """Return what the most and the least important fifth cost, for each attribute that is sure."""
     size = model.architecture.size
-    pixels = torch.from_numpy(normalised(resize(crop, size)[None], model.preprocessing))
+    pixels = torch.from_numpy(normalize_pixels(resize(crop, size)[None], model.preprocessing))
     explained = attribute_maps(model, crop)
     sure = np.flatnonzero(explained.probabilities > SURE)
     maps = {

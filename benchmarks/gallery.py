@@ -27,17 +27,17 @@ import psutil
 from numpy.typing import NDArray
 
 from gallery_page import keep
-from made_up import at_length_1, embedded
-from passerby.data import COURSE, Crops
-from passerby.embedding import Decision, RuntimeModel
+from passerby.calibration import AnswerRule
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
 from passerby.gallery import Gallery, find_sightings
 from passerby.gallery.adding import commit
-from passerby.gallery.columns import EMBEDDING, vectors_of
 from passerby.gallery.indexing import build_index
 from passerby.gallery.searching import Query, search
 from passerby.gallery.settings import Settings
 from passerby.gallery.store import Store
-from passerby.ranking import AnswerRule
+from passerby.gallery.table_schema import EMBEDDING, vectors_of
+from passerby.inference import Decision, RuntimeModel
+from synthetic import at_length_1, embedded
 
 WIDTH = 1280
 """Length of the vectors of EfficientNet-Lite0, the backbone of the model that ships."""
@@ -179,13 +179,13 @@ def _raw(store: Store, vector: NDArray[np.float32], where: str | None) -> Any:
 
 def _ours(store: Store, vector: NDArray[np.float32], where: str | None) -> Any:
     condition = None if where is None else _parsed(where)
-    return search(store, _query(vector), condition, AnswerRule("top", 20), exact=True)
+    return search(store, _query(vector), condition, AnswerRule("top_k", 20), exact=True)
 
 
 def _parsed(where: str) -> Any:
     from passerby.gallery.where import parse_where
 
-    return parse_where(where, COURSE, Decision("group"))
+    return parse_where(where, MARKET1501_ATTRIBUTES, Decision("group"))
 
 
 def _answer_sets(
@@ -224,7 +224,7 @@ def _settings() -> Settings:
     return Settings(
         model_name="made-up",
         model_fingerprint="0" * 64,
-        schema_name=COURSE.name,
+        schema_name=MARKET1501_ATTRIBUTES.name,
         tasks=("attributes", "identity"),
         decision=Decision("group"),
         embedding_size=WIDTH,
@@ -274,7 +274,7 @@ def _commit(store: Store, vectors: NDArray[np.float32], start: int) -> None:
         "source": nothing,
         "added": [datetime.now(UTC)] * count,
     }
-    attributes = rng.random((count, len(COURSE)), np.float32)
+    attributes = rng.random((count, len(MARKET1501_ATTRIBUTES)), np.float32)
     commit(store, known, attributes, vectors)
 
 
@@ -285,7 +285,7 @@ def _queries(store: Store, count: int) -> NDArray[np.float32]:
 
 
 def _query(vector: NDArray[np.float32]) -> Query:
-    return Query(vector, np.full(len(COURSE), 0.5, np.float32))
+    return Query(vector, np.full(len(MARKET1501_ATTRIBUTES), 0.5, np.float32))
 
 
 def _seconds(work: Callable[[], Any]) -> float:

@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery_page import keep
-from passerby.data import COURSE, Crops, read_crops
-from passerby.embedding import RuntimeModel
-from passerby.evaluation import unseen
+from passerby.calibration import AnswerRule
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.datasets import read_crops
 from passerby.gallery import Gallery, Sighting
-from passerby.ranking import AnswerRule
+from passerby.inference import RuntimeModel
+from passerby.inference.leakage import leave_out_seen
 
 LEAST_PERSONS = 2
 TOP = 20
@@ -37,14 +38,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     model = RuntimeModel.load(options.model)
-    crops = unseen(read_crops(options.data), model.info)
+    crops = leave_out_seen(read_crops(options.data), model.info)
     with tempfile.TemporaryDirectory(prefix="gallery-") as place:
         gallery = Gallery.create(Path(place) / "gallery", model, images="paths")
         gallery.add([Sighting(path) for path in crops.paths])
         assert len(gallery) == len(crops)
         singles = {
             name: measured(gallery, crops, (name,))
-            for name in COURSE.attributes
+            for name in MARKET1501_ATTRIBUTES.attributes
             if asked(crops, (name,))
         }
         pairs = {
@@ -68,7 +69,7 @@ def main() -> None:
 def of_two_fields() -> list[tuple[str, str]]:
     return [
         pair
-        for one, two in itertools.combinations(COURSE.fields, 2)
+        for one, two in itertools.combinations(MARKET1501_ATTRIBUTES.fields, 2)
         for pair in itertools.product(one.attributes, two.attributes)
     ]
 
@@ -77,16 +78,16 @@ def asked(crops: Crops, names: tuple[str, ...]) -> bool:
     """Tell whether enough persons fulfil a description, and not all."""
     assert crops.labels is not None
     persons, labels = crops.person_labels()
-    fulfilled = labels[:, [COURSE.index(name) for name in names]].all(axis=1)
+    fulfilled = labels[:, [MARKET1501_ATTRIBUTES.index(name) for name in names]].all(axis=1)
     return LEAST_PERSONS <= fulfilled.sum() < len(persons)
 
 
 def measured(gallery: Gallery, crops: Crops, names: tuple[str, ...]) -> dict[str, float]:
     # every probability is at least 0: the description orders the crops and leaves out none
     where = " and ".join(f"{name} >= 0" for name in names)
-    answers = gallery.search(where=where, rule=AnswerRule("top", len(crops))).answers
+    answers = gallery.search(where=where, rule=AnswerRule("top_k", len(crops))).answers
     assert crops.labels is not None
-    right = crops.labels[:, [COURSE.index(name) for name in names]].all(axis=1)
+    right = crops.labels[:, [MARKET1501_ATTRIBUTES.index(name) for name in names]].all(axis=1)
     row = {str(path.absolute()): number for number, path in enumerate(crops.paths)}
     hits = np.array([right[row[answer.path or ""]] for answer in answers])
     return {

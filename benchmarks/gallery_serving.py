@@ -24,9 +24,9 @@ from typing import Any
 import httpx
 
 from gallery_page import keep
-from passerby.data.toy import write_toy
-from passerby.embedding import RuntimeModel
 from passerby.gallery import Gallery, find_sightings
+from passerby.inference import RuntimeModel
+from passerby.toy import write_toy
 
 CLIENTS, SECONDS = 20, 60
 PERSONS = 100
@@ -141,7 +141,7 @@ class Load:
         if name == "search by description":
             colour = chance.choice(("upred", "upblue", "backpack", "gender", "hat"))
             where = f"{colour} >= 0.1 and camera in (1, {chance.randint(2, 6)})"
-            return await client.post("/api/search", data={"where": where, "top": "20"})
+            return await client.post("/api/search", data={"where": where, "top_k": "20"})
         path = chance.choice(self.new if name == "add" else self.asked)
         content = path.read_bytes()
         if name == "add":
@@ -150,7 +150,7 @@ class Load:
             files = {"images": (path.name, content, "image/jpeg")}
             return await client.post("/api/add", files=files, data={"camera": "7"})
         files = {"images": (path.name, content, "image/jpeg")}
-        return await client.post("/api/search", files=files, data={"top": "20"})
+        return await client.post("/api/search", files=files, data={"top_k": "20"})
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from passerby.data import COURSE
-from passerby.embedding import RuntimeModel
-from passerby.embedding.runtime_model import normalised
+from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.inference import RuntimeModel
+from passerby.inference.runtime_model import normalize_pixels
 from passerby.models import Architecture, PersonModel, save_model
 from passerby.models.person_model import outputs_of
 from passerby.training.hardware import machine
@@ -48,14 +48,14 @@ def main() -> None:
 def compared(backbone: str, size: tuple[int, int], batch: int, rounds: int) -> tuple[float, float]:
     """Return the medians of crops/s of the runtime and of torch, both from decoded pixels."""
     torch.manual_seed(0)
-    model = PersonModel(Architecture(backbone=backbone, size=size), COURSE).eval()
+    model = PersonModel(Architecture(backbone=backbone, size=size), MARKET1501_ATTRIBUTES).eval()
     with tempfile.TemporaryDirectory() as folder:
         save_model(model, Path(folder) / "model", name=backbone)
         runtime = RuntimeModel.load(Path(folder) / "model", threads=1)
     pixels = np.random.default_rng(0).integers(0, 256, (batch, *size, 3), np.uint8)
 
     def torch_eager() -> None:
-        crops = normalised(pixels, model.preprocessing)
+        crops = normalize_pixels(pixels, model.preprocessing)
         outputs_of(model, torch.from_numpy(crops)).attributes.sigmoid().numpy()
 
     rates: dict[str, list[float]] = {"ours": [], "theirs": []}

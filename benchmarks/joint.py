@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 
 from both_tasks import figures
-from passerby.data import Crops, read_crops
-from passerby.embedding import Embeddings, RuntimeModel
-from passerby.evaluation import evaluate_attributes, unseen
+from passerby.data import Crops
+from passerby.datasets import read_crops
+from passerby.evaluation import evaluate_attributes
 from passerby.files import write_json, write_text
-from passerby.reporting.figures import mean_and_spread
+from passerby.inference import Embeddings, RuntimeModel
+from passerby.inference.leakage import leave_out_seen
+from passerby.reporting.number_text import mean_and_spread
 from passerby.training import load_recipe, shipped_recipes
 
 COMMAND = "python benchmarks/joint.py --data DATA --runs RUN ..."
@@ -41,7 +43,7 @@ MEASURES = (
     ("mA over defined attributes", "ma", None, 0.666, 0.80, 0.86),
     ("average accuracy, official 12 attributes", "official12", None, 0.866, 0.875, 0.91),
 )
-"""Published figures; where they are from, and why they are no contest, stands below the tables."""
+"""Published figures; where they are from, and why they are not contest, stands below the tables."""
 
 
 def main() -> None:
@@ -63,7 +65,7 @@ def main() -> None:
 
 def scored(run: Path, data: Path) -> dict[str, Any]:
     model = RuntimeModel.load(run)
-    crops = unseen(read_crops(data), model.info)
+    crops = leave_out_seen(read_crops(data), model.info)
     training = model.info.training
     return {
         "run": run.name,
@@ -150,7 +152,7 @@ def page(results: list[dict[str, Any]], floor: float) -> str:
         "held-out",
         "crops, by the probability that they show the same person, as the distances of the other "
         "half of",
-        "the persons tell it (`passerby.pooled_attributes`); the published figures are of single "
+        "the persons tell it (`passerby.pool_attributes`); the published figures are of single "
         "crops.",
     ]
     for _, runs in groupby(results, key=_trained_alike):

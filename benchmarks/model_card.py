@@ -17,21 +17,23 @@ import numpy as np
 import torch
 
 from both_tasks import averages, pooled_by_halves, retrieval
-from passerby.data import Crops, read_crops
+from passerby.calibration import read_matchers
+from passerby.calibration.cross_validation import measure_calibration_by_folds, thresholds_of_others
+from passerby.data import Crops
 from passerby.data.decoding import batches, decode_all
-from passerby.embedding import Decision, Embeddings, RuntimeModel
-from passerby.embedding.model_info import ModelInfo
-from passerby.embedding.model_location import DEFAULT_MODEL
-from passerby.embedding.runtime_model import normalised, sigmoid
-from passerby.evaluation import Protocol, evaluate, evaluate_attributes, unseen
-from passerby.evaluation.folds import calibration_by_folds, thresholds_of_others
+from passerby.datasets import read_crops
+from passerby.evaluation import EvaluationProtocol, evaluate, evaluate_attributes
 from passerby.files import write_json, write_text
 from passerby.gallery.settings import DISTANCE
+from passerby.inference import Decision, Embeddings, RuntimeModel
+from passerby.inference.leakage import leave_out_seen
+from passerby.inference.model_info import ModelInfo
+from passerby.inference.model_location import DEFAULT_MODEL
+from passerby.inference.runtime_model import normalize_pixels, sigmoid
 from passerby.models import load_person_model
 from passerby.models.half_precision import save_half_precision
 from passerby.models.person_model import outputs_of
-from passerby.ranking import calibrated_distances
-from passerby.reporting.figures import mean_and_spread
+from passerby.reporting.number_text import mean_and_spread
 
 COMMAND = "python benchmarks/model_card.py --data DATA --folds RUN ..."
 
@@ -50,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     crops = read_crops(options.data)
     models = [RuntimeModel.load(fold) for fold in options.folds]
-    held_out = [model.embed(unseen(crops, model.info)) for model in models]
+    held_out = [model.embed(leave_out_seen(crops, model.info)) for model in models]
     found = [
         {
             "run": fold.name,
@@ -84,7 +86,7 @@ def measured(people: Embeddings, rules: Mapping[str, Decision]) -> dict[str, Any
     reports = {name: evaluate_attributes(people, rule, resamples=0) for name, rule in rules.items()}
     pooled = pooled_by_halves(people)
     draws = [retrieval(people, DISTANCE, draw) for draw in range(10)]
-    report = evaluate(people, protocol=Protocol.named("course"), resamples=0).retrieval
+    report = evaluate(people, protocol=EvaluationProtocol.named("course"), resamples=0).retrieval
     assert report is not None
     return {
         "persons": len(people.crops.person_ids),
@@ -126,7 +128,7 @@ def match_error(people: Embeddings) -> float:
     )
     errors = []
     for fitted, tried in ((one, other), (other, one)):
-        calibration = calibration_by_folds([fitted], DISTANCE)
+        calibration = measure_calibration_by_folds([fitted], DISTANCE)
         report = evaluate(tried, distance=DISTANCE, calibration=calibration, resamples=0).retrieval
         assert report is not None
         assert report.reliability is not None
@@ -137,7 +139,7 @@ def match_error(people: Embeddings) -> float:
 def compared(fold: Path, crops: Crops) -> dict[str, Any]:
     """Say what weights in half precision, and in eight bits, lose against single precision."""
     model = RuntimeModel.load(fold)
-    crops = unseen(crops, model.info)
+    crops = leave_out_seen(crops, model.info)
     exact = model.embed(crops)
     with tempfile.TemporaryDirectory() as place:
         save_half_precision(fold, Path(place) / "half")
@@ -164,7 +166,7 @@ def eight_bits(fold: Path, crops: Crops) -> Embeddings:
             assert torch.isfinite(weight).all(), name
     images = decode_all(crops.paths, model.preprocessing.size)
     outputs = [
-        outputs_of(model, torch.from_numpy(normalised(batch, model.preprocessing)))
+        outputs_of(model, torch.from_numpy(normalize_pixels(batch, model.preprocessing)))
         for batch in batches(images, 64)
     ]
     vectors, logits = (torch.cat(part).numpy() for part in zip(*outputs, strict=True))
@@ -300,7 +302,7 @@ def _by_rule(title: str, folds: Sequence[Mapping[str, Mapping[str, float]]]) -> 
 
 
 def _calibration(folds: list[dict[str, Any]], model: RuntimeModel) -> list[str]:
-    known = {c.distance: c.calibration for c in calibrated_distances(model.info)}
+    known = {c.distance: c.calibration for c in read_matchers(model.info)}
     calibration = known[DISTANCE]
     lines = [
         "## Calibration",

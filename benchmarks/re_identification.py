@@ -22,16 +22,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from passerby.data import read_crops
-from passerby.embedding import Embeddings, RuntimeModel
-from passerby.evaluation import Protocol, RetrievalReport, evaluate_retrieval, unseen
+from passerby.calibration import Matcher, read_matchers
+from passerby.datasets import read_crops
+from passerby.evaluation import EvaluationProtocol, RetrievalReport, evaluate_retrieval
 from passerby.evaluation.retrieval import Reranked
 from passerby.files import write_json, write_text
-from passerby.ranking import CalibratedDistance, Reranking, calibrated_distances
-from passerby.reporting.figures import with_interval
+from passerby.inference import Embeddings, RuntimeModel
+from passerby.inference.leakage import leave_out_seen
+from passerby.ranking import Reranking
+from passerby.reporting.number_text import with_interval
 
 COMMAND = "python benchmarks/re_identification.py --data DATA --runs RUN ... [--flip] --rank RUN"
-FIGURES = ("top1", "top5", "top10", "map", "minp")
+METRIC_NAMES = ("top1", "top5", "top10", "map", "minp")
 
 
 def main() -> None:
@@ -63,10 +65,10 @@ def _key(run: dict[str, Any]) -> tuple[str, bool]:
 
 def scored(run: Path, data: Path, draws: int, flip: bool) -> dict[str, Any]:
     model = RuntimeModel.load(run)
-    people = model.embed(unseen(read_crops(data), model.info), flip=flip)
+    people = model.embed(leave_out_seen(read_crops(data), model.info), flip=flip)
     training = model.info.training
     rows = []
-    for known in calibrated_distances(model.info):
+    for known in read_matchers(model.info):
         for cameras in ("ignored", "cross"):
             reports = [retrieval(people, known, cameras, seed) for seed in range(draws)]
             first = reports[0]
@@ -106,18 +108,16 @@ def scored(run: Path, data: Path, draws: int, flip: bool) -> dict[str, Any]:
 
 def figures(scored: RetrievalReport | Reranked) -> dict[str, Any]:
     intervals = {f"{name}_ci": list(ci) for name, ci in scored.intervals.items()}
-    return {**scored.figures, **intervals}
+    return {**scored.metrics, **intervals}
 
 
 def means(draws: Sequence[RetrievalReport | Reranked]) -> dict[str, float]:
-    return {name: statistics.mean(draw.figures[name] for draw in draws) for name in FIGURES}
+    return {name: statistics.mean(draw.metrics[name] for draw in draws) for name in METRIC_NAMES}
 
 
-def retrieval(
-    people: Embeddings, known: CalibratedDistance, cameras: str, seed: int
-) -> RetrievalReport:
+def retrieval(people: Embeddings, known: Matcher, cameras: str, seed: int) -> RetrievalReport:
     """Score one draw of the random queries; intervals and answer sets of the first one only."""
-    protocol = Protocol.named("course", cameras, seed)
+    protocol = EvaluationProtocol.named("course", cameras, seed)
     queries, gallery = protocol.split(people.crops)
     return evaluate_retrieval(
         people.of_rows(queries),

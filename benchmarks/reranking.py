@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from contest import Contender, Contest, Scores, arguments, conditions
-from made_up import CAMERAS, WIDTH, Crops, size_in_words
+from harness import Contender, Contest, Scores, arguments, conditions
+from synthetic import CAMERAS, WIDTH, Crops, size_in_words
 
 # The interpreters of the peers run this file too: passerby is imported only where it is used.
 
 AGREED = 1e-3
-FIGURES = ("map", "top1", "top5", "top10")
+METRIC_NAMES = ("map", "top1", "top5", "top10")
 
 
 def main() -> None:
@@ -47,17 +47,17 @@ def main() -> None:
 
 
 def ours(queries: Crops, gallery: Crops) -> Scores:
-    from passerby.data import COURSE
+    from passerby.data import MARKET1501_ATTRIBUTES
     from passerby.data import Crops as Table
-    from passerby.embedding import Embeddings
-    from passerby.evaluation.query_scores import score_queries
+    from passerby.inference import Embeddings
     from passerby.ranking import Distance, Reranking
+    from passerby.ranking.query_scores import score_queries
 
     def embedded(crops: Crops) -> Embeddings:
         count = len(crops.persons)
         table = Table((Path("crop.jpg"),) * count, crops.persons, crops.cameras)
-        attributes = np.zeros((count, len(COURSE)), np.float32)
-        return Embeddings(table, crops.embeddings, attributes, COURSE, "synthetic")
+        attributes = np.zeros((count, len(MARKET1501_ATTRIBUTES)), np.float32)
+        return Embeddings(table, crops.embeddings, attributes, MARKET1501_ATTRIBUTES, "synthetic")
 
     scores = score_queries(
         embedded(queries),
@@ -108,7 +108,7 @@ CONTEST = Contest(
             "torchreid's re_ranking", torchreid, ("pyppbox-torchreid", "torch", "numpy")
         ),
     },
-    FIGURES,
+    METRIC_NAMES,
     AGREED,
 )
 
@@ -130,7 +130,7 @@ def command(options: argparse.Namespace) -> str:
     parts = ["python", "benchmarks/reranking.py"]
     if options.torchreid_python:
         parts += ["--torchreid-python", "PYTHON"]
-    return shlex.join(map(str, [*parts, "--rounds", options.rounds, "--part", options.part]))
+    return shlex.join(map(str, [*parts, "--rounds", options.rounds, "--split", options.part]))
 
 
 # The page

@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from contest import Contender, Contest, Scores, arguments, conditions, summary
-from made_up import CAMERAS, WIDTH, Crops, Sizes, size_in_words
+from harness import Contender, Contest, Scores, arguments, conditions, summary
+from synthetic import CAMERAS, WIDTH, Crops, Sizes, size_in_words
 
 # The interpreters of the peers run this file too: passerby is imported only where it is used.
 
 AGREED = 1e-6
 """More cannot be asked: torchreid adds the average precisions up in float32."""
-FIGURES = ("map", "top1", "top5", "top10")
+METRIC_NAMES = ("map", "top1", "top5", "top10")
 
 
 def main() -> None:
@@ -58,10 +58,10 @@ def main() -> None:
 
 
 def ours(queries: Crops, gallery: Crops) -> Scores:
-    from passerby.data import COURSE
+    from passerby.data import MARKET1501_ATTRIBUTES
     from passerby.data import Crops as Table
-    from passerby.embedding import Embeddings
     from passerby.evaluation import evaluate_retrieval
+    from passerby.inference import Embeddings
     from passerby.ranking import Distance
 
     def embedded(crops: Crops) -> Embeddings:
@@ -71,14 +71,14 @@ def ours(queries: Crops, gallery: Crops) -> Scores:
             crops.persons,
             crops.cameras,
         )
-        attributes = np.zeros((count, len(COURSE)), np.float32)
-        return Embeddings(table, crops.embeddings, attributes, COURSE, "synthetic")
+        attributes = np.zeros((count, len(MARKET1501_ATTRIBUTES)), np.float32)
+        return Embeddings(table, crops.embeddings, attributes, MARKET1501_ATTRIBUTES, "synthetic")
 
     distance = Distance(features="embedding", metric="euclidean")
     report = evaluate_retrieval(
         embedded(queries), embedded(gallery), distance, leave_out_same_camera=True, resamples=0
     )
-    return {name: report.figures[name] for name in FIGURES}
+    return {name: report.metrics[name] for name in METRIC_NAMES}
 
 
 def torchreid(queries: Crops, gallery: Crops) -> Scores:
@@ -136,7 +136,7 @@ CONTEST = Contest(
         ),
         "reid": Contender("Roboflow reid", reid, ("reid", "numpy")),
     },
-    FIGURES,
+    METRIC_NAMES,
     AGREED,
 )
 

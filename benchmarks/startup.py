@@ -19,8 +19,8 @@ from typing import Any
 
 from PIL import Image
 
-from passerby.data.toy import toy_images
 from passerby.files import write_json, write_text
+from passerby.toy import toy_images
 from passerby.training.hardware import machine
 
 COMMAND = "python benchmarks/startup.py"

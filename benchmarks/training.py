@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from passerby.data import read_crops
-from passerby.data.toy import write_toy
+from passerby.datasets import read_crops
+from passerby.toy import write_toy
 from passerby.training import Listener, load_recipe
-from passerby.training.crop_dataset import Batch
+from passerby.training.crop_dataset import TrainingBatch
 from passerby.training.fit import Split, TrainingRun
 from passerby.training.hardware import keep_freed_memory, machine
 
@@ -88,7 +88,7 @@ def one_turn(run: TrainingRun, steps: int) -> Iterator[tuple[float, float]]:
         yield crops / (looped - started), crops / (ended - looped)
 
 
-def endless(run: TrainingRun) -> Iterator[Batch]:
+def endless(run: TrainingRun) -> Iterator[TrainingBatch]:
     while True:
         yield from run.loader
 

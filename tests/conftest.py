@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from passerby.data.toy import write_toy
+from passerby.toy import write_toy
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -46,12 +46,12 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model file of a very small untrained network; read only."""
     import torch
 
-    from passerby.data import COURSE
+    from passerby.data import MARKET1501_ATTRIBUTES
     from passerby.models import Architecture, PersonModel, save_model
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    model = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), COURSE)
+    model = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), MARKET1501_ATTRIBUTES)
     save_model(model, folder, name="tiny")
     return folder
 
@@ -81,14 +81,14 @@ def calibrated_model(
     model_file: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The very small untrained network, its distances calibrated on toy crops; read only."""
-    from passerby.data import read_crops
-    from passerby.embedding import RuntimeModel, write_model_info
-    from passerby.evaluation import calibrated
+    from passerby.calibration import calibrate_distances
+    from passerby.datasets import read_crops
+    from passerby.inference import RuntimeModel, write_model_info
 
     folder = tmp_path_factory.mktemp("models") / "calibrated"
     shutil.copytree(model_file, folder)
     model = RuntimeModel.load(folder)
-    found = calibrated(model.embed(read_crops(toy_data)), model.info.tasks)
+    found = calibrate_distances(model.embed(read_crops(toy_data)), model.info.tasks)
     distances = tuple(distance.model_dump(mode="json") for distance in found)
     write_model_info(folder, model.info.model_copy(update={"distances": distances}))
     return folder
@@ -99,8 +99,8 @@ def filled_gallery(
     calibrated_model: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A gallery of all toy crops whose persons are known; read only."""
-    from passerby.embedding import RuntimeModel
     from passerby.gallery import Gallery, find_sightings
+    from passerby.inference import RuntimeModel
 
     where = tmp_path_factory.mktemp("galleries") / "gallery"
     model = RuntimeModel.load(calibrated_model)

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passerby.data import Crops, read_crops
-from passerby.data.toy import write_toy
-from passerby.embedding import RuntimeModel
-from passerby.embedding.model_location import DEFAULT_MODEL
-from passerby.ranking import calibrated_distances
+from passerby.calibration import read_matchers
+from passerby.data import Crops
+from passerby.datasets import read_crops
+from passerby.inference import RuntimeModel
+from passerby.inference.model_location import DEFAULT_MODEL
+from passerby.toy import write_toy
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED = json.loads((Path(__file__).parent / "default_model.json").read_text(encoding="utf-8"))
@@ -56,7 +57,7 @@ def test_each_person_of_the_folds_counts_once(real_data: Path) -> None:
     crops = read_crops(real_data)
     held_out = [crops.split_persons(151, seed)[1].person_ids for seed in range(3)]
     persons = len(np.unique(np.concatenate(held_out)))
-    for known in calibrated_distances(RuntimeModel.load().info):
+    for known in read_matchers(RuntimeModel.load().info):
         assert known.calibration.persons == persons
 
 

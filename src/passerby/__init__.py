@@ -5,59 +5,54 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
-    from passerby.data import COURSE, Crops, Schema, read_crops
-    from passerby.embedding import (
+    from passerby.calibration import Calibration, choose_distance, pool_attributes
+    from passerby.data import MARKET1501_ATTRIBUTES, Crops, Schema
+    from passerby.datasets import read_crops
+    from passerby.errors import InputError
+    from passerby.evaluation import EvaluationProtocol, Report, evaluate
+    from passerby.gallery import Gallery
+    from passerby.inference import (
         Decision,
         Embeddings,
         RuntimeModel,
         embed_to_folder,
         read_embeddings,
     )
-    from passerby.errors import InputError
-    from passerby.evaluation import Protocol, Report, evaluate
-    from passerby.gallery import Gallery
-    from passerby.ranking import (
-        Calibration,
-        Distance,
-        Ranking,
-        choose_distance,
-        pooled_attributes,
-        rank,
-    )
+    from passerby.ranking import Distance, Ranking, rank
 
 _HOMES = {
-    "COURSE": "passerby.data",
+    "MARKET1501_ATTRIBUTES": "passerby.data",
     "Crops": "passerby.data",
     "Schema": "passerby.data",
-    "read_crops": "passerby.data",
-    "Decision": "passerby.embedding",
-    "Embeddings": "passerby.embedding",
-    "RuntimeModel": "passerby.embedding",
-    "embed_to_folder": "passerby.embedding",
-    "read_embeddings": "passerby.embedding",
+    "read_crops": "passerby.datasets",
+    "Decision": "passerby.inference",
+    "Embeddings": "passerby.inference",
+    "RuntimeModel": "passerby.inference",
+    "embed_to_folder": "passerby.inference",
+    "read_embeddings": "passerby.inference",
     "InputError": "passerby.errors",
-    "Protocol": "passerby.evaluation",
+    "EvaluationProtocol": "passerby.evaluation",
     "Report": "passerby.evaluation",
     "evaluate": "passerby.evaluation",
-    "Calibration": "passerby.ranking",
+    "Calibration": "passerby.calibration",
     "Distance": "passerby.ranking",
     "Ranking": "passerby.ranking",
-    "choose_distance": "passerby.ranking",
-    "pooled_attributes": "passerby.ranking",
+    "choose_distance": "passerby.calibration",
+    "pool_attributes": "passerby.calibration",
     "rank": "passerby.ranking",
     "Gallery": "passerby.gallery",
 }
 
 __all__ = [
-    "COURSE",
+    "MARKET1501_ATTRIBUTES",
     "Calibration",
     "Crops",
     "Decision",
     "Distance",
     "Embeddings",
+    "EvaluationProtocol",
     "Gallery",
     "InputError",
-    "Protocol",
     "Ranking",
     "Report",
     "RuntimeModel",
@@ -66,7 +61,7 @@ __all__ = [
     "embed_to_folder",
     "evaluate",
     "load_model",
-    "pooled_attributes",
+    "pool_attributes",
     "rank",
     "read_crops",
     "read_embeddings",
@@ -89,6 +84,6 @@ def __getattr__(name: str) -> Any:
 
 def load_model(source: Any = None, threads: int | None = None) -> "RuntimeModel":
     """Load a model file; see `RuntimeModel.load`."""
-    from passerby.embedding import RuntimeModel
+    from passerby.inference import RuntimeModel
 
     return RuntimeModel.load(source, threads)

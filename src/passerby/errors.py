@@ -2,7 +2,7 @@
 
 
 class InputError(Exception):
-    """The input is wrong: one sentence that says what, where and how to mend it.
+    """The input is wrong: one sentence that says what, where and how to fix it.
 
     Commands print the sentence and exit with code 2.
     """

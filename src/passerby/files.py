@@ -44,11 +44,11 @@ def replacing(target: Path) -> Iterator[Path]:
     target = _resolved(target)
     if target.exists() and not (target.is_file() or target.is_dir()):
         raise InputError(f"{target} is neither a file nor a folder: choose another place.")
-    with explained(target):
+    with explain_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         workplace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        with explained(target):
+        with explain_errors(target):
             draft = workplace / target.name
             yield draft
             _put_in_place(draft, target, workplace / "previous")
@@ -57,7 +57,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(lock: Path, refusal: str) -> Iterator[None]:
+def exclusive_lock(lock: Path, refusal: str) -> Iterator[None]:
     """Keep a second process from doing the same at the same time.
 
     Args:
@@ -71,7 +71,7 @@ def alone(lock: Path, refusal: str) -> Iterator[None]:
 
     held = FileLock(lock, blocking=False)
     try:
-        with explained(lock):
+        with explain_errors(lock):
             held.acquire()
     except Timeout:
         raise InputError(f"{refusal}: wait for it, or choose another place.") from None
@@ -113,7 +113,7 @@ def check_writable(target: Path) -> None:
     target = _resolved(target)
     if target.is_dir():
         raise InputError(f"{target} is a folder: give the name of a file.")
-    with explained(target):
+    with explain_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):
             pass
@@ -145,7 +145,7 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def explain(error: OSError, where: Path | str | None = None) -> InputError | None:
-    """Return the sentence for an operating-system error that the user can mend, else None."""
+    """Return the sentence for an operating-system error that the user can fix, else None."""
     remedy = _REMEDIES.get(error.errno or 0)
     if remedy is None:
         return None
@@ -158,8 +158,8 @@ def explain(error: OSError, where: Path | str | None = None) -> InputError | Non
 
 
 @contextmanager
-def explained(target: Path) -> Iterator[None]:
-    """Turn the body's operating-system errors that the user can mend into sentences.
+def explain_errors(target: Path) -> Iterator[None]:
+    """Turn the body's operating-system errors that the user can fix into sentences.
 
     Raises:
         InputError: `target` cannot be written to (full disk, no permission, ...).

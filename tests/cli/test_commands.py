@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passerby.data import COURSE, Crops, read_crops
-from passerby.embedding import RuntimeModel, read_embeddings, write_model_info
-from passerby.embedding.model_info import read_model_info
-from passerby.ranking import choose_distance, pooled_attributes
+from passerby.calibration import choose_distance, pool_attributes
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.datasets import read_crops
+from passerby.inference import RuntimeModel, read_embeddings, write_model_info
+from passerby.inference.model_info import read_model_info
 
 SMALL = [
     "--set=data.held_out_persons=6",
@@ -62,7 +63,7 @@ class TestData:
         target = tmp_path / "labels.csv"
         assert passerby("data", "labels", toy_data, "--out", target).code == 0
         rows = list(csv.reader(target.open()))
-        assert rows[0] == ["id", *COURSE.attributes]
+        assert rows[0] == ["id", *MARKET1501_ATTRIBUTES.attributes]
         ids, labels = read_crops(toy_data).person_labels()
         assert [int(row[0]) for row in rows[1:]] == ids.tolist()
         assert [[int(v) for v in row[1:]] for row in rows[1:]] == labels.astype(int).tolist()
@@ -254,7 +255,10 @@ class TestExplain:
         model = tmp_path / "model"
         shutil.copytree(trained / "model", model)
         values = json.loads((model / "model.json").read_text())
-        values["decision"] = {"rule": "thresholds", "thresholds": [0.0] * len(COURSE)}
+        values["decision"] = {
+            "rule": "thresholds",
+            "thresholds": [0.0] * len(MARKET1501_ATTRIBUTES),
+        }
         (model / "model.json").write_text(json.dumps(values))
         drawn = []
         monkeypatch.setattr(
@@ -264,7 +268,7 @@ class TestExplain:
         result = passerby("explain", image, "--model", model, "--out", tmp_path / "why.png")
         assert result.code == 0, result.err
         ((_, _, _, probabilities, present, _, _),) = drawn
-        for field, where in COURSE.placed_fields():
+        for field, where in MARKET1501_ATTRIBUTES.placed_fields():
             best = probabilities[where] == probabilities[where].max()
             expected = best if field.exclusive else [True]
             np.testing.assert_array_equal(present[where], expected)
@@ -331,7 +335,7 @@ class TestRank:
 
     def test_nearest_first(self, rank, tmp_path: Path, trained: Path, toy_data: Path) -> None:
         """Against distances computed one by one."""
-        assert rank("--top", 3, "--features", "embedding").code == 0
+        assert rank("--top-k", 3, "--features", "embedding").code == 0
         model = RuntimeModel.load(trained)
         asked = model.embed(read_crops(toy_data / "queries"))
         searched = model.embed(read_crops(toy_data / "test"))
@@ -408,13 +412,13 @@ class TestRank:
         for person in ("1", "2"):
             (tmp_path / "people" / person).mkdir(parents=True)
             shutil.copy(crop, tmp_path / "people" / person / "a.jpg")
-        assert rank("--top", 2, gallery=tmp_path / "people").code == 0
+        assert rank("--top-k", 2, gallery=tmp_path / "people").code == 0
         line = (tmp_path / "reid_test.txt").read_text().splitlines()[0]
         assert line.endswith(": 1/a.jpg, 2/a.jpg")
 
     def test_a_crop_is_no_answer_to_itself(self, rank, toy_data: Path, tmp_path: Path) -> None:
         folder = toy_data / "test"
-        assert rank("--top", 1, queries=folder, gallery=folder).code == 0
+        assert rank("--top-k", 1, queries=folder, gallery=folder).code == 0
         for line in (tmp_path / "reid_test.txt").read_text().splitlines():
             query, answer = line.split(": ")
             assert query != answer
@@ -430,7 +434,7 @@ class TestRank:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (("--top", 3, "--gap"), "--top and --gap exclude each other"),
+            (("--top-k", 3, "--gap"), "--top-k and --gap exclude each other"),
             (("--recall", 1.5), "The wanted recall is 1.5"),
             (("--beta", -1), "beta is -1"),
             (("--features", "both", "--metric", "euclidean"), "is not calibrated"),
@@ -502,7 +506,7 @@ class TestCalibrate:
     def test_nobody_was_kept_back(self, passerby, model_file: Path, toy_data: Path) -> None:
         result = passerby("calibrate", "nowhere", "--data", toy_data)
         assert result.code == 2
-        assert "nowhere is no folder" in result.err
+        assert "nowhere is not a folder" in result.err
 
     def test_too_few_persons(self, passerby, trained: Path, tmp_path: Path) -> None:
         passerby("data", "toy", tmp_path / "toy", "--persons", 3)
@@ -562,15 +566,17 @@ class TestPredict:
         target = tmp_path / "classification_test.csv"
         assert passerby("predict", toy_data, "--model", trained, "--out", target).code == 0
         rows = list(csv.DictReader(target.open()))
-        assert list(rows[0]) == ["id", *COURSE.columns]
+        assert list(rows[0]) == ["id", *MARKET1501_ATTRIBUTES.columns]
         names = sorted(p.name for p in (toy_data / "test").iterdir())
         assert [row["id"] for row in rows] == names
         model = RuntimeModel.load(trained)
         embeddings = model.embed(read_crops(toy_data, "gallery"))
         for i in (0, 7):
-            labels = model.info.decision.labels(embeddings.attributes[i : i + 1], COURSE)[0]
-            expected = COURSE.decode(labels, embeddings.attributes[i])
-            assert {c: int(rows[i][c]) for c in COURSE.columns} == expected
+            labels = model.info.decision.labels(
+                embeddings.attributes[i : i + 1], MARKET1501_ATTRIBUTES
+            )[0]
+            expected = MARKET1501_ATTRIBUTES.decode(labels, embeddings.attributes[i])
+            assert {c: int(rows[i][c]) for c in MARKET1501_ATTRIBUTES.columns} == expected
 
     def test_a_folder_in_the_place_of_the_file(self, passerby, toy_data, tmp_path) -> None:
         """Known before the model is loaded, which is not there either."""
@@ -599,7 +605,7 @@ class TestPredict:
         target = tmp_path / "out.csv"
         passerby("predict", toy_data / "queries", "--model", trained, "--out", target)
         for row in csv.DictReader(target.open()):
-            COURSE.encode({c: int(row[c]) for c in COURSE.columns})
+            MARKET1501_ATTRIBUTES.encode({c: int(row[c]) for c in MARKET1501_ATTRIBUTES.columns})
 
     def test_one_image(self, passerby, trained: Path, toy_data: Path) -> None:
         image = min((toy_data / "queries").iterdir())
@@ -617,7 +623,7 @@ class TestPredict:
         distance, calibration = choose_distance(model.info)
         assert calibration is not None
         people = model.embed(read_crops(toy_data, "gallery"))
-        expected = pooled_attributes(people, distance, calibration)
+        expected = pool_attributes(people, distance, calibration)
         found = np.array([list(values.values()) for values in pooled.values()])
         np.testing.assert_allclose(found, expected.attributes, atol=1e-6)
         assert alone.keys() == pooled.keys()
@@ -635,7 +641,7 @@ class TestPredict:
     def test_json(self, passerby, trained: Path, toy_data: Path) -> None:
         image = min((toy_data / "queries").iterdir())
         value = json.loads(passerby("predict", image, "--model", trained, "--json").out)
-        assert list(value[str(image)]) == list(COURSE.attributes)
+        assert list(value[str(image)]) == list(MARKET1501_ATTRIBUTES.attributes)
 
     def test_a_full_disk(self, passerby, trained, toy_data, tmp_path, monkeypatch) -> None:
         target = tmp_path / "out.csv"
@@ -706,7 +712,7 @@ class TestEmbed:
     def test_a_part_of_a_dataset(self, passerby, trained: Path, toy_data: Path, tmp_path) -> None:
         target = tmp_path / "out"
         command = ("embed", toy_data, "--model", trained, "--out", target)
-        result = passerby(*command, "--part", "query", "--flip", "--batch-size", 5)
+        result = passerby(*command, "--split", "query", "--flip", "--batch-size", 5)
         assert result.code == 0
         crops = read_crops(toy_data, "query")
         assert f"Embeddings of {len(crops)} crops written to {target}." in result.err

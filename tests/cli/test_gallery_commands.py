@@ -32,12 +32,12 @@ def test_from_nothing_to_answers(
     again = passerby("gallery", "add", gallery, toy_data / "train")
     assert again.err == "0 crops added, 144 known already."
 
-    found = passerby("gallery", "search", gallery, "--image", crop, "--top", 3)
+    found = passerby("gallery", "search", gallery, "--image", crop, "--top-k", 3)
     assert found.code == 0
     assert "answers" in found.out
     assert "3 answers among 144 crops." in found.out
     as_json = json.loads(
-        passerby("gallery", "search", gallery, "--image", crop, "--top", 3, "--json").out
+        passerby("gallery", "search", gallery, "--image", crop, "--top-k", 3, "--json").out
     )
     first = as_json["answers"][0]
     assert first["source"] == "gate"
@@ -101,7 +101,7 @@ def test_forgetting_by_photo_and_nobody(passerby, gallery: Path, crop: Path) -> 
     )
     large = passerby("gallery", "forget", gallery, "--person", 3_000_000_000, "--yes")
     assert (large.code, large.out) == (2, "")
-    assert "3000000000 is no person's id" in large.err
+    assert "3000000000 is not a person's id" in large.err
     unsaid = passerby("gallery", "forget", gallery, "--yes")
     assert unsaid.code == 2
     assert "in one way" in unsaid.err
@@ -111,7 +111,7 @@ def test_purging(passerby, gallery: Path) -> None:
     assert "nothing is erased" in passerby("gallery", "purge", gallery, "--older-than", "1d").err
     wrong = passerby("gallery", "purge", gallery, "--older-than", "soon")
     assert wrong.code == 2
-    assert "'soon' is no age: write 12h, 30d" in wrong.err
+    assert "'soon' is not an age: write 12h, 30d" in wrong.err
     without = passerby("gallery", "purge", gallery)
     assert (without.code, without.out) == (2, "")
     assert "has no retention of its own: give --older-than." in without.err
@@ -152,7 +152,7 @@ def test_a_log_that_was_taken_away(passerby, gallery: Path) -> None:
 
 
 def test_each_answer_names_its_crop_in_eighty_columns(passerby, gallery: Path, crop: Path) -> None:
-    found = passerby("gallery", "search", gallery, "--image", crop, "--top", 9)
+    found = passerby("gallery", "search", gallery, "--image", crop, "--top-k", 9)
     names = {path.name for path in crop.parent.iterdir()}
     lines = [line for line in found.out.splitlines() if names & set(line.split())]
     assert len(lines) == 9
@@ -218,7 +218,7 @@ def test_exporting_and_repairing(passerby, gallery: Path, tmp_path: Path) -> Non
 
 def test_another_model(passerby, gallery: Path, model_file: Path, crop: Path) -> None:
     same = passerby(
-        "gallery", "search", gallery, "--image", crop, "--top", 1, "--model", model_file
+        "gallery", "search", gallery, "--image", crop, "--top-k", 1, "--model", model_file
     )
     assert same.code == 0, "the same network, wherever it lies"
     assert passerby("gallery", "reindex", gallery, "--model", model_file).code == 0
@@ -230,13 +230,13 @@ def test_another_model(passerby, gallery: Path, model_file: Path, crop: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("info", "nowhere"), "nowhere is no gallery of Passerby: make one with"),
+        (("info", "nowhere"), "nowhere is not a gallery of Passerby: make one with"),
         (("create", "x", "--images", "none"), "--images is 'none': choose thumbnails or paths."),
-        (("create", "x", "--keep-for", "1h"), "'1h' is no time to keep crops for: write 30d"),
+        (("create", "x", "--keep-for", "1h"), "'1h' is not a time to keep crops for: write 30d"),
         (("create", "x", "--keep-for", "999999y"), "reaches back before the calendar"),
-        (("create", "memory://x"), "memory://x is no place for a gallery: give a folder, or"),
-        (("create", "file:///tmp/x"), "is no place for a gallery"),
-        (("search", "nowhere", "--where", "hat"), "is no gallery"),
+        (("create", "memory://x"), "memory://x is not a place for a gallery: give a folder, or"),
+        (("create", "file:///tmp/x"), "is not a place for a gallery"),
+        (("search", "nowhere", "--where", "hat"), "is not a gallery"),
     ],
 )
 def test_mistakes(passerby, arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:

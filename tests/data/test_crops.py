@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passerby.data import COURSE, Crops
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
 from passerby.errors import InputError
 
 
@@ -14,7 +14,7 @@ def crops_of(persons: list[int]) -> Crops:
         persons=np.array(persons, np.int64),
         cameras=np.arange(count, dtype=np.int64) % 3,
         labels=np.array([[p % 2 == 0] * 32 for p in persons], bool),
-        schema=COURSE,
+        schema=MARKET1501_ATTRIBUTES,
     )
 
 
@@ -72,7 +72,7 @@ def test_values_are_checked_where_they_are_made() -> None:
     with pytest.raises(ValueError, match="come together"):
         Crops(paths=(Path("a"),), labels=np.zeros((1, 32), bool))
     with pytest.raises(ValueError, match="labels must be bool"):
-        Crops(paths=(Path("a"),), labels=np.zeros((1, 31), bool), schema=COURSE)
+        Crops(paths=(Path("a"),), labels=np.zeros((1, 31), bool), schema=MARKET1501_ATTRIBUTES)
 
 
 def test_crops_without_persons_cannot_be_split() -> None:

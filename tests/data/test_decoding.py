@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from passerby.data.decoding import batches, decode, decode_all, decode_each, resize
-from passerby.data.toy import toy_images
 from passerby.errors import InputError
+from passerby.toy import toy_images
 
 CROP = toy_images(1)[0]
 

@@ -3,19 +3,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passerby.data.schema import COURSE
+from passerby.data.schema import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 
-ROW = dict.fromkeys(COURSE.columns, 1)
+ROW = dict.fromkeys(MARKET1501_ATTRIBUTES.columns, 1)
 
 
 def positives(row: dict[str, int]) -> set[str]:
-    return {a for a, label in zip(COURSE.attributes, COURSE.encode(row), strict=True) if label}
+    return {
+        a
+        for a, label in zip(
+            MARKET1501_ATTRIBUTES.attributes, MARKET1501_ATTRIBUTES.encode(row), strict=True
+        )
+        if label
+    }
 
 
 def rows() -> st.SearchStrategy[dict[str, int]]:
-    binary = [f.column for f in COURSE.fields if hasattr(f, "present")]
-    upper, lower = (list(COURSE.fields[-2].columns), list(COURSE.fields[-1].columns))
+    binary = [f.column for f in MARKET1501_ATTRIBUTES.fields if hasattr(f, "present")]
+    upper, lower = (
+        list(MARKET1501_ATTRIBUTES.fields[-2].columns),
+        list(MARKET1501_ATTRIBUTES.fields[-1].columns),
+    )
     return st.builds(
         lambda age, two, up, down: (
             ROW | {"age": age} | dict.fromkeys([*two, *filter(None, (up, down))], 2)
@@ -28,17 +37,28 @@ def rows() -> st.SearchStrategy[dict[str, int]]:
 
 
 def test_the_course_has_32_attributes_in_27_columns() -> None:
-    assert len(COURSE) == len(set(COURSE.attributes)) == 32
-    assert len(COURSE.columns) == 27
-    assert len(COURSE.words) == 32
-    assert [w.stop - w.start for w in COURSE.groups.values()] == [4, 9, 10]
+    assert len(MARKET1501_ATTRIBUTES) == len(set(MARKET1501_ATTRIBUTES.attributes)) == 32
+    assert len(MARKET1501_ATTRIBUTES.columns) == 27
+    assert len(MARKET1501_ATTRIBUTES.words) == 32
+    assert [w.stop - w.start for w in MARKET1501_ATTRIBUTES.groups.values()] == [4, 9, 10]
 
 
 def test_groups_point_at_their_attributes() -> None:
-    assert COURSE.attributes[COURSE.groups["age"]] == ("young", "teenager", "adult", "old")
-    assert COURSE.attributes[COURSE.groups["upcolor"]][0] == "upblack"
-    assert COURSE.attributes[COURSE.groups["upcolor"]][-1] == "upmulticolor"
-    assert COURSE.attributes[COURSE.groups["downcolor"]][-1] == "downmulticolor"
+    assert MARKET1501_ATTRIBUTES.attributes[MARKET1501_ATTRIBUTES.groups["age"]] == (
+        "young",
+        "teenager",
+        "adult",
+        "old",
+    )
+    assert MARKET1501_ATTRIBUTES.attributes[MARKET1501_ATTRIBUTES.groups["upcolor"]][0] == "upblack"
+    assert (
+        MARKET1501_ATTRIBUTES.attributes[MARKET1501_ATTRIBUTES.groups["upcolor"]][-1]
+        == "upmulticolor"
+    )
+    assert (
+        MARKET1501_ATTRIBUTES.attributes[MARKET1501_ATTRIBUTES.groups["downcolor"]][-1]
+        == "downmulticolor"
+    )
 
 
 def test_an_annotation_row_by_hand() -> None:
@@ -52,21 +72,21 @@ def test_no_colour_means_multicolor() -> None:
 
 @given(rows())
 def test_decode_is_the_inverse_of_encode(row: dict[str, int]) -> None:
-    assert COURSE.decode(COURSE.encode(row)) == row
+    assert MARKET1501_ATTRIBUTES.decode(MARKET1501_ATTRIBUTES.encode(row)) == row
 
 
 @given(rows())
 def test_each_group_has_exactly_one_label(row: dict[str, int]) -> None:
-    labels = COURSE.encode(row)
-    assert all(labels[where].sum() == 1 for where in COURSE.groups.values())
+    labels = MARKET1501_ATTRIBUTES.encode(row)
+    assert all(labels[where].sum() == 1 for where in MARKET1501_ATTRIBUTES.groups.values())
 
 
 def test_decode_takes_the_highest_score_in_a_group() -> None:
     scores = np.full(32, 0.1)
-    scores[COURSE.index("old")] = 0.3
-    scores[COURSE.index("downmulticolor")] = 0.2
-    scores[COURSE.index("upgreen")] = 0.4
-    row = COURSE.decode(np.zeros(32, bool), scores)
+    scores[MARKET1501_ATTRIBUTES.index("old")] = 0.3
+    scores[MARKET1501_ATTRIBUTES.index("downmulticolor")] = 0.2
+    scores[MARKET1501_ATTRIBUTES.index("upgreen")] = 0.4
+    row = MARKET1501_ATTRIBUTES.decode(np.zeros(32, bool), scores)
     assert row == ROW | {"age": 4, "upgreen": 2}
 
 
@@ -82,14 +102,14 @@ def test_decode_takes_the_highest_score_in_a_group() -> None:
 )
 def test_values_out_of_range(change: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        COURSE.encode(ROW | change)
+        MARKET1501_ATTRIBUTES.encode(ROW | change)
 
 
 def test_a_missing_column() -> None:
     with pytest.raises(InputError, match="column 'hat' is missing"):
-        COURSE.encode({c: 1 for c in COURSE.columns if c != "hat"})
+        MARKET1501_ATTRIBUTES.encode({c: 1 for c in MARKET1501_ATTRIBUTES.columns if c != "hat"})
 
 
 def test_an_unknown_attribute() -> None:
     with pytest.raises(InputError, match="'upcyan' is not an attribute of the course-32 schema"):
-        COURSE.index("upcyan")
+        MARKET1501_ATTRIBUTES.index("upcyan")

@@ -10,7 +10,6 @@ The hand case: persons 1 and 2 ask from 0 and 20 on a line; person 9 is in no ga
 """
 
 import itertools
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passerby.data import COURSE, Crops
-from passerby.embedding import Embeddings
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
 from passerby.errors import InputError
 from passerby.evaluation.answer_sets import (
     AnswerSetScores,
@@ -27,10 +25,11 @@ from passerby.evaluation.answer_sets import (
     gap_threshold,
     score_answer_sets,
 )
-from passerby.ranking import Distance, blocks, rank
+from passerby.inference import Embeddings
+from passerby.ranking import Distance, pairwise, rank
 
 NUMBERS = itertools.count()
-"""Every crop is a file of its own; a file is no answer to itself."""
+"""Every crop is a file of its own; a file is not an answer to itself."""
 
 EUCLIDEAN = Distance(features="embedding", metric="euclidean")
 
@@ -45,7 +44,9 @@ def people(
         persons=None if persons is None else np.array(persons, np.int64),
         cameras=None if cameras is None else np.array(cameras, np.int64),
     )
-    return Embeddings(crops, vectors, np.zeros((len(vectors), 32), np.float32), COURSE, "m")
+    return Embeddings(
+        crops, vectors, np.zeros((len(vectors), 32), np.float32), MARKET1501_ATTRIBUTES, "m"
+    )
 
 
 def scored(
@@ -146,7 +147,7 @@ def slow(
         cut, others = limit, [apart for apart, hit in pairs if not hit]
         if cut is None:
             near = sorted(apart for apart, _ in pairs)
-            gaps = [b - a for a, b in pairwise(near)]
+            gaps = [b - a for a, b in itertools.pairwise(near)]
             cut = near[gaps.index(max(gaps))] if gaps else near[0]
         answers = [hit for apart, hit in pairs if apart <= cut]
         hits = sum(answers)
@@ -224,7 +225,7 @@ def test_a_larger_threshold_only_adds_answers(seed: int) -> None:
     found, _ = scored(queries, gallery, [0, 1, 2, 5, 12], cross=cross)
     if np.isnan(found[0].recall):
         return
-    for tighter, wider in pairwise(found[:5]):
+    for tighter, wider in itertools.pairwise(found[:5]):
         for name in ("recall", "size", "identified", "false_alarms"):
             assert getattr(tighter, name) <= getattr(wider, name)
         assert tighter.empty >= wider.empty
@@ -233,10 +234,10 @@ def test_a_larger_threshold_only_adds_answers(seed: int) -> None:
 
 def test_the_block_size_has_no_influence(monkeypatch: pytest.MonkeyPatch) -> None:
     expected, pairs = scored(QUERIES, GALLERY, [1, 2, 9], edges=[1, 4])
-    monkeypatch.setattr(blocks, "_TILE_ROWS", 1)
-    monkeypatch.setattr(blocks, "_LEAST_ROWS", 1)
+    monkeypatch.setattr(pairwise, "_TILE_ROWS", 1)
+    monkeypatch.setattr(pairwise, "_LEAST_ROWS", 1)
     for size in (1, 64, 128, 192):
-        monkeypatch.setattr(blocks, "BLOCK_VALUES", size)
+        monkeypatch.setattr(pairwise, "BLOCK_VALUES", size)
         found, again = scored(QUERIES, GALLERY, [1, 2, 9], edges=[1, 4])
         assert found == expected
         assert again.same.tolist() == pairs.same.tolist()

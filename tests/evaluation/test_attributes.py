@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from passerby.data import COURSE, Crops
-from passerby.embedding import Decision, Embeddings
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
 from passerby.errors import InputError
 from passerby.evaluation import AttributeReport, evaluate_attributes
+from passerby.inference import Decision, Embeddings
 
 FIXED = Decision("fixed")
-HAT, UPRED, BACKPACK = (COURSE.index(name) for name in ("hat", "upred", "backpack"))
+HAT, UPRED, BACKPACK = (MARKET1501_ATTRIBUTES.index(name) for name in ("hat", "upred", "backpack"))
 
 
 def evaluated(
@@ -40,16 +40,20 @@ def evaluated(
         paths=tuple(Path(f"{i}.jpg") for i in range(count)),
         persons=np.asarray(persons, np.int64),
         labels=labels,
-        schema=COURSE,
+        schema=MARKET1501_ATTRIBUTES,
     )
-    embeddings = Embeddings(crops, np.ones((count, 1), np.float32), probabilities, COURSE, "test")
+    embeddings = Embeddings(
+        crops, np.ones((count, 1), np.float32), probabilities, MARKET1501_ATTRIBUTES, "test"
+    )
     return evaluate_attributes(embeddings, decision, **options)
 
 
 def hand_case() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     labels = np.zeros((4, 32), bool)
     answers = np.zeros((4, 32), bool)
-    labels[:, COURSE.index("adult")] = answers[:, COURSE.index("adult")] = True
+    labels[:, MARKET1501_ATTRIBUTES.index("adult")] = answers[
+        :, MARKET1501_ATTRIBUTES.index("adult")
+    ] = True
     labels[[0, 1], HAT] = True
     answers[[0, 3], HAT] = True
     labels[0, UPRED] = True
@@ -89,13 +93,13 @@ def test_never_answered_is_zero_and_not_undefined() -> None:
 def test_undefined_counts_as_zero_or_not_at_all() -> None:
     report = scored()
     assert len(report.undefined) == 30
-    assert set(COURSE.attributes) - set(report.undefined) == {"hat", "upred"}
+    assert set(MARKET1501_ATTRIBUTES.attributes) - set(report.undefined) == {"hat", "upred"}
     assert report.defined["f1"] == pytest.approx((0.5 + 0) / 2)
     assert report.defined["ma"] == pytest.approx((0.5 + 0.5) / 2)
     # adult is right for everyone: F1 1 although nobody is not adult
-    assert report.all["f1"] == pytest.approx((0.5 + 0 + 1) / 32)
+    assert report.macro["f1"] == pytest.approx((0.5 + 0 + 1) / 32)
     # backpack: no positive, 2 of 4 negatives right: (0 + 1/2) / 2; 28 others: (0 + 1) / 2
-    assert report.all["ma"] == pytest.approx((0.5 + 0.5 + 0.5 + 0.25 + 28 * 0.5) / 32)
+    assert report.macro["ma"] == pytest.approx((0.5 + 0.5 + 0.5 + 0.25 + 28 * 0.5) / 32)
 
 
 def test_instance_based_by_hand() -> None:
@@ -113,14 +117,14 @@ def test_the_official_twelve_by_hand() -> None:
     labels = np.zeros((2, 32), bool)
     probabilities = np.zeros((2, 32), np.float32)
     for name in ("adult", "upmulticolor", "downblue"):
-        labels[:, COURSE.index(name)] = True
-    probabilities[:, COURSE.index("adult")] = 0.2
-    probabilities[:, COURSE.index("upmulticolor")] = 0.3
-    probabilities[0, COURSE.index("upgreen")] = 0.1
-    probabilities[1, COURSE.index("upgreen")] = 0.4
-    probabilities[0, COURSE.index("downblue")] = 0.1
-    probabilities[1, COURSE.index("downmulticolor")] = 0.9
-    probabilities[1, COURSE.index("downblue")] = 0.8
+        labels[:, MARKET1501_ATTRIBUTES.index(name)] = True
+    probabilities[:, MARKET1501_ATTRIBUTES.index("adult")] = 0.2
+    probabilities[:, MARKET1501_ATTRIBUTES.index("upmulticolor")] = 0.3
+    probabilities[0, MARKET1501_ATTRIBUTES.index("upgreen")] = 0.1
+    probabilities[1, MARKET1501_ATTRIBUTES.index("upgreen")] = 0.4
+    probabilities[0, MARKET1501_ATTRIBUTES.index("downblue")] = 0.1
+    probabilities[1, MARKET1501_ATTRIBUTES.index("downmulticolor")] = 0.9
+    probabilities[1, MARKET1501_ATTRIBUTES.index("downblue")] = 0.8
     probabilities[1, HAT] = 0.7
     report = evaluated(probabilities, labels, np.array([1, 2]), FIXED, resamples=0)
     # first crop: all but the top, which has no colour; second: also the hat is wrong
@@ -156,7 +160,7 @@ def test_label_based_figures_agree_with_scikit_learn(seed: int) -> None:
     probabilities, labels, persons = random_case(seed)
     report = evaluated(probabilities, labels, persons, FIXED, resamples=0)
     answers = probabilities >= 0.5
-    for i, name in enumerate(COURSE.attributes):
+    for i, name in enumerate(MARKET1501_ATTRIBUTES.attributes):
         truth, answer = labels[:, i], answers[:, i]
         figures = report.per_attribute[name]
         assert figures["accuracy"] == pytest.approx(metrics.accuracy_score(truth, answer))
@@ -204,8 +208,8 @@ def test_intervals_resample_persons() -> None:
     assert set(once.intervals) == set(tenfold.intervals)
     for name, (low, high) in once.intervals.items():
         assert tenfold.intervals[name] == pytest.approx((low, high))
-    low, high = once.intervals["all.f1"]
-    assert low < once.all["f1"] < high
+    low, high = once.intervals["macro.f1"]
+    assert low < once.macro["f1"] < high
 
 
 def test_losing_an_attribute_in_a_sample_does_not_lower_it() -> None:
@@ -213,8 +217,8 @@ def test_losing_an_attribute_in_a_sample_does_not_lower_it() -> None:
     labels = np.zeros((30, 32), bool)
     labels[0, HAT] = labels[::2, UPRED] = True
     report = evaluated(labels.astype(np.float32), labels, np.arange(1, 31), FIXED, resamples=200)
-    assert report.all["f1"] == pytest.approx(2 / 32)
-    assert report.intervals["all.f1"] == pytest.approx((2 / 32, 2 / 32))
+    assert report.macro["f1"] == pytest.approx(2 / 32)
+    assert report.intervals["macro.f1"] == pytest.approx((2 / 32, 2 / 32))
 
 
 def test_intervals_against_a_slow_bootstrap() -> None:
@@ -229,19 +233,19 @@ def test_intervals_against_a_slow_bootstrap() -> None:
             [np.flatnonzero(persons == p) for p in generator.choice(ids, len(ids))]
         )
         sample = evaluated(probabilities[rows], labels[rows], persons[rows], FIXED, resamples=0)
-        figures.append(sample.all["f1"])
+        figures.append(sample.macro["f1"])
     expected = np.quantile(figures, [0.025, 0.975])
-    assert report.intervals["all.f1"] == pytest.approx(expected.tolist(), abs=0.01)
+    assert report.intervals["macro.f1"] == pytest.approx(expected.tolist(), abs=0.01)
 
 
 def test_the_json_names_both_averages_and_the_intervals() -> None:
-    value = scored(resamples=50).to_json()
+    value = scored(resamples=50).to_dict()
     assert value["decision"] == "fixed"
     assert {"precision", "recall", "f1", "ma", "accuracy", "gain", "f1_ci"} <= set(value)
     assert {"f1", "f1_ci"} <= set(value["defined"])
     assert set(value["instance"]) >= {"accuracy", "precision", "recall", "f1", "f1_ci"}
     assert {"official12", "official12_ci", "undefined", "crops", "persons"} <= set(value)
-    assert list(value["per_attribute"]) == list(COURSE.attributes)
+    assert list(value["per_attribute"]) == list(MARKET1501_ATTRIBUTES.attributes)
     low, high = value["f1_ci"]
     assert 0 <= low <= high <= 1
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from passerby.data import Crops
 from passerby.errors import InputError
-from passerby.evaluation import Protocol
+from passerby.evaluation import EvaluationProtocol
 
 
 def crops_of(persons: list[int], cameras: list[int] | None = None) -> Crops:
@@ -19,20 +19,20 @@ def crops_of(persons: list[int], cameras: list[int] | None = None) -> Crops:
 
 
 def test_names() -> None:
-    assert Protocol.named("course") == Protocol("course", False, 0)
-    assert Protocol.named("market") == Protocol("market", True, 0)
-    assert Protocol.named("course", "cross", 3) == Protocol("course", True, 3)
-    assert Protocol.named("market", "ignored") == Protocol("market", False, 0)
+    assert EvaluationProtocol.named("course") == EvaluationProtocol("course", False, 0)
+    assert EvaluationProtocol.named("market") == EvaluationProtocol("market", True, 0)
+    assert EvaluationProtocol.named("course", "cross", 3) == EvaluationProtocol("course", True, 3)
+    assert EvaluationProtocol.named("market", "ignored") == EvaluationProtocol("market", False, 0)
     with pytest.raises(InputError, match="no protocol 'cuhk': choose from course, market"):
-        Protocol.named("cuhk")
+        EvaluationProtocol.named("cuhk")
     with pytest.raises(InputError, match="--cameras is 'all': choose 'ignored' or 'cross'"):
-        Protocol.named("course", "all")
+        EvaluationProtocol.named("course", "all")
 
 
 def test_in_the_course_everybody_asks_once() -> None:
     """Person 4 has one crop, 0 and −1 are nobody: all these are searched among only."""
     crops = crops_of([7, 3, 7, 4, 0, 3, -1, 0, -1, 3])
-    queries, gallery = Protocol("course", False).split(crops)
+    queries, gallery = EvaluationProtocol("course", False).split(crops)
     assert crops.known_persons[queries].tolist() == [3, 7]
     assert sorted([*queries, *gallery]) == list(range(10))
     assert sorted(crops.known_persons[gallery].tolist()) == [-1, -1, 0, 0, 3, 3, 4, 7]
@@ -40,7 +40,7 @@ def test_in_the_course_everybody_asks_once() -> None:
 
 def test_in_the_market_everybody_asks_once_from_each_camera() -> None:
     crops = crops_of([7, 7, 7, 3, 3, 3, 0, 0, 4], [1, 1, 2, 1, 3, 3, 1, 2, 1])
-    queries, gallery = Protocol("market", True).split(crops)
+    queries, gallery = EvaluationProtocol("market", True).split(crops)
     assert crops.cameras is not None
     asked = list(zip(crops.known_persons[queries], crops.cameras[queries], strict=True))
     assert asked == [(3, 1), (3, 3), (7, 1), (7, 2)]
@@ -55,7 +55,7 @@ def test_in_the_market_everybody_asks_once_from_each_camera() -> None:
 def test_who_asks(crops: list[tuple[int, int]], seed: int, market: bool) -> None:
     table = crops_of([person for person, _ in crops], [camera for _, camera in crops])
     several = {p for p, _ in crops if p > 0 and sum(q == p for q, _ in crops) > 1}
-    protocol = Protocol("market" if market else "course", market, seed)
+    protocol = EvaluationProtocol("market" if market else "course", market, seed)
     if not several or (market and len({camera for _, camera in crops}) < 2):
         with pytest.raises(InputError):
             protocol.split(table)
@@ -76,7 +76,9 @@ def test_who_asks(crops: list[tuple[int, int]], seed: int, market: bool) -> None
 def test_the_seed_chooses_the_crops() -> None:
     """Each of the four crops of a person asks in about a quarter of 400 seeds (±6.5 deviations)."""
     crops = crops_of([5, 5, 5, 5, 8, 8])
-    drawn = [Protocol("course", False, seed).split(crops)[0].tolist() for seed in range(400)]
+    drawn = [
+        EvaluationProtocol("course", False, seed).split(crops)[0].tolist() for seed in range(400)
+    ]
     counts = np.bincount([first for first, _ in drawn], minlength=4)
     assert counts.sum() == 400
     assert (np.abs(counts - 100) < 57).all()
@@ -85,50 +87,56 @@ def test_the_seed_chooses_the_crops() -> None:
 def test_nobody_to_find_again() -> None:
     for persons in ([], [1, 2, 3], [0, 0, -1, -1, 4]):
         with pytest.raises(InputError, match="Nobody appears in two crops"):
-            Protocol("course", False).split(crops_of(persons))
+            EvaluationProtocol("course", False).split(crops_of(persons))
     with pytest.raises(InputError, match="no person ids"):
-        Protocol("course", False).split(Crops(paths=(Path("a"),)))
+        EvaluationProtocol("course", False).split(Crops(paths=(Path("a"),)))
 
 
 def test_cameras_that_are_missing_or_one() -> None:
     with pytest.raises(InputError, match="no cameras, .* evaluate with --cameras ignored"):
-        Protocol("market", True).split(crops_of([1, 1]))
+        EvaluationProtocol("market", True).split(crops_of([1, 1]))
     with pytest.raises(InputError, match="one camera, .* evaluate with --cameras ignored"):
-        Protocol("market", True).split(crops_of([1, 1], [2, 2]))
-    queries, _ = Protocol("market", False).split(crops_of([1, 1]))
+        EvaluationProtocol("market", True).split(crops_of([1, 1], [2, 2]))
+    queries, _ = EvaluationProtocol("market", False).split(crops_of([1, 1]))
     assert len(queries) == 1
 
 
 def test_two_cameras_may_be_on_two_sides() -> None:
-    Protocol("course", leave_out_same_camera=True).check(crops_of([1], [1]), crops_of([1], [2]))
+    EvaluationProtocol("course", leave_out_same_camera=True).check(
+        crops_of([1], [1]), crops_of([1], [2])
+    )
     with pytest.raises(InputError, match="one camera"):
-        Protocol("course", leave_out_same_camera=True).check(crops_of([1], [1]), crops_of([1], [1]))
+        EvaluationProtocol("course", leave_out_same_camera=True).check(
+            crops_of([1], [1]), crops_of([1], [1])
+        )
     with pytest.raises(InputError, match="no cameras"):
-        Protocol("course", leave_out_same_camera=True).check(crops_of([1], [1]), crops_of([1]))
+        EvaluationProtocol("course", leave_out_same_camera=True).check(
+            crops_of([1], [1]), crops_of([1])
+        )
 
 
 def test_whom_every_camera_saw_once() -> None:
     """Two persons, two cameras, one crop of each: someone must remain to be found."""
     crops = crops_of([1, 1, 2, 2], [1, 2, 1, 2])
-    queries, gallery = Protocol("market", True).split(crops)
+    queries, gallery = EvaluationProtocol("market", True).split(crops)
     assert set(crops.known_persons[queries]) & set(crops.known_persons[gallery])
 
 
 def test_the_market_asks_from_each_camera_even_if_no_match_is_left_out() -> None:
     crops = crops_of([7, 7, 7, 7], [1, 1, 2, 2])
-    assert len(Protocol("market", False).split(crops)[0]) == 2
+    assert len(EvaluationProtocol("market", False).split(crops)[0]) == 2
 
 
 @pytest.mark.parametrize("cameras", [None, [1, 1]])
 def test_the_course_across_cameras_needs_two(cameras: list[int] | None) -> None:
     with pytest.raises(InputError, match="--cameras ignored"):
-        Protocol("course", True).split(crops_of([7, 7], cameras))
+        EvaluationProtocol("course", True).split(crops_of([7, 7], cameras))
 
 
 def test_without_cameras_left_out_none_are_needed() -> None:
-    Protocol("course", leave_out_same_camera=False).check(crops_of([1], [1]))
+    EvaluationProtocol("course", leave_out_same_camera=False).check(crops_of([1], [1]))
 
 
 def test_there_is_no_such_protocol() -> None:
     with pytest.raises(InputError, match="no protocol 'x': choose from course, market"):
-        Protocol("x", leave_out_same_camera=False)  # type: ignore[arg-type]
+        EvaluationProtocol("x", leave_out_same_camera=False)  # type: ignore[arg-type]

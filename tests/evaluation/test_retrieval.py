@@ -20,16 +20,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passerby.data import COURSE, Crops
-from passerby.embedding import Embeddings
+from passerby.calibration.calibration import Calibration
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
 from passerby.errors import InputError
 from passerby.evaluation import RetrievalReport, evaluate_retrieval
-from passerby.evaluation.query_scores import score_queries
+from passerby.inference import Embeddings
 from passerby.ranking import Distance, Reranking
-from passerby.ranking.calibration import Calibration
+from passerby.ranking.query_scores import score_queries
 
 EUCLIDEAN = Distance(features="embedding", metric="euclidean")
-HAT = COURSE.index("hat")
+HAT = MARKET1501_ATTRIBUTES.index("hat")
 CALIBRATION = Calibration(
     distances=(1, 3, 12),
     same=(0.5, 0.9, 1),
@@ -52,9 +52,11 @@ def people(
         persons=None if persons is None else np.array(persons, np.int64),
         cameras=None if cameras is None else np.array(cameras, np.int64),
         labels=labels,
-        schema=None if labels is None else COURSE,
+        schema=None if labels is None else MARKET1501_ATTRIBUTES,
     )
-    return Embeddings(crops, vectors, np.zeros((len(vectors), 32), np.float32), COURSE, "m")
+    return Embeddings(
+        crops, vectors, np.zeros((len(vectors), 32), np.float32), MARKET1501_ATTRIBUTES, "m"
+    )
 
 
 def hats(*wearing: bool) -> np.ndarray:
@@ -75,7 +77,7 @@ def by_hand(**options: object) -> RetrievalReport:
 def test_figures_by_hand() -> None:
     report = by_hand()
     assert (report.queries, report.skipped, report.persons) == (3, 1, 2)
-    assert report.figures == {
+    assert report.metrics == {
         "top1": pytest.approx(1 / 3),
         "top5": 1,
         "top10": 1,
@@ -101,7 +103,7 @@ def test_trapezoids_by_hand() -> None:
     # at 2, 4: ((0 + 1/2) / 2 + (1/3 + 2/4) / 2) / 2
     expected = [(1 + 7 / 12) / 2, (1 / 4 + 7 / 12) / 2, (1 / 4 + 5 / 12) / 2]
     assert report.scores.ap[:3] == pytest.approx(expected)
-    assert report.figures["map"] == pytest.approx(sum(expected) / 3)
+    assert report.metrics["map"] == pytest.approx(sum(expected) / 3)
     assert report.average_precision == "trapezoid"
 
 
@@ -117,7 +119,7 @@ def test_slices_by_hand() -> None:
     # nobody has a bag
     assert set(slices["bag"]) == {"without"}
     assert slices["bag"]["without"]["queries"] == 3
-    assert list(slices) == list(COURSE.attributes)
+    assert list(slices) == list(MARKET1501_ATTRIBUTES.attributes)
     assert evaluate_retrieval(GALLERY, GALLERY, EUCLIDEAN, resamples=0).slices == {}
 
 
@@ -130,7 +132,7 @@ def test_what_the_own_camera_saw_is_left_out() -> None:
     # person 2 was seen by the query's camera only
     assert (report.queries, report.skipped, report.persons) == (1, 1, 1)
     assert (report.cameras, report.protocol) == ("cross", "market")
-    assert (report.figures["top1"], report.figures["map"]) == (0, 0.5)
+    assert (report.metrics["top1"], report.metrics["map"]) == (0, 0.5)
 
 
 def random_people(seed: int, count: int = 60) -> tuple[Embeddings, Embeddings]:
@@ -150,13 +152,13 @@ def interval_of(case: int, **options: object) -> RetrievalReport:
 @pytest.mark.parametrize("seed", range(5))
 def test_intervals_hold_the_figures_and_are_the_same_each_time(seed: int) -> None:
     report = interval_of(seed)
-    assert set(report.intervals) == set(report.figures)
+    assert set(report.intervals) == set(report.metrics)
     for name, (low, high) in report.intervals.items():
-        assert 0 <= low <= report.figures[name] <= high <= 1
+        assert 0 <= low <= report.metrics[name] <= high <= 1
     assert report.intervals["map"][0] < report.intervals["map"][1]
     assert interval_of(seed).intervals == report.intervals
     assert interval_of(seed, seed=1).intervals != report.intervals
-    assert interval_of(seed, seed=1).figures == report.figures
+    assert interval_of(seed, seed=1).metrics == report.metrics
 
 
 def test_intervals_resample_persons() -> None:
@@ -185,7 +187,7 @@ def test_intervals_against_a_slow_bootstrap() -> None:
 
 def test_one_person_has_no_spread() -> None:
     report = evaluate_retrieval(QUERIES.of_rows(np.array([0, 1])), GALLERY, EUCLIDEAN, resamples=10)
-    assert report.intervals["map"] == pytest.approx([report.figures["map"]] * 2)
+    assert report.intervals["map"] == pytest.approx([report.metrics["map"]] * 2)
 
 
 def test_answer_sets_of_a_calibrated_distance() -> None:
@@ -269,7 +271,7 @@ def test_few_pairs_prove_nothing() -> None:
 
 
 def strict_json(report: RetrievalReport) -> dict:
-    return json.loads(json.dumps(report.to_json(), allow_nan=False))
+    return json.loads(json.dumps(report.to_dict(), allow_nan=False))
 
 
 def test_the_json() -> None:
@@ -386,8 +388,8 @@ def test_reranked_figures_are_those_of_the_reranked_distances() -> None:
         if hits.any():
             ranks = np.flatnonzero(hits) + 1
             average_precisions.append((np.arange(1, len(ranks) + 1) / ranks).mean())
-    assert report.reranked.figures["map"] == pytest.approx(np.mean(average_precisions))
-    assert report.reranked.figures["map"] != report.figures["map"]
-    value = report.to_json()["reranked"]
+    assert report.reranked.metrics["map"] == pytest.approx(np.mean(average_precisions))
+    assert report.reranked.metrics["map"] != report.metrics["map"]
+    value = report.to_dict()["reranked"]
     assert (value["k1"], value["k2"], value["share"]) == (6, 3, 0.3)
     assert value["map_ci"][0] <= value["map"] <= value["map_ci"][1]

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passerby.data import COURSE, Crops
-from passerby.embedding import Embeddings
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
 from passerby.errors import InputError
 from passerby.evaluation import best_thresholds, choose_decision
+from passerby.inference import Embeddings
 
 SCORES = st.lists(
     st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5001, 0.9, 1.0]), st.booleans()),
@@ -53,19 +53,21 @@ def test_no_other_threshold_is_better(beta: float, crops: list[tuple[float, bool
 def people(probabilities: list[float], has: list[bool]) -> Embeddings:
     """Eight crops of eight persons, of whom the first attribute is looked at."""
     count = len(has)
-    labels = np.zeros((count, len(COURSE)), np.bool_)
-    attributes = np.zeros((count, len(COURSE)), np.float32)
+    labels = np.zeros((count, len(MARKET1501_ATTRIBUTES)), np.bool_)
+    attributes = np.zeros((count, len(MARKET1501_ATTRIBUTES)), np.float32)
     labels[:, BACKPACK], attributes[:, BACKPACK] = has, probabilities
     crops = Crops(
         paths=tuple(Path(f"{i}.jpg") for i in range(count)),
         persons=np.arange(1, count + 1),
         labels=labels,
-        schema=COURSE,
+        schema=MARKET1501_ATTRIBUTES,
     )
-    return Embeddings(crops, np.ones((count, 1), np.float32), attributes, COURSE, "m")
+    return Embeddings(
+        crops, np.ones((count, 1), np.float32), attributes, MARKET1501_ATTRIBUTES, "m"
+    )
 
 
-BACKPACK = COURSE.attributes.index("backpack")
+BACKPACK = MARKET1501_ATTRIBUTES.attributes.index("backpack")
 
 
 def test_thresholds_are_taken_where_they_help_other_persons() -> None:

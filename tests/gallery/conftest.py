@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from passerby.embedding import RuntimeModel
 from passerby.gallery import Gallery
+from passerby.inference import RuntimeModel
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from passerby.data.decoding import decode
-from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
 from passerby.gallery import Gallery, Sighting, find_sightings, store
-from passerby.gallery.columns import vectors_of
 from passerby.gallery.erasing import finish, note_clean_up
+from passerby.gallery.table_schema import vectors_of
+from passerby.inference import RuntimeModel
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_place_in_use(tmp_path: Path, model: RuntimeModel, filled: Path) -> No
         Gallery.create(tmp_path / "file", model)
     with pytest.raises(InputError, match="exists already"):
         Gallery.create(filled, model)
-    with pytest.raises(InputError, match="is no gallery of Passerby"):
+    with pytest.raises(InputError, match="is not a gallery of Passerby"):
         Gallery.open(tmp_path)
     (tmp_path / "empty").mkdir()
     assert len(Gallery.create(tmp_path / "empty", model)) == 0
@@ -168,7 +168,7 @@ def test_names_in_another_encoding(empty: Gallery, crops: list[Sighting], tmp_pa
     )
     assert added.rows == 1
     assert "is not named in UTF-8: rename it." in reported[0]
-    with pytest.raises(InputError, match="is no text in UTF-8"):
+    with pytest.raises(InputError, match="is not text in UTF-8"):
         find_sightings([crops[0].path], source="caf\udce9")
     with pytest.raises(InputError, match="is not named in UTF-8"):
         empty.add([Sighting(Path("x\0.jpg"))])

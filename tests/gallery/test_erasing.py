@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
 from passerby.gallery import Gallery, Sighting, find_sightings
-from passerby.gallery.columns import EMBEDDING
+from passerby.gallery.byte_scan import find_bytes
 from passerby.gallery.erasing import traces_of
-from passerby.gallery.traces import found_in
+from passerby.gallery.table_schema import EMBEDDING
+from passerby.inference import RuntimeModel
 
 
 def traces(gallery: Gallery, where: str) -> list[bytes]:
@@ -24,13 +24,13 @@ def test_no_byte_of_a_person_is_left(gallery: Gallery) -> None:
     folder = Path(gallery.where)
     assert len(wanted) == 3 * 6
     # the proof can fail: all is found before
-    assert set(found_in(folder, wanted)) == set(wanted)
+    assert set(find_bytes(folder, wanted)) == set(wanted)
 
     before = len(gallery)
     erased = gallery.erase(where, reason="asked for")
     assert (erased.rows, erased.scanned, erased.twins) == (6, True, ())
     assert len(gallery) == before - 6
-    assert found_in(folder, wanted) == {}
+    assert find_bytes(folder, wanted) == {}
     for path in folder.rglob("*"):
         if path.is_file():
             assert not any(trace in path.read_bytes() for trace in wanted)
@@ -48,7 +48,7 @@ def test_one_row_of_a_large_file(gallery: Gallery) -> None:
     wanted = traces(gallery, where)
     rest = {row["hash"]: row for row in gallery.rows(limit=1000) if row["hash"] != value}
     gallery.erase(where)
-    assert found_in(Path(gallery.where), wanted) == {}
+    assert find_bytes(Path(gallery.where), wanted) == {}
     assert {row["hash"]: row for row in gallery.rows(limit=1000)} == rest
 
 
@@ -65,7 +65,7 @@ def test_whom_to_erase_is_said_in_one_way(gallery: Gallery) -> None:
     for nothing_or_two in ({}, {"person": 3, "where": "camera = 2"}):
         with pytest.raises(InputError, match="in one way"):
             gallery.filter_of(**nothing_or_two)
-    with pytest.raises(InputError, match="is no hash of a crop"):
+    with pytest.raises(InputError, match="is not a hash of a crop"):
         gallery.filter_of(hashes=["' OR true --"])
 
 
@@ -89,7 +89,7 @@ def test_leftovers_of_a_crashed_writer_go_too(gallery: Gallery) -> None:
     data = Path(gallery.where) / "crops.lance" / "data"
     shutil.copy(next(data.iterdir()), data / "0101010001.lance")
     gallery.erase(where)
-    assert found_in(Path(gallery.where), wanted) == {}
+    assert find_bytes(Path(gallery.where), wanted) == {}
 
 
 def test_what_cannot_be_erased_is_said(gallery: Gallery) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
 from passerby.gallery import Gallery, find_sightings
-from passerby.gallery.columns import EMBEDDING
+from passerby.gallery.byte_scan import find_bytes
 from passerby.gallery.erasing import finish_interrupted, traces_of
-from passerby.gallery.traces import found_in
+from passerby.gallery.table_schema import EMBEDDING
+from passerby.inference import RuntimeModel
 
 ADD = [sys.executable, "-m", "passerby", "gallery", "add"]
 
@@ -121,11 +121,11 @@ def test_killed_while_erasing(empty: Gallery, toy_data: Path, after: str) -> Non
     wanted = traces_of(query.limit(100).to_arrow())
     result = run([sys.executable, "-c", KILLED, empty.where, after])
     assert result.returncode == -signal.SIGKILL, result.stderr
-    left = found_in(Path(empty.where), wanted)
+    left = find_bytes(Path(empty.where), wanted)
     assert (left != {}) == (after != "clean_up")
 
     gallery = Gallery.open(empty.where)
-    assert found_in(Path(empty.where), wanted) == {}
+    assert find_bytes(Path(empty.where), wanted) == {}
     assert len(gallery) == 138
     assert gallery.count(where) == 0
     assert not finish_interrupted(gallery._store), "nothing is left to do"

@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passerby.embedding import RuntimeModel
+from passerby.calibration import AnswerRule
 from passerby.errors import InputError
 from passerby.gallery import Gallery, erasing, indexing
 from passerby.gallery.adding import commit
+from passerby.gallery.byte_scan import find_bytes
 from passerby.gallery.indexing import index_of
 from passerby.gallery.searching import Query, search
-from passerby.gallery.traces import found_in
-from passerby.ranking import AnswerRule
+from passerby.inference import RuntimeModel
 
 ROWS = 3000
 
@@ -60,8 +60,8 @@ def test_it_finds_what_exact_search_finds(large: Gallery) -> None:
     assert index == index_of(Gallery.open(large.where)._store), "the next process knows it"
     hits = []
     for vector in vectors[::200]:
-        by_index = search(large._store, query(vector, large), rule=AnswerRule("top", 10))
-        exact = search(large._store, query(vector, large), rule=AnswerRule("top", 10), exact=True)
+        by_index = search(large._store, query(vector, large), rule=AnswerRule("top_k", 10))
+        exact = search(large._store, query(vector, large), rule=AnswerRule("top_k", 10), exact=True)
         assert (by_index.exact, exact.exact) == (False, True)
         hits.append(len({a.hash for a in by_index.answers} & {a.hash for a in exact.answers}))
     assert np.mean(hits) >= 9.5
@@ -73,7 +73,7 @@ def test_newer_rows_are_found_and_ask_for_a_new_index(large: Gallery) -> None:
     assert not large.needs_new_index
     newer = fill(large, ROWS // 4, start=ROWS)
     assert large.needs_new_index
-    answers = search(large._store, query(newer[0], large), rule=AnswerRule("top", 1)).answers
+    answers = search(large._store, query(newer[0], large), rule=AnswerRule("top_k", 1)).answers
     assert answers[0].person == ROWS
     assert answers[0].distance == pytest.approx(0, abs=1e-3)
     large.build_index()
@@ -84,9 +84,9 @@ def test_an_index_keeps_no_copy_of_who_was_erased(large: Gallery) -> None:
     vectors = fill(large, ROWS)
     large.build_index()
     wanted = [vector.tobytes()[:24] for vector in vectors[:10]]
-    assert set(found_in(Path(large.where), wanted)) == set(wanted)
+    assert set(find_bytes(Path(large.where), wanted)) == set(wanted)
     assert large.erase(large.filter_of(person=0)).rows == 10
-    assert found_in(Path(large.where), wanted) == {}
+    assert find_bytes(Path(large.where), wanted) == {}
     assert index_of(large._store) is not None, "built anew"
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from object_store import ObjectStore
 
-from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
 from passerby.gallery import Gallery, Sighting, find_sightings
-from passerby.gallery.columns import EMBEDDING
 from passerby.gallery.erasing import traces_of
+from passerby.gallery.table_schema import EMBEDDING
+from passerby.inference import RuntimeModel
 
 KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
@@ -43,7 +43,7 @@ def test_all_that_one_does_with_it(
     objects: ObjectStore, model: RuntimeModel, sightings: list[Sighting], tmp_path: Path
 ) -> None:
     where = "s3://street/gallery"
-    with pytest.raises(InputError, match="s3://street/gallery is no gallery of Passerby"):
+    with pytest.raises(InputError, match="s3://street/gallery is not a gallery of Passerby"):
         Gallery.open(where)
     gallery = Gallery.create(where, model)
     with pytest.raises(InputError, match="s3://street/gallery exists already: choose another"):
@@ -114,7 +114,7 @@ def test_several_add_the_same_crops_at_once(
     [
         ((403, "AccessDenied"), f"access is refused: look at {KEYS}, and at what they allow."),
         ((503, "SlowDown"), "the object store fails: try again later."),
-        ((404, "NoSuchBucket"), "there is no such bucket: make it, or mend its name."),
+        ((404, "NoSuchBucket"), "there is no such bucket: make it, or fix its name."),
     ],
 )
 def test_a_store_that_refuses(
@@ -170,15 +170,15 @@ def test_places_that_are_none(objects: ObjectStore, model: RuntimeModel, where: 
 
 def test_places_of_another_sort(model: RuntimeModel) -> None:
     for place in ("file:///tmp/x", "file:/tmp/x", "s3+ddb://bucket/x?ddbTableName=t"):
-        with pytest.raises(InputError, match="is no place for a gallery: give a folder"):
+        with pytest.raises(InputError, match="is not a place for a gallery: give a folder"):
             Gallery.create(place, model)
     with pytest.raises(InputError, match="names no place for a gallery: write it like s3://bucket"):
         Gallery.create(" s3://bucket/x", model)
     with pytest.raises(InputError, match=r"begins with s3://, gs://, az://"):
         Gallery.create("file:///tmp/x", model)
-    with pytest.raises(InputError, match="is no name for a gallery"):
+    with pytest.raises(InputError, match="is not a name for a gallery"):
         Gallery.create("s3://bucket/caf\udce9", model)
-    with pytest.raises(InputError, match="is no name for a gallery"):
+    with pytest.raises(InputError, match="is not a name for a gallery"):
         Gallery.create("caf\udce9", model)
 
 

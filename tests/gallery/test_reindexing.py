@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from passerby.data import COURSE
-from passerby.embedding import RuntimeModel
+from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.gallery import Gallery, Sighting, find_sightings
-from passerby.gallery.columns import vectors_of
+from passerby.gallery.byte_scan import find_bytes
 from passerby.gallery.store import Store
-from passerby.gallery.traces import found_in
+from passerby.gallery.table_schema import vectors_of
+from passerby.inference import RuntimeModel
 from passerby.models import Architecture, PersonModel, save_model
 
 
@@ -19,7 +19,9 @@ from passerby.models import Architecture, PersonModel, save_model
 def other_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(5)
     folder = tmp_path_factory.mktemp("models") / "other"
-    model = PersonModel(Architecture(backbone="test_efficientnet", size=(48, 24)), COURSE)
+    model = PersonModel(
+        Architecture(backbone="test_efficientnet", size=(48, 24)), MARKET1501_ATTRIBUTES
+    )
     save_model(model, folder, name="other")
     return folder
 
@@ -34,7 +36,7 @@ def test_all_crops_by_another_model(gallery: Gallery, other_file: Path, toy_data
     for value, row in before.items():
         (now,) = gallery.of_hashes([value])
         assert {name: now[name] for name in known} == {name: row[name] for name in known}
-    assert found_in(Path(gallery.where), [old]) == {}, "the old vectors are gone"
+    assert find_bytes(Path(gallery.where), [old]) == {}, "the old vectors are gone"
     assert gallery.audit()[-1].reason == "a better one"
 
     again = Gallery.open(gallery.where)
@@ -99,10 +101,10 @@ def test_interrupted_before_the_old_vectors_are_gone(
         patch.setattr(Store, "clean_up", killed)
         with pytest.raises(KeyboardInterrupt):
             gallery.reindex(RuntimeModel.load(other_file), str(other_file))
-    assert set(found_in(Path(gallery.where), [old])) == {old}
+    assert set(find_bytes(Path(gallery.where), [old])) == {old}
 
     again = Gallery.open(gallery.where)
     assert again.finished_interrupted
-    assert found_in(Path(gallery.where), [old]) == {}
+    assert find_bytes(Path(gallery.where), [old]) == {}
     assert (len(again), again.audit()[-1].operation) == (144, "reindex")
     assert not Gallery.open(gallery.where).finished_interrupted

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from passerby.embedding import RuntimeModel
 from passerby.errors import InputError
 from passerby.gallery import Gallery, Sighting, find_sightings, parse_age
 from passerby.gallery.retention import older_than, retention_days
+from passerby.inference import RuntimeModel
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -26,13 +26,13 @@ def test_ages(text: str, age: timedelta) -> None:
 
 @pytest.mark.parametrize("text", ["", "30", "d", "0d", "-3d", "1.5d", "30 months", "1e9d"])
 def test_what_is_no_age(text: str) -> None:
-    with pytest.raises(InputError, match="is no age: write 12h, 30d"):
+    with pytest.raises(InputError, match="is not an age: write 12h, 30d"):
         parse_age(text)
 
 
 def test_retention_is_in_days() -> None:
     assert retention_days("2w") == 14
-    with pytest.raises(InputError, match="is no time to keep crops for: write 30d, 8w or 1y"):
+    with pytest.raises(InputError, match="is not a time to keep crops for: write 30d, 8w or 1y"):
         retention_days("23h")
     with pytest.raises(InputError, match="before the calendar"):
         older_than(parse_age("999999y"))

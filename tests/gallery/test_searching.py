@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passerby.embedding import RuntimeModel
+from passerby.calibration import AnswerRule
 from passerby.errors import InputError
 from passerby.gallery import Gallery, Sighting, find_sightings, searching
 from passerby.gallery.adding import commit
-from passerby.gallery.columns import attributes_of, vectors_of
 from passerby.gallery.searching import Query, search
 from passerby.gallery.store import Store
-from passerby.ranking import AnswerRule
+from passerby.gallery.table_schema import attributes_of, vectors_of
+from passerby.inference import RuntimeModel
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,12 @@ def test_by_photo_as_numpy_does(searched: Gallery, table: pa.Table, first: Path)
     crop = searched.prepare(first.read_bytes(), Sighting(first))
     vector = searched.model.run(crop.pixels[None])[0][0]
     expected = by_hand(table, vector, {crop.hash})
-    answers = searched.search([first], rule=AnswerRule("top", 25))
+    answers = searched.search([first], rule=AnswerRule("top_k", 25))
     same(found(answers), expected[:25])
     assert answers.searched == 144
     threshold = (expected[30][1] + expected[31][1]) / 2
     same(found(searched.search([first], rule=AnswerRule("threshold", threshold))), expected[:31])
-    everything = searched.search([first], rule=AnswerRule("top", 1000))
+    everything = searched.search([first], rule=AnswerRule("top_k", 1000))
     same(found(everything), expected)
 
 
@@ -77,7 +77,7 @@ def test_by_photo_and_description_as_numpy_does(
     vector = searched.model.run(crop.pixels[None])[0][0]
     cameras = table.column("camera").to_pylist()
     among = [row for row, camera in enumerate(cameras) if camera in (1, 3)]
-    answers = searched.search([first], "camera in (1, 3)", AnswerRule("top", 7))
+    answers = searched.search([first], "camera in (1, 3)", AnswerRule("top_k", 7))
     same(found(answers), by_hand(table, vector, {crop.hash}, among)[:7])
     assert answers.searched == len(among)
 
@@ -103,8 +103,8 @@ def test_several_photos_are_one_query(searched: Gallery, table: pa.Table, toy_da
     mean = vectors.mean(axis=0)
     mean /= np.linalg.norm(mean)
     expected = by_hand(table, mean, {crop.hash for crop in crops})
-    same(found(searched.search(paths, rule=AnswerRule("top", 9))), expected[:9])
-    like = searched.search(like=[crop.hash for crop in crops], rule=AnswerRule("top", 9))
+    same(found(searched.search(paths, rule=AnswerRule("top_k", 9))), expected[:9])
+    like = searched.search(like=[crop.hash for crop in crops], rule=AnswerRule("top_k", 9))
     assert [value for value, _ in found(like)] == [value for value, _ in expected[:9]]
 
 
@@ -113,7 +113,7 @@ def test_what_agrees_and_what_does_not(searched: Gallery, first: Path) -> None:
     crop = searched.prepare(first.read_bytes(), Sighting(first))
     decide = searched.settings.decision.labels
     asked = decide(searched.model.run(crop.pixels[None])[1], schema)[0]
-    for answer in searched.search([first], rule=AnswerRule("top", 30)).answers:
+    for answer in searched.search([first], rule=AnswerRule("top_k", 30)).answers:
         values = np.array([[answer.attributes[name] for name in schema.attributes]])
         labels = decide(values, schema)[0]
         for name, wanted, has in zip(schema.attributes, asked, labels, strict=True):
@@ -132,7 +132,7 @@ def test_by_description_alone(searched: Gallery, table: pa.Table) -> None:
     rows = [row for row in range(len(table)) if cameras[row] != 2 and red[row] >= 0.001]
     rows.sort(key=lambda row: (-score[row], hashes[row]))
     answers = searched.search(
-        where="upred >= 0.001 and backpack <= 1 and camera != 2", rule=AnswerRule("top", 12)
+        where="upred >= 0.001 and backpack <= 1 and camera != 2", rule=AnswerRule("top_k", 12)
     )
     assert [answer.hash for answer in answers.answers] == [hashes[row] for row in rows[:12]]
     np.testing.assert_allclose([a.score for a in answers.answers], score[rows[:12]], atol=1e-6)
@@ -152,7 +152,7 @@ def test_of_equally_probable_crops_the_latest_come_first(
             for path, day in zip(paths, days, strict=True)
         ]
     )
-    found = gallery.search(where="camera = 1", rule=AnswerRule("top", 3)).answers
+    found = gallery.search(where="camera = 1", rule=AnswerRule("top_k", 3)).answers
     assert [answer.time.day for answer in found if answer.time] == [4, 3, 2]
 
 
@@ -169,7 +169,7 @@ def test_nobody_fits(searched: Gallery, first: Path) -> None:
         ({}, "Nothing is searched for"),
         ({"where": "upred", "rule": AnswerRule("recall", 0.9)}, "no distances to cut at"),
         ({"like": ["0" * 64]}, "has no crop 000000000000"),
-        ({"like": ["x' OR true"]}, "is no hash of a crop"),
+        ({"like": ["x' OR true"]}, "is not a hash of a crop"),
         ({"images": [Path("nothing.jpg")]}, "Cannot read nothing.jpg"),
         ({"images": [Path("a")], "like": ["0" * 64]}, "not with both"),
         ({"where": "upredd"}, "did you mean 'upred'"),
@@ -187,7 +187,7 @@ def test_a_model_without_calibration(
     gallery.add(find_sightings([toy_data / "train"])[:5])
     with pytest.raises(InputError, match="is not calibrated"):
         gallery.search([first])
-    answers = gallery.search([first], rule=AnswerRule("top", 2)).answers
+    answers = gallery.search([first], rule=AnswerRule("top_k", 2)).answers
     assert [answer.probability for answer in answers] == [None, None]
 
 
@@ -213,13 +213,13 @@ def made_up(store: Store, vectors: np.ndarray, cameras: list[int]) -> list[str]:
 
 @given(
     groups=st.lists(st.integers(1, 40), min_size=1, max_size=6),
-    top=st.integers(1, 60),
+    top_k=st.integers(1, 60),
     seed=st.integers(0, 1000),
 )
 @settings(deadline=None, max_examples=15)
 def test_ties_by_hash_however_many(
     groups: list[int],
-    top: int,
+    top_k: int,
     seed: int,
     model: RuntimeModel,
     tmp_path_factory: pytest.TempPathFactory,
@@ -234,6 +234,6 @@ def test_ties_by_hash_however_many(
     vectors = vectors[generator.permutation(len(vectors))]
     made_up(gallery._store, vectors, [0] * len(vectors))
     query = Query(centres[0], np.full(len(gallery.settings.schema_), 0.5, np.float32))
-    answers = search(gallery._store, query, rule=AnswerRule("top", top))
+    answers = search(gallery._store, query, rule=AnswerRule("top_k", top_k))
     table = gallery._store.crops.to_arrow()
-    same(found(answers), by_hand(table, centres[0], set())[:top])
+    same(found(answers), by_hand(table, centres[0], set())[:top_k])

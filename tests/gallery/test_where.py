@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passerby.data import COURSE
-from passerby.embedding import Decision
+from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.gallery.conditions import quoted
 from passerby.gallery.where import parse_where
+from passerby.inference import Decision
 
 ROWS: list[dict[str, Any]] = [
     # hash, camera, person, time, source, and the attributes that are not 0.1
@@ -32,7 +32,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
             ("person", pa.int32()),
             ("time", pa.timestamp("us", tz="UTC")),
             ("source", pa.string()),
-            *((name, pa.float32()) for name in COURSE.attributes),
+            *((name, pa.float32()) for name in MARKET1501_ATTRIBUTES.attributes),
         ]
     )
     rows = []
@@ -41,7 +41,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
             "camera": None,
             "person": None,
             "source": None,
-            **dict.fromkeys(COURSE.attributes, 0.1),
+            **dict.fromkeys(MARKET1501_ATTRIBUTES.attributes, 0.1),
         }
         day = row.get("time")
         moment = None if day is None else datetime(2026, 11, day[0], day[1], 30, tzinfo=UTC)
@@ -51,7 +51,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def found(table: Any, text: str, decision: Decision | None = None) -> set[str]:
-    condition = parse_where(text, COURSE, decision or Decision("fixed"))
+    condition = parse_where(text, MARKET1501_ATTRIBUTES, decision or Decision("fixed"))
     return {row["hash"] for row in table.search().where(condition.sql()).limit(100).to_list()}
 
 
@@ -120,7 +120,7 @@ def test_what_is_found(table: Any, text: str, names: set[str] | None) -> None:
 
 def test_the_decision_rule_says_what_is_present(table: Any) -> None:
     thresholds = [0.5] * 32
-    thresholds[COURSE.index("upred")] = 0.6
+    thresholds[MARKET1501_ATTRIBUTES.index("upred")] = 0.6
     assert found(table, "upred", Decision("thresholds", tuple(thresholds))) == {"woman"}
     # the most probable lower colour, the first of equals; 0.4 is the most of its crop
     assert found(table, "downblack", Decision("group")) == {"woman", "man", "hat", "unknown"}
@@ -177,14 +177,14 @@ def test_the_decision_rule_says_what_is_present(table: Any) -> None:
 )
 def test_what_is_not_understood(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        parse_where(text, COURSE, Decision("fixed"))
+        parse_where(text, MARKET1501_ATTRIBUTES, Decision("fixed"))
 
 
 @given(st.text(max_size=60))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_understood_or_refused_with_a_sentence(text: str) -> None:
     try:
-        sql = parse_where(text, COURSE, Decision("group")).sql()
+        sql = parse_where(text, MARKET1501_ATTRIBUTES, Decision("group")).sql()
     except InputError:
         return
     assert sql.count("(") == sql.count(")") > 0
@@ -196,7 +196,7 @@ def test_any_text_is_understood_or_refused_with_a_sentence(text: str) -> None:
 @settings(max_examples=300, deadline=None)
 def test_any_words_of_the_language_are_understood_or_refused(words: list[str]) -> None:
     try:
-        sql = parse_where(" ".join(words), COURSE, Decision("fixed")).sql()
+        sql = parse_where(" ".join(words), MARKET1501_ATTRIBUTES, Decision("fixed")).sql()
     except InputError:
         return
     assert sql.count("(") == sql.count(")")
@@ -216,7 +216,7 @@ def test_a_quoted_text_finds_itself_and_nothing_else(table: Any, text: str) -> N
     assert names <= {text}
 
 
-COLUMNS = {name: np.array([0.25, 1.0]) for name in COURSE.attributes}
+COLUMNS = {name: np.array([0.25, 1.0]) for name in MARKET1501_ATTRIBUTES.attributes}
 
 
 @pytest.mark.parametrize(
@@ -235,10 +235,15 @@ COLUMNS = {name: np.array([0.25, 1.0]) for name in COURSE.attributes}
     ],
 )
 def test_scores_by_hand(text: str, score: list[float]) -> None:
-    condition = parse_where(text, COURSE, Decision("fixed"))
+    condition = parse_where(text, MARKET1501_ATTRIBUTES, Decision("fixed"))
     assert condition.attributes() <= set(COLUMNS)
     np.testing.assert_allclose(condition.score(COLUMNS), score)
 
 
 def test_a_description_without_attributes_scores_everything_alike() -> None:
-    assert parse_where("camera = 3 or time > 2026-01-01", COURSE, Decision()).score(COLUMNS) == 1
+    assert (
+        parse_where("camera = 3 or time > 2026-01-01", MARKET1501_ATTRIBUTES, Decision()).score(
+            COLUMNS
+        )
+        == 1
+    )

@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from passerby.data import COURSE
-from passerby.data.toy import toy_images
+from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.models import Architecture, PersonModel
 from passerby.models.attribute_maps import attribute_maps
 from passerby.models.person_model import Outputs
+from passerby.toy import toy_images
 
 
 def built(**parts: object) -> PersonModel:
     torch.manual_seed(0)
     architecture = Architecture(backbone="test_resnet", size=(64, 32), **parts)
-    model = PersonModel(architecture, COURSE).eval()
+    model = PersonModel(architecture, MARKET1501_ATTRIBUTES).eval()
     torch.nn.init.normal_(model.attribute_head.weight)
     return model
 

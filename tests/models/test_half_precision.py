@@ -6,10 +6,11 @@ import onnx
 import pytest
 import torch
 
-from passerby.data import COURSE, read_crops
-from passerby.embedding import RuntimeModel
-from passerby.embedding.model_info import Provenance
+from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.datasets import read_crops
 from passerby.errors import InputError
+from passerby.inference import RuntimeModel
+from passerby.inference.model_info import Provenance
 from passerby.models import Architecture, PersonModel, load_person_model, save_model
 from passerby.models.half_precision import save_half_precision
 
@@ -18,7 +19,7 @@ from passerby.models.half_precision import save_half_precision
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     architecture = Architecture(backbone=request.param, size=(64, 32), pool="gem", neck="batchnorm")
-    model = PersonModel(architecture, COURSE)
+    model = PersonModel(architecture, MARKET1501_ATTRIBUTES)
     torch.nn.init.normal_(model.attribute_head.weight)
     folder = tmp_path_factory.mktemp("models") / "whole"
     save_model(model, folder, name="x", training=Provenance(epochs=3))
@@ -76,7 +77,7 @@ REFUSED = "In half precision this network answers otherwise .*: keep the model f
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     """float16 ends at 65,504."""
-    model = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), COURSE)
+    model = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), MARKET1501_ATTRIBUTES)
     torch.nn.init.constant_(model.attribute_head.weight, 1e5)
     save_model(model, tmp_path / "whole", name="x", training=Provenance(epochs=3))
     with pytest.raises(InputError, match=REFUSED):

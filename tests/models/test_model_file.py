@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from passerby.data import COURSE
-from passerby.embedding import Decision
-from passerby.embedding.model_info import Provenance, read_model_info, write_model_info
+from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
+from passerby.inference import Decision
+from passerby.inference.model_info import Provenance, read_model_info, write_model_info
 from passerby.models import (
     Architecture,
     Attention,
@@ -27,7 +27,9 @@ from passerby.models.export import ExportMismatchError
 
 def tiny(**parts: object) -> PersonModel:
     torch.manual_seed(0)
-    return PersonModel(Architecture(backbone="test_resnet", size=(64, 32), **parts), COURSE)
+    return PersonModel(
+        Architecture(backbone="test_resnet", size=(64, 32), **parts), MARKET1501_ATTRIBUTES
+    )
 
 
 def test_saved_and_loaded_answers_the_same(tmp_path: Path) -> None:
@@ -63,7 +65,7 @@ def test_saved_and_loaded_answers_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("backbone", ["test_vit", "test_efficientnet"])
 def test_other_backbones_are_exported(tmp_path: Path, backbone: str) -> None:
     torch.manual_seed(0)
-    model = PersonModel(Architecture(backbone=backbone, size=(64, 32)), COURSE)
+    model = PersonModel(Architecture(backbone=backbone, size=(64, 32)), MARKET1501_ATTRIBUTES)
     save_model(model, tmp_path / "m", name="x")
     path = tmp_path / "m" / "model.onnx"
     onnx.checker.check_model(onnx.load(path))
@@ -118,7 +120,7 @@ def test_weights_that_are_no_numbers(model_file: Path, tmp_path: Path) -> None:
     save_file(weights, path)
     info = read_model_info(folder)
     write_model_info(folder, info.model_copy(update={"weights": ""}))
-    with pytest.raises(InputError, match=r"head\.bias holds values that are no numbers"):
+    with pytest.raises(InputError, match=r"head\.bias holds values that are not numbers"):
         load_person_model(folder)
 
 

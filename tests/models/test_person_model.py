@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from passerby.data import COURSE
+from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.models import Architecture, Attention, PersonModel
 from passerby.models.attention import ResidualAttention
@@ -16,7 +16,7 @@ CROPS = torch.linspace(-1, 1, 2 * 3 * 64 * 32).view(2, 3, 64, 32)
 def built(backbone: str = "test_resnet", weights: str = "none", **parts: object) -> PersonModel:
     torch.manual_seed(0)
     architecture = Architecture(backbone=backbone, size=(64, 32), **parts)
-    return PersonModel(architecture, COURSE, weights).eval()
+    return PersonModel(architecture, MARKET1501_ATTRIBUTES, weights).eval()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_size_that_the_backbone_does_not_take(backbone: str, size: tuple[int, 
     with pytest.raises(
         InputError, match=r"model\.size is .* the backbone 'test_vit' gives no feature map"
     ):
-        PersonModel(architecture, COURSE)
+        PersonModel(architecture, MARKET1501_ATTRIBUTES)
 
 
 def test_an_unknown_backbone() -> None:
@@ -146,7 +146,7 @@ class TestWeights:
         tensors = dict(source.backbone.network.state_dict())
         save_file({**tensors, "fc.weight": torch.ones(3)}, path)
         torch.manual_seed(5)
-        loaded = PersonModel(source.architecture, COURSE, str(path)).eval()
+        loaded = PersonModel(source.architecture, MARKET1501_ATTRIBUTES, str(path)).eval()
         with torch.no_grad():
             torch.testing.assert_close(loaded.backbone(CROPS), source.backbone(CROPS))
 
@@ -187,7 +187,7 @@ class TestWeights:
 def test_exclusive_attributes_can_share_a_softmax() -> None:
     probabilities = built(groups="softmax")(CROPS).attributes.sigmoid()
     independent = built()(CROPS).attributes
-    for group in COURSE.groups.values():
+    for group in MARKET1501_ATTRIBUTES.groups.values():
         torch.testing.assert_close(probabilities[:, group], independent[:, group].softmax(dim=1))
-    alone = COURSE.index("backpack")
+    alone = MARKET1501_ATTRIBUTES.index("backpack")
     torch.testing.assert_close(probabilities[:, alone], independent[:, alone].sigmoid())

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from passerby.data import COURSE, Crops
-from passerby.embedding import Embeddings
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
 from passerby.errors import InputError
+from passerby.inference import Embeddings
 from passerby.ranking import Distance
 from passerby.ranking.distance import columns
 
@@ -21,7 +21,11 @@ def people(vectors: list[list[float]], attributes: np.ndarray | None = None) -> 
     if attributes is None:
         attributes = np.zeros((count, 32))
     return Embeddings(
-        crops, np.array(vectors, np.float32), attributes.astype(np.float32), COURSE, "m"
+        crops,
+        np.array(vectors, np.float32),
+        attributes.astype(np.float32),
+        MARKET1501_ATTRIBUTES,
+        "m",
     )
 
 

@@ -7,19 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passerby.data import COURSE, Crops
+from passerby.calibration import AnswerRule, find_answer_sets
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
 from passerby.data.schema import Schema
-from passerby.embedding import Embeddings
 from passerby.errors import InputError
-from passerby.ranking import AnswerRule, Distance, Ranking, answers, blocks, rank
+from passerby.inference import Embeddings
+from passerby.ranking import Distance, Ranking, pairwise, rank
 
 EUCLIDEAN = Distance(features="embedding", metric="euclidean")
 
 NUMBERS = itertools.count()
-"""Every crop is a file of its own; a file is no answer to itself."""
+"""Every crop is a file of its own; a file is not an answer to itself."""
 
 
-def people(vectors: np.ndarray, *, model: str = "m", schema: Schema = COURSE) -> Embeddings:
+def people(
+    vectors: np.ndarray, *, model: str = "m", schema: Schema = MARKET1501_ATTRIBUTES
+) -> Embeddings:
     count = len(vectors)
     return Embeddings(
         Crops(paths=tuple(Path(f"{next(NUMBERS)}.jpg") for _ in range(count))),
@@ -40,7 +43,7 @@ def random_case(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def slow(
-    queries: np.ndarray, gallery: np.ndarray, top: int | None = None, within: float | None = None
+    queries: np.ndarray, gallery: np.ndarray, top_k: int | None = None, within: float | None = None
 ) -> list[tuple[list[int], list[float]]]:
     found = []
     for query in queries:
@@ -48,21 +51,21 @@ def slow(
         rows = np.argsort(apart, kind="stable")
         if within is not None:
             rows = rows[apart[rows] <= within]
-        rows = rows[:top]
+        rows = rows[:top_k]
         found.append((rows.tolist(), apart[rows].astype(np.float32).tolist()))
     return found
 
 
-def listed(ranking: Ranking) -> list[tuple[list[int], list[float]]]:
+def list_few(ranking: Ranking) -> list[tuple[list[int], list[float]]]:
     return [(rows.tolist(), distances.tolist()) for rows, distances in ranking]
 
 
 def test_by_hand() -> None:
     """Two queries at 0 and 10, a gallery at 3, 1, 9, 1 on a line: row 1 before its equal, row 3."""
     ranking = rank(
-        people(np.array([[0], [10]])), people(np.array([[3], [1], [9], [1]])), EUCLIDEAN, top=3
+        people(np.array([[0], [10]])), people(np.array([[3], [1], [9], [1]])), EUCLIDEAN, top_k=3
     )
-    assert listed(ranking) == [([1, 3, 0], [1, 1, 3]), ([2, 0, 1], [1, 7, 9])]
+    assert list_few(ranking) == [([1, 3, 0], [1, 1, 3]), ([2, 0, 1], [1, 7, 9])]
     assert [len(ranking.queries), len(ranking.gallery)] == [2, 4]
 
 
@@ -72,28 +75,28 @@ def test_by_hand() -> None:
     st.none() | st.integers(1, 30),
     st.none() | st.sampled_from([-1.0, 0.0, 1.0, 2.0, 2.5, 100.0]),
 )
-def test_against_a_stable_sort(seed: int, top: int | None, within: float | None) -> None:
+def test_against_a_stable_sort(seed: int, top_k: int | None, within: float | None) -> None:
     queries, gallery = random_case(seed)
-    found = rank(people(queries), people(gallery), EUCLIDEAN, top=top, within=within)
-    assert listed(found) == slow(queries, gallery, top, within)
+    found = rank(people(queries), people(gallery), EUCLIDEAN, top_k=top_k, within=within)
+    assert list_few(found) == slow(queries, gallery, top_k, within)
 
 
 def test_the_block_size_has_no_influence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "_TILE_ROWS", 1)
-    monkeypatch.setattr(blocks, "_LEAST_ROWS", 1)
+    monkeypatch.setattr(pairwise, "_TILE_ROWS", 1)
+    monkeypatch.setattr(pairwise, "_LEAST_ROWS", 1)
     for seed in range(30):
         queries, gallery = random_case(seed)
         expected = slow(queries, gallery)
         for size in (1, 128, 256):
-            monkeypatch.setattr(blocks, "BLOCK_VALUES", size)
-            assert listed(rank(people(queries), people(gallery), EUCLIDEAN)) == expected
+            monkeypatch.setattr(pairwise, "BLOCK_VALUES", size)
+            assert list_few(rank(people(queries), people(gallery), EUCLIDEAN)) == expected
 
 
 def test_progress_ends_with_all_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
-    monkeypatch.setattr(blocks, "BLOCK_VALUES", 8)
-    monkeypatch.setattr(blocks, "_TILE_ROWS", 2)
-    monkeypatch.setattr(blocks, "_LEAST_ROWS", 1)
+    monkeypatch.setattr(pairwise, "BLOCK_VALUES", 8)
+    monkeypatch.setattr(pairwise, "_TILE_ROWS", 2)
+    monkeypatch.setattr(pairwise, "_LEAST_ROWS", 1)
     rank(
         people(np.zeros((5, 1))),
         people(np.zeros((4, 1))),
@@ -104,7 +107,7 @@ def test_progress_ends_with_all_queries(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_nothing_near_enough_is_an_empty_answer() -> None:
-    assert listed(
+    assert list_few(
         rank(people(np.zeros((2, 1))), people(np.ones((3, 1))), EUCLIDEAN, within=0.5)
     ) == [
         ([], []),
@@ -120,14 +123,14 @@ def test_what_cannot_be_ranked() -> None:
         rank(one, none, EUCLIDEAN)
     with pytest.raises(InputError, match="embed both with one model"):
         rank(one, people(np.ones((1, 2)), model="other"), EUCLIDEAN)
-    other = Schema("other", COURSE.fields, COURSE.columns)
+    other = Schema("other", MARKET1501_ATTRIBUTES.fields, MARKET1501_ATTRIBUTES.columns)
     with pytest.raises(InputError, match="schema course-32, the gallery of other"):
         rank(one, people(np.ones((1, 2)), schema=other), EUCLIDEAN)
     with pytest.raises(InputError, match="Some embeddings are not numbers"):
         rank(one, people(np.full((1, 2), np.nan)), EUCLIDEAN)
     for top in (0, -3):
         with pytest.raises(InputError, match=f"nearest {top} crops .* ask for at least 1"):
-            rank(one, one, EUCLIDEAN, top=top)
+            rank(one, one, EUCLIDEAN, top_k=top)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -140,7 +143,7 @@ def test_numbers_too_large_to_square() -> None:
 @pytest.mark.parametrize(
     ("rule", "threshold", "expected"),
     [
-        (AnswerRule("top", 2), None, [0, 1]),
+        (AnswerRule("top_k", 2), None, [0, 1]),
         (AnswerRule("threshold", 2.0), 2.0, [0, 1, 2]),
         (AnswerRule("beta", 2.0), 0.5, []),
         (AnswerRule("gap"), None, [0, 1, 2]),
@@ -149,7 +152,7 @@ def test_numbers_too_large_to_square() -> None:
 def test_answer_sets(rule: AnswerRule, threshold: float | None, expected: list[int]) -> None:
     """A gallery 1, 1, 2 and 9 away: the largest gap is before the last."""
     gallery = people(np.array([[1], [1], [2], [9]]))
-    found = answers(people(np.zeros((1, 1))), gallery, EUCLIDEAN, rule, threshold)
+    found = find_answer_sets(people(np.zeros((1, 1))), gallery, EUCLIDEAN, rule, threshold)
     assert found[0][0].tolist() == expected
 
 

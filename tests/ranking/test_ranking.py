@@ -30,7 +30,7 @@ def ranking_of(*answers: list[tuple[int, float]], gallery: int = 6) -> Ranking:
     )
 
 
-def listed(ranking: Ranking) -> list[list[tuple[int, float]]]:
+def list_few(ranking: Ranking) -> list[list[tuple[int, float]]]:
     pairs = ((rows.tolist(), distances.tolist()) for rows, distances in ranking)
     return [list(zip(rows, distances, strict=True)) for rows, distances in pairs]
 
@@ -46,33 +46,33 @@ def test_answers_of_each_query() -> None:
     assert rows.tolist() == [4, 1, 5, 0]
     assert distances.tolist() == [0, 1, 1.5, 4]
     assert ranking[1][0].tolist() == []
-    assert listed(ranking) == [FIRST, [], SECOND]
+    assert list_few(ranking) == [FIRST, [], SECOND]
 
 
 def test_answers_within_a_threshold() -> None:
     # at most: 1.5 itself is in
-    assert listed(ranking_of(FIRST, [], SECOND).within(1.5)) == [FIRST[:3], [], []]
-    assert listed(ranking_of(FIRST, SECOND).within(-1)) == [[], []]
-    assert listed(ranking_of(FIRST, SECOND).within(float("inf"))) == [FIRST, SECOND]
+    assert list_few(ranking_of(FIRST, [], SECOND).within(1.5)) == [FIRST[:3], [], []]
+    assert list_few(ranking_of(FIRST, SECOND).within(-1)) == [[], []]
+    assert list_few(ranking_of(FIRST, SECOND).within(float("inf"))) == [FIRST, SECOND]
 
 
 def test_the_nearest() -> None:
-    assert listed(ranking_of(FIRST, [], SECOND).top(2)) == [FIRST[:2], [], SECOND]
-    assert listed(ranking_of(SECOND, FIRST).top(1)) == [SECOND, FIRST[:1]]
-    assert listed(ranking_of(FIRST, SECOND).top(99)) == [FIRST, SECOND]
+    assert list_few(ranking_of(FIRST, [], SECOND).top(2)) == [FIRST[:2], [], SECOND]
+    assert list_few(ranking_of(SECOND, FIRST).top(1)) == [SECOND, FIRST[:1]]
+    assert list_few(ranking_of(FIRST, SECOND).top(99)) == [FIRST, SECOND]
 
 
 def test_answers_before_the_largest_gap() -> None:
     """Gaps of the first query: 1, 0.5, 2.5; a single answer and none have no gap: all are kept."""
-    assert listed(ranking_of(FIRST, [], SECOND).before_gap()) == [FIRST[:3], [], SECOND]
+    assert list_few(ranking_of(FIRST, [], SECOND).before_gap()) == [FIRST[:3], [], SECOND]
     # among the nearest three the gaps are 1 and 0.5
-    assert listed(ranking_of(FIRST).before_gap(among=3)) == [FIRST[:1]]
-    assert listed(ranking_of(FIRST).before_gap(among=1)) == [FIRST]
+    assert list_few(ranking_of(FIRST).before_gap(among=3)) == [FIRST[:1]]
+    assert list_few(ranking_of(FIRST).before_gap(among=1)) == [FIRST]
 
 
 def test_of_equal_gaps_the_first_counts() -> None:
     even = [(0, 1.0), (1, 2.0), (2, 3.0)]
-    assert listed(ranking_of(even).before_gap()) == [even[:1]]
+    assert list_few(ranking_of(even).before_gap()) == [even[:1]]
 
 
 @given(
@@ -83,11 +83,11 @@ def test_of_equal_gaps_the_first_counts() -> None:
 def test_against_lists(distances: list[list[int]], count: int, limit: int) -> None:
     answers = [[(row, float(d)) for row, d in enumerate(sorted(part))] for part in distances]
     ranking = ranking_of(*answers)
-    assert listed(ranking.top(count)) == [part[:count] for part in answers]
+    assert list_few(ranking.top(count)) == [part[:count] for part in answers]
     within = [[pair for pair in part if pair[1] <= limit] for part in answers]
-    assert listed(ranking.within(limit)) == within
-    both = listed(ranking.within(limit).top(count))
-    assert both == listed(ranking.top(count).within(limit)) == [part[:count] for part in within]
+    assert list_few(ranking.within(limit)) == within
+    both = list_few(ranking.within(limit).top(count))
+    assert both == list_few(ranking.top(count).within(limit)) == [part[:count] for part in within]
 
 
 def made(starts: list[int], rows: list[int], distances: list[float]) -> Ranking:
@@ -124,7 +124,7 @@ def test_impossible_rankings(
 
 
 def test_distances_may_fall_from_one_query_to_the_next() -> None:
-    assert listed(made([0, 1, 2], [1, 1], [3.0, 0.5])) == [[(1, 3.0)], [(1, 0.5)]]
+    assert list_few(made([0, 1, 2], [1, 1], [3.0, 0.5])) == [[(1, 3.0)], [(1, 0.5)]]
 
 
 def test_a_ranking_of_no_queries() -> None:
@@ -133,7 +133,7 @@ def test_a_ranking_of_no_queries() -> None:
 
 def test_the_threshold_is_not_rounded() -> None:
     """0.1 as float32 is 0.1000000015, more than 0.1."""
-    assert listed(ranking_of([(0, 0.1)]).within(0.1)) == [[]]
+    assert list_few(ranking_of([(0, 0.1)]).within(0.1)) == [[]]
 
 
 def test_queries_counted_from_the_end() -> None:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from passerby.data import COURSE
-from passerby.data.toy import toy_images
+from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.reporting.explanation import _enlarged, write_explanation
+from passerby.toy import toy_images
 
 
 def test_cells_are_enlarged_around_their_centres() -> None:
@@ -19,8 +19,14 @@ def test_cells_are_enlarged_around_their_centres() -> None:
 def test_what_speaks_for_an_attribute_is_marked(tmp_path: Path) -> None:
     crop = np.full((64, 32, 3), 40, np.uint8)
     maps = np.zeros((32, 2, 1), np.float32)
-    maps[COURSE.index("hat"), 0] = 1
-    arguments = (crop, COURSE, np.full(32, 0.5, np.float32), np.zeros(32, bool), maps)
+    maps[MARKET1501_ATTRIBUTES.index("hat"), 0] = 1
+    arguments = (
+        crop,
+        MARKET1501_ATTRIBUTES,
+        np.full(32, 0.5, np.float32),
+        np.zeros(32, bool),
+        maps,
+    )
     write_explanation(tmp_path / "hat.png", *arguments, shown=["hat", "bag"])
     picture = np.asarray(Image.open(tmp_path / "hat.png").convert("RGB")).astype(int)
     third = picture.shape[1] // 3
@@ -39,8 +45,10 @@ def test_all_attributes_by_default(tmp_path: Path) -> None:
     maps = np.random.default_rng(0).random((32, 4, 2)).astype(np.float32)
     values = np.linspace(0, 1, 32).astype(np.float32)
     crop = toy_images(1)[0]
-    write_explanation(tmp_path / "all.png", crop, COURSE, values, values > 0.5, maps)
-    width, height = Image.open(tmp_path / "all.png").size
+    write_explanation(
+        tmp_path / "macro.png", crop, MARKET1501_ATTRIBUTES, values, values > 0.5, maps
+    )
+    width, height = Image.open(tmp_path / "macro.png").size
     assert width > 1000
     assert height > 500
 
@@ -50,6 +58,12 @@ def test_an_unknown_attribute(tmp_path: Path) -> None:
     crop = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(InputError, match="'helmet' is not an attribute"):
         write_explanation(
-            tmp_path / "x.png", crop, COURSE, maps[:, 0, 0], maps[:, 0, 0] > 0, maps, ["helmet"]
+            tmp_path / "x.png",
+            crop,
+            MARKET1501_ATTRIBUTES,
+            maps[:, 0, 0],
+            maps[:, 0, 0] > 0,
+            maps,
+            ["helmet"],
         )
     assert not list(tmp_path.iterdir())

@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from passerby.data import COURSE, Crops, read_crops
-from passerby.embedding import Decision, Embeddings
+from passerby.calibration.calibration import Calibration
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.datasets import read_crops
 from passerby.errors import InputError
 from passerby.evaluation.attributes import AttributeReport, evaluate_attributes
-from passerby.evaluation.query_scores import QueryScores
 from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
-from passerby.ranking.calibration import Calibration
+from passerby.inference import Decision, Embeddings
 from passerby.ranking.distance import Distance
+from passerby.ranking.query_scores import QueryScores
 from passerby.reporting.html_report import write_report
 from passerby.reporting.plots import cmc_plot, compact, f1_plot
+from passerby.reporting.ranked_lists import choose_queries, picture
 from passerby.reporting.slices import slices
-from passerby.reporting.strips import choose_queries, picture
 
 VOID = {"br", "img", "link", "meta"}
 PLANE = Distance(features="embedding", metric="euclidean")
@@ -106,8 +107,8 @@ def rows_of(table: Element) -> list[list[str]]:
 def on_a_line(crops: Crops, places: Sequence[float]) -> Embeddings:
     """Crops whose distances are the differences of their places."""
     vectors = np.array([[place, 1.0] for place in places], np.float32)
-    attributes = np.full((len(crops), len(COURSE)), 0.5, np.float32)
-    return Embeddings(crops, vectors, attributes, COURSE, "fingerprint-of-a-model")
+    attributes = np.full((len(crops), len(MARKET1501_ATTRIBUTES)), 0.5, np.float32)
+    return Embeddings(crops, vectors, attributes, MARKET1501_ATTRIBUTES, "fingerprint-of-a-model")
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,9 @@ def everything(toy: Crops) -> dict[str, object]:
     vectors = (centres[toy.persons] + generator.normal(size=(len(toy), 8))).astype(np.float32)
     noise = generator.normal(0, 0.3, toy.labels.shape)
     probabilities = np.clip(toy.labels * 0.4 + 0.3 + noise, 0, 1).astype(np.float32)
-    people = Embeddings(toy, vectors, probabilities, COURSE, "fingerprint-of-a-model")
+    people = Embeddings(
+        toy, vectors, probabilities, MARKET1501_ATTRIBUTES, "fingerprint-of-a-model"
+    )
     asked = np.unique(toy.persons, return_index=True)[1]
     queries = people.of_rows(asked)
     gallery = people.of_rows(np.setdiff1d(np.arange(len(toy)), asked))
@@ -358,7 +361,7 @@ def test_a_whole_report_says_what_was_found(
     found = {row[0]: row[1:3] for row in rows_of(figures)[1:]}
     assert list(found) == ["top-1", "top-5", "top-10", "mAP (plain)", "mINP"]
     low, high = retrieval.intervals["map"]
-    assert found["mAP (plain)"] == [f"{retrieval.figures['map']:.3f}", f"{low:.3f} – {high:.3f}"]
+    assert found["mAP (plain)"] == [f"{retrieval.metrics['map']:.3f}", f"{low:.3f} – {high:.3f}"]
     assert [row[0] for row in rows_of(sets)[1:]] == [s.rule for s in retrieval.answer_sets]
     assert rows_of(sets)[-1][1] == "–"
     described = {term.text.split(" (")[0] for term in page.section("retrieval").all("dt")}
@@ -370,15 +373,15 @@ def test_a_whole_report_says_what_was_found(
 
     averages, each = page.section("attributes").all("table")
     f1 = {row[0]: row[1] for row in rows_of(averages)}["F1"]
-    low, high = attributes.intervals["all.f1"]
-    assert f1 == f"{attributes.all['f1']:.3f} {low:.3f} – {high:.3f}"
+    low, high = attributes.intervals["macro.f1"]
+    assert f1 == f"{attributes.macro['f1']:.3f} {low:.3f} – {high:.3f}"
     values = {row[0]: row[1:] for row in rows_of(each)[1:]}
     assert list(values) == list(attributes.per_attribute)
     undefined = attributes.undefined[0]
     assert values[undefined][1:5] == ["–"] * 4
     pooled = everything["pooled"]
     assert isinstance(pooled, AttributeReport)
-    assert f"same person: F1 {pooled.all['f1']:.3f} (all)" in page.section("attributes").text
+    assert f"same person: F1 {pooled.macro['f1']:.3f} (all)" in page.section("attributes").text
     gain = attributes.per_attribute["hat"]["gain"]
     assert values["hat"][-1] == f"{gain:+.3f}"
 

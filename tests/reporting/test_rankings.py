@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from passerby.calibration import Calibration
 from passerby.data import Crops
 from passerby.errors import InputError
-from passerby.ranking import Calibration, Distance, Ranking
+from passerby.ranking import Distance, Ranking
 from passerby.reporting.rankings import check_names, ranking_json, ranking_text
 
 

@@ -63,9 +63,9 @@ def test_the_runs_of_a_split(tmp_path: Path) -> None:
 
 
 def test_a_budget_shortens_every_phase() -> None:
-    recipe = load_recipe("course-attributes").shortened(0.1)
+    recipe = load_recipe("course-attributes").shorten(0.1)
     assert [(p.epochs, p.warmup_epochs) for p in recipe.phases] == [(5, 0.1), (10, 0.0)]
-    assert [p.epochs for p in load_recipe("smoke").shortened(0.01).phases] == [1, 1]
+    assert [p.epochs for p in load_recipe("smoke").shorten(0.01).phases] == [1, 1]
     with pytest.raises(InputError, match="The budget is 0: choose a fraction"):
         Plan(Path(), Path(), budget=0)
 

@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from passerby.data import COURSE, Crops
-from passerby.data.describe import Description
-from passerby.embedding import Decision, Embeddings
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.datasets.description import Description
 from passerby.evaluation import evaluate_attributes
+from passerby.inference import Decision, Embeddings
 from passerby.reporting.tables import attribute_tables, description_tables
 
 
@@ -20,9 +20,13 @@ def printed(parts: object) -> str:
 
 def test_a_report_names_both_averages_and_what_is_undefined() -> None:
     labels = np.zeros((2, 32), bool)
-    labels[0, COURSE.index("hat")] = True
-    crops = Crops((Path("a"), Path("b")), np.array([1, 2]), labels=labels, schema=COURSE)
-    people = Embeddings(crops, np.ones((2, 1), np.float32), labels.astype(np.float32), COURSE, "m")
+    labels[0, MARKET1501_ATTRIBUTES.index("hat")] = True
+    crops = Crops(
+        (Path("a"), Path("b")), np.array([1, 2]), labels=labels, schema=MARKET1501_ATTRIBUTES
+    )
+    people = Embeddings(
+        crops, np.ones((2, 1), np.float32), labels.astype(np.float32), MARKET1501_ATTRIBUTES, "m"
+    )
     text = printed(attribute_tables(evaluate_attributes(people, Decision("fixed"))))
     assert "all 32, undefined = 0" in text
     assert "the 1 defined" in text
@@ -36,10 +40,14 @@ def test_a_report_names_both_averages_and_what_is_undefined() -> None:
 
 def test_averages_over_crops_of_one_person_have_a_line_of_their_own() -> None:
     labels = np.zeros((2, 32), bool)
-    labels[0, COURSE.index("hat")] = True
-    crops = Crops((Path("a"), Path("b")), np.array([1, 2]), labels=labels, schema=COURSE)
+    labels[0, MARKET1501_ATTRIBUTES.index("hat")] = True
+    crops = Crops(
+        (Path("a"), Path("b")), np.array([1, 2]), labels=labels, schema=MARKET1501_ATTRIBUTES
+    )
     right, wrong = (
-        evaluate_attributes(Embeddings(crops, np.ones((2, 1), np.float32), p, COURSE, "m"))
+        evaluate_attributes(
+            Embeddings(crops, np.ones((2, 1), np.float32), p, MARKET1501_ATTRIBUTES, "m")
+        )
         for p in (labels.astype(np.float32), 1 - labels.astype(np.float32))
     )
     text = printed(attribute_tables(wrong, right))
@@ -58,7 +66,7 @@ def test_a_description_lists_unfilled_groups_and_problems() -> None:
         junk=1,
         cameras={3: 12},
         crops_per_person=(1, 2.5, 9),
-        attributes=dict.fromkeys(COURSE.attributes, 0.25),
+        attributes=dict.fromkeys(MARKET1501_ATTRIBUTES.attributes, 0.25),
         unfilled_groups={"downcolor": ("downpurple", "downyellow")},
         problems=("a.jpg is empty: replace or remove it.",),
     )

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from passerby.embedding import RuntimeModel
 from passerby.gallery import Gallery
+from passerby.inference import RuntimeModel
 from passerby.server import Limits, create_app
 
 UNLIMITED = Limits(requests_per_second=1e6, burst=1_000_000)

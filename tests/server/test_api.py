@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from passerby.data import COURSE
+from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.gallery import Gallery
 
 UNKNOWN = "0" * 64
@@ -15,7 +15,7 @@ def only_hash(path: Path) -> str:
 
 
 def test_a_photo_finds_its_own_crop_first(client, crop_files, sent, as_png) -> None:
-    answer = client.post("/api/search", files=sent(as_png(crop_files[5])), data={"top": 3})
+    answer = client.post("/api/search", files=sent(as_png(crop_files[5])), data={"top_k": 3})
     found = answer.json()["answers"]
     assert answer.status_code == 200
     assert len(found) == 3
@@ -23,24 +23,24 @@ def test_a_photo_finds_its_own_crop_first(client, crop_files, sent, as_png) -> N
     assert found[0]["distance"] < 1e-3
     assert found[0]["distance"] <= found[1]["distance"] <= found[2]["distance"]
     assert found[0]["person"] == 1
-    assert set(found[0]["attributes"]) == set(COURSE.attributes)
+    assert set(found[0]["attributes"]) == set(MARKET1501_ATTRIBUTES.attributes)
 
 
 def test_the_api_answers_as_the_gallery_does(client, gallery: Gallery, crop_files, sent) -> None:
-    expected = gallery.search([crop_files[0]]).to_json()
+    expected = gallery.search([crop_files[0]]).to_dict()
     assert client.post("/api/search", files=sent(crop_files[0].read_bytes())).json() == expected
     assert "cut_off" in expected
 
 
 def test_a_search_by_crops_of_the_gallery(client, crop_files) -> None:
     hashes = [only_hash(path) for path in crop_files[:2]]
-    found = client.post("/api/search", data={"like": hashes, "top": 5}).json()["answers"]
+    found = client.post("/api/search", data={"like": hashes, "top_k": 5}).json()["answers"]
     assert len(found) == 5
     assert not {answer["hash"] for answer in found} & set(hashes)
 
 
 def test_a_search_by_description(client, gallery: Gallery) -> None:
-    answer = client.post("/api/search", data={"where": "camera = 3", "top": 1000}).json()
+    answer = client.post("/api/search", data={"where": "camera = 3", "top_k": 1000}).json()
     assert {found["camera"] for found in answer["answers"]} == {3}
     assert len(answer["answers"]) == gallery.info()["cameras"]["3"]
 
@@ -50,15 +50,15 @@ def test_a_search_by_description(client, gallery: Gallery) -> None:
     [
         ({}, "Nothing is searched for"),
         ({"where": "hatt"}, "did you mean 'hat'?"),
-        ({"where": "camera = 3", "top": 2, "beta": 1}, "top and beta exclude each other"),
-        ({"where": "camera = 3", "beta": 1}, "give top, or a photo too"),
+        ({"where": "camera = 3", "top_k": 2, "beta": 1}, "top_k and beta exclude each other"),
+        ({"where": "camera = 3", "beta": 1}, "give top_k, or a photo too"),
         ({"where": "camera ="}, "where 'camera ='"),
         ({"like": UNKNOWN}, "The gallery has no crop 000000000000"),
         ({"like": "../../etc/passwd"}, "like.0: send a crop's hash, 64 hexadecimal"),
-        ({"like": UNKNOWN, "top": 0}, "top: the least is 1."),
+        ({"like": UNKNOWN, "top_k": 0}, "top_k: the least is 1."),
         ({"like": UNKNOWN, "threshold": "nan"}, "threshold: "),
         ({"where": "hat", "reason": "a\nb"}, "reason: leave out line breaks"),
-        ({"where": "hat", "top": "many"}, "top: write a whole number."),
+        ({"where": "hat", "top_k": "many"}, "top_k: write a whole number."),
         ({"where": "hat", "exact": "maybe"}, "exact: write true or false."),
         ({"images": "text"}, "images.0: send a file."),
         ({"where": "x" * 2001}, "where: write at most 2000 letters."),
@@ -100,7 +100,7 @@ def test_of_several_crops_all_are_added_or_none(client, gallery, stranger: bytes
         ({"content": "{"}, "the request: send one JSON object, as application/json."),
         ({"json": [1]}, "the request: send one JSON object, as application/json."),
         ({}, "the request: it is missing, send it."),
-        ({"json": {"persn": 1}}, "persn: this is no field, leave it out."),
+        ({"json": {"persn": 1}}, "persn: this is not a field, leave it out."),
         ({"json": {"person": 1.5}}, "person: write a whole number."),
         ({"json": {"where": 1}}, "where: write a text."),
         ({"json": {"hashes": "x"}}, "hashes: send a list."),
@@ -175,7 +175,7 @@ def test_a_crop_and_its_thumbnail(client, crop_files) -> None:
     crop = client.get(f"/api/crops/{value}").json()
     assert crop["hash"] == value
     assert crop["path"] == str(crop_files[7])
-    assert set(crop["attributes"]) == set(COURSE.attributes)
+    assert set(crop["attributes"]) == set(MARKET1501_ATTRIBUTES.attributes)
     image = client.get(f"/api/crops/{value}/thumbnail")
     assert image.headers["content-type"] == "image/jpeg"
     assert image.content.startswith(b"\xff\xd8\xff")
@@ -190,7 +190,7 @@ def test_unknown_crops(client, path: str) -> None:
 
 def test_the_audit_log_begins_with_the_latest(client, crop_files, sent) -> None:
     client.post(
-        "/api/search", files=sent(crop_files[0].read_bytes()), data={"top": 2, "reason": "lost"}
+        "/api/search", files=sent(crop_files[0].read_bytes()), data={"top_k": 2, "reason": "lost"}
     )
     log = client.get("/api/audit").json()
     assert (log[0]["operation"], log[0]["rows"], log[0]["reason"]) == ("search", 2, "lost")
@@ -256,4 +256,4 @@ def test_misspelt_fields(client, crop_files: list[Path], path: str) -> None:
     files = {"images": (crop_files[0].name, crop_files[0].read_bytes(), "image/jpeg")}
     response = client.post(path, files=files, data={"reson": "x"})
     assert response.status_code == 422
-    assert "'reson' is no field of this request: did you mean reason?" in response.text
+    assert "'reson' is not a field of this request: did you mean reason?" in response.text

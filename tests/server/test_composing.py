@@ -1,18 +1,18 @@
 import pytest
 
-from passerby.data import COURSE
-from passerby.embedding import Decision
+from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.gallery.where import parse_where
-from passerby.server.composing import composed_where
-from passerby.server.ticks import tick_groups
+from passerby.inference import Decision
+from passerby.server.composing import compose_where
+from passerby.server.filter_form import filter_groups
 
 
 @pytest.mark.parametrize(
     ("fields", "where"),
     [
         ({}, None),
-        ({"is-gender": [""], "where": ["  "], "from": [""], "top": ["3"]}, None),
+        ({"is-gender": [""], "where": ["  "], "from": [""], "top_k": ["3"]}, None),
         ({"is-gender": ["yes"]}, "gender = female"),
         ({"is-gender": ["no"]}, "gender = male"),
         ({"is-hat": ["yes"]}, "hat"),
@@ -35,9 +35,9 @@ from passerby.server.ticks import tick_groups
     ],
 )
 def test_descriptions_by_hand(fields: dict, where: str | None) -> None:
-    assert composed_where(fields, COURSE) == where
+    assert compose_where(fields, MARKET1501_ATTRIBUTES) == where
     if where is not None:
-        parse_where(where, COURSE, Decision())
+        parse_where(where, MARKET1501_ATTRIBUTES, Decision())
 
 
 @pytest.mark.parametrize(
@@ -48,30 +48,32 @@ def test_descriptions_by_hand(fields: dict, where: str | None) -> None:
         ({"is-upcolor": ["red", "red) or (true"]}, "Upper colour: tick one of black"),
         ({"camera": ["1) or (camera = 2"]}, "Camera: tick some"),
         ({"camera": ["٣"]}, "Camera: tick some"),
-        ({"from": ["2026-11-01' or '1'='1"]}, "Taken from: .* is no time"),
-        ({"until": ["0001-01-01T00:00+14:00"]}, "Taken until: .* is no time"),
+        ({"from": ["2026-11-01' or '1'='1"]}, "Taken from: .* is not a time"),
+        ({"until": ["0001-01-01T00:00+14:00"]}, "Taken until: .* is not a time"),
     ],
 )
 def test_what_the_form_does_not_offer(fields: dict, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        composed_where(fields, COURSE)
+        compose_where(fields, MARKET1501_ATTRIBUTES)
 
 
 def test_every_tick_is_understood_and_means_its_attribute() -> None:
     seen = set()
-    for group in tick_groups(COURSE):
+    for group in filter_groups(MARKET1501_ATTRIBUTES):
         for tick in group.ticks:
-            condition = parse_where(tick.condition, COURSE, Decision("fixed"))
+            condition = parse_where(tick.condition, MARKET1501_ATTRIBUTES, Decision("fixed"))
             seen |= condition.attributes()
         values = [tick.value for tick in group.ticks]
         if group.several:
-            condition = parse_where(group.condition(values), COURSE, Decision("fixed"))
+            condition = parse_where(
+                group.condition(values), MARKET1501_ATTRIBUTES, Decision("fixed")
+            )
             assert len(condition.attributes()) == len(values)
-    assert seen == set(COURSE.attributes)
+    assert seen == set(MARKET1501_ATTRIBUTES.attributes)
 
 
 def test_people_are_described_from_the_top() -> None:
-    fields = [group.field for group in tick_groups(COURSE)]
+    fields = [group.field for group in filter_groups(MARKET1501_ATTRIBUTES)]
     assert fields[:4] == ["gender", "age", "hair", "hat"]
     assert fields[-2:] == ["upcolor", "downcolor"]
-    assert sorted(fields) == sorted(field.name for field in COURSE.fields)
+    assert sorted(fields) == sorted(field.name for field in MARKET1501_ATTRIBUTES.fields)

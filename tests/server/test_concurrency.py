@@ -32,7 +32,7 @@ def test_many_write_while_others_read_and_compact(client, gallery: Gallery, sent
         statuses.append(client.post("/api/add", files=sent(noise(seed))).status_code)
 
     def search(_: int) -> None:
-        data = {"where": "camera = 3", "top": 5}
+        data = {"where": "camera = 3", "top_k": 5}
         statuses.append(client.post("/api/search", data=data).status_code)
         statuses.append(client.get("/api/info").status_code)
         statuses.append(client.get("/").status_code)

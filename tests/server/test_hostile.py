@@ -9,7 +9,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from passerby.server.intake import display_name
+from passerby.server.uploads import display_name
 
 
 def bomb() -> bytes:
@@ -192,7 +192,7 @@ INJECTIONS = [
 def test_a_description_is_read_never_run(client, gallery, form_token, text: str) -> None:
     before = len(gallery)
     sendable = text.encode("utf-8", "replace").decode()
-    answer = client.post("/api/search", data={"where": sendable, "top": 10_000})
+    answer = client.post("/api/search", data={"where": sendable, "top_k": 10_000})
     # the text may be a description in its own right: then it finds what it says
     assert answer.status_code in (200, 422), answer.text
     if answer.status_code == 200:

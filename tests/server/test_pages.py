@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passerby.data import COURSE
-from passerby.embedding import Decision, RuntimeModel
+from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.gallery import Answer, Gallery, Sighting
+from passerby.inference import Decision, RuntimeModel
 from passerby.server import create_app
 from passerby.server.cards import CardMaker, percent
 from passerby.server.results import BEYOND, PAGE
@@ -139,7 +139,7 @@ def test_ticks_in_words(client, form_token) -> None:
 def test_the_attributes_of_a_crop(client, crop_files) -> None:
     value = crop_files_hash(crop_files[0])
     part = client.get(f"/crops/{value}", headers=HTMX).text
-    assert part.count("<meter") == len(COURSE.attributes)
+    assert part.count("<meter") == len(MARKET1501_ATTRIBUTES.attributes)
     assert "red top" in part
     assert "<html" not in part
     assert "<html" in client.get(f"/crops/{value}").text
@@ -267,17 +267,17 @@ def test_percentages_never_claim_certainty() -> None:
 
 
 def maker(frequencies=()) -> CardMaker:
-    return CardMaker(COURSE, Decision("fixed"), frequencies, True)
+    return CardMaker(MARKET1501_ATTRIBUTES, Decision("fixed"), frequencies, True)
 
 
 def attributes(**values: float) -> dict[str, float]:
-    return dict.fromkeys(COURSE.attributes, 0.1) | values
+    return dict.fromkeys(MARKET1501_ATTRIBUTES.attributes, 0.1) | values
 
 
 def test_the_rarest_attributes_tell_the_most() -> None:
-    frequencies = np.full(len(COURSE.attributes), 0.5)
+    frequencies = np.full(len(MARKET1501_ATTRIBUTES.attributes), 0.5)
     for name, rate in (("hat", 0.02), ("clothes", 0.95), ("upred", 0.1), ("adult", 0.8)):
-        frequencies[COURSE.index(name)] = rate
+        frequencies[MARKET1501_ATTRIBUTES.index(name)] = rate
     seen = attributes(hat=0.9, clothes=0.9, upred=0.8, upblue=0.6, adult=0.9, gender=0.1)
     # bits by hand: hat 5.1, red 2.7, male and others 0.9, adult 0.3, pants 0.1
     telling = maker(frequencies.tolist()).telling(seen, 20)

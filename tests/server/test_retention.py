@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from passerby.embedding import RuntimeModel
 from passerby.gallery import Gallery, Sighting
 from passerby.gallery.audit import Entry
+from passerby.inference import RuntimeModel
 from passerby.server import Limits, create_app
 from passerby.server.retention import INTERVAL, ClockGuard, Retention
 

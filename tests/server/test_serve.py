@@ -41,7 +41,7 @@ def test_other_addresses_need_a_token(filled_gallery: Path) -> None:
 
 
 def test_no_gallery(tmp_path: Path) -> None:
-    assert "is no gallery of Passerby" in str(started(tmp_path / "nothing"))
+    assert "is not a gallery of Passerby" in str(started(tmp_path / "nothing"))
 
 
 def test_a_port_that_is_taken(filled_gallery: Path) -> None:
@@ -66,7 +66,7 @@ def test_behind_a_proxy(filled_gallery: Path) -> None:
     token = "--token=0123456789abcdef"
     assert "give --token" in str(started(filled_gallery, "--proxy=127.0.0.1"))
     error = started(filled_gallery, "--proxy=nginx", token)
-    assert "--proxy 'nginx' is no address" in str(error)
+    assert "--proxy 'nginx' is not an address" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if "list-type" in self.asked:
-            self.answer(200, self.listed())
+            self.answer(200, self.list_few())
         else:
             self.send_object(with_body=True)
 
@@ -110,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.store.objects.pop(self.name, None)
         self.answer(204, b"")
 
-    def listed(self) -> bytes:
+    def list_few(self) -> bytes:
         bucket, prefix = self.name.rstrip("/"), self.asked.get("prefix", "")
         delimiter = self.asked.get("delimiter")
         with self.store.lock:

@@ -5,18 +5,18 @@ import psutil
 import pytest
 import torch
 
-from passerby.data import read_crops
 from passerby.data.decoding import decode, resize
+from passerby.datasets import read_crops
 from passerby.training.crop_dataset import CropDataset
-from passerby.training.lessons import Lessons
 from passerby.training.recipe import AugmentSection
+from passerby.training.training_samples import TrainingSamples
 
 PLAIN = AugmentSection(flip=0, shift=0)
 
 
 def test_without_augmentation_the_pixels_are_the_crops(toy_data: Path) -> None:
     crops = read_crops(toy_data)[:8]
-    dataset = CropDataset(Lessons.of(crops), (64, 32), PLAIN)
+    dataset = CropDataset(TrainingSamples.of(crops), (64, 32), PLAIN)
     assert crops.labels is not None
     assert crops.persons is not None
     for row, path in enumerate(crops.paths):
@@ -32,11 +32,13 @@ def test_crops_that_do_not_fit_are_decoded_each_time(
     toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crops = read_crops(toy_data)[:4]
-    cached = CropDataset(Lessons.of(crops), (64, 32), PLAIN)
+    cached = CropDataset(TrainingSamples.of(crops), (64, 32), PLAIN)
     full = psutil.virtual_memory()._replace(available=10)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: full)
     told: list[int] = []
-    uncached = CropDataset(Lessons.of(crops), (64, 32), PLAIN, lambda done, _: told.append(done))
+    uncached = CropDataset(
+        TrainingSamples.of(crops), (64, 32), PLAIN, lambda done, _: told.append(done)
+    )
     assert told == []
     for row in range(4):
         assert torch.equal(cached[row][0], uncached[row][0])
@@ -52,24 +54,26 @@ def test_processes_share_the_memory(
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
     told: list[int] = []
-    CropDataset(Lessons.of(crops), (64, 32), PLAIN, lambda done, _: told.append(done))
+    CropDataset(TrainingSamples.of(crops), (64, 32), PLAIN, lambda done, _: told.append(done))
     assert bool(told) == cached
 
 
 def test_flipping(toy_data: Path) -> None:
     crops = read_crops(toy_data)[:1]
-    straight = CropDataset(Lessons.of(crops), (64, 32), PLAIN)[0][0]
-    flipped = CropDataset(Lessons.of(crops), (64, 32), AugmentSection(flip=1, shift=0))[0][0]
+    straight = CropDataset(TrainingSamples.of(crops), (64, 32), PLAIN)[0][0]
+    flipped = CropDataset(TrainingSamples.of(crops), (64, 32), AugmentSection(flip=1, shift=0))[0][
+        0
+    ]
     assert torch.equal(flipped, straight.flip(2))
 
 
 def test_every_augmentation_changes_the_crop_and_keeps_its_shape(toy_data: Path) -> None:
     crops = read_crops(toy_data)[:1]
-    straight = CropDataset(Lessons.of(crops), (64, 32), PLAIN)[0][0]
+    straight = CropDataset(TrainingSamples.of(crops), (64, 32), PLAIN)[0][0]
     torch.manual_seed(1)
-    for change in ("shift", "erase", "brightness", "contrast", "saturation"):
+    for change in ("shift", "random_erasing", "brightness", "contrast", "saturation"):
         section = PLAIN.model_copy(update={change: 0.9})
-        pixels = CropDataset(Lessons.of(crops), (64, 32), section)[0][0]
+        pixels = CropDataset(TrainingSamples.of(crops), (64, 32), section)[0][0]
         assert pixels.shape == straight.shape
         assert pixels.dtype == torch.uint8
         assert not torch.equal(pixels, straight), change
@@ -77,8 +81,10 @@ def test_every_augmentation_changes_the_crop_and_keeps_its_shape(toy_data: Path)
 
 def test_erased_crops_say_so(toy_data: Path) -> None:
     crops = read_crops(toy_data)[:1]
-    straight = CropDataset(Lessons.of(crops), (64, 32), PLAIN)[0].pixels
-    dataset = CropDataset(Lessons.of(crops), (64, 32), PLAIN.model_copy(update={"erase": 0.5}))
+    straight = CropDataset(TrainingSamples.of(crops), (64, 32), PLAIN)[0].pixels
+    dataset = CropDataset(
+        TrainingSamples.of(crops), (64, 32), PLAIN.model_copy(update={"random_erasing": 0.5})
+    )
     torch.manual_seed(0)
     items = [dataset[0] for _ in range(30)]
     assert {bool(item.erased) for item in items} == {False, True}

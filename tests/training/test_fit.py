@@ -17,20 +17,20 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from passerby.data import read_crops
-from passerby.data.toy import write_toy
-from passerby.embedding import RuntimeModel
+from passerby.datasets import read_crops
 from passerby.errors import InputError
+from passerby.inference import RuntimeModel
 from passerby.models import PersonModel
+from passerby.toy import write_toy
 from passerby.training import Listener, Recipe, checkpoint, fit, load_recipe, train
 from passerby.training.checkpoint import NAME as CHECKPOINT
 from passerby.training.checkpoint import Checkpoint
 from passerby.training.crop_dataset import CropDataset
 from passerby.training.fit import TrainingRun
-from passerby.training.lessons import Lessons
 from passerby.training.log import EpochRow
-from passerby.training.run import working_in
+from passerby.training.run import open_run
 from passerby.training.split import Split
+from passerby.training.training_samples import TrainingSamples
 from passerby.training.unlabelled import Unlabelled
 
 SMALL = [
@@ -38,7 +38,7 @@ SMALL = [
     "data.calibration_persons=0",
     "loss.identity.weight=0",
     "loss.metric.kind=none",
-    "crops_per_person=0",
+    "instances_per_person=0",
     "model.backbone=test_resnet",
     "model.size=[64, 32]",
     "model.dropout=0.2",
@@ -52,8 +52,8 @@ def small(*overrides: str) -> Recipe:
     return load_recipe("smoke", [*SMALL, *overrides])
 
 
-SAVED = "model.learner.model."
-"""Before the network's names in a checkpoint: objective, learner, network."""
+SAVED = "model.training_module.model."
+"""Before the network's names in a checkpoint: multitask_loss, training_module, network."""
 
 
 class Stop(Exception):
@@ -116,7 +116,7 @@ def test_resumed_ends_with_the_same_weights(
 
 def test_the_average_and_learnt_weights_are_resumed_too(toy_data: Path, tmp_path: Path) -> None:
     recipe = small(
-        "average=0.5",
+        "ema_decay=0.5",
         "loss.balance=uncertainty",
         "loss.identity.weight=1",
         "phases.0.epochs=1",
@@ -238,19 +238,23 @@ def train_with_two_processes(data: Path, run: Path, values: list[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("processes", "crops_per_person", "message"),
+    ("processes", "instances_per_person", "message"),
     [
-        (3, 0, "batch_size is 16 and crops_per_person 0, which 3 processes cannot share evenly"),
-        (8, 4, "batch_size is 16 and crops_per_person 4, which 8 processes cannot share"),
+        (
+            3,
+            0,
+            "batch_size is 16 and instances_per_person 0, which 3 processes cannot share evenly",
+        ),
+        (8, 4, "batch_size is 16 and instances_per_person 4, which 8 processes cannot share"),
     ],
 )
 def test_a_batch_that_processes_cannot_share(
-    toy_data: Path, processes: int, crops_per_person: int, message: str
+    toy_data: Path, processes: int, instances_per_person: int, message: str
 ) -> None:
-    recipe = small("batch_size=16", f"crops_per_person={crops_per_person}")
-    lessons = Lessons.of(read_crops(toy_data))
+    recipe = small("batch_size=16", f"instances_per_person={instances_per_person}")
+    samples = TrainingSamples.of(read_crops(toy_data))
     with pytest.raises(InputError, match=message):
-        fit._loader(recipe, lessons, Listener(), SimpleNamespace(num_processes=processes))
+        fit._loader(recipe, samples, Listener(), SimpleNamespace(num_processes=processes))
 
 
 @pytest.mark.slow
@@ -265,7 +269,7 @@ def test_two_processes_learn_what_one_learns(toy_data: Path, tmp_path: Path) -> 
         "loss.identity.weight=1",
         "loss.metric.kind=triplet",
         "batch_size=16",
-        "crops_per_person=4",
+        "instances_per_person=4",
         "phases.0.epochs=1",
         "phases.1.epochs=1",
     ]
@@ -300,7 +304,7 @@ def test_a_run_in_the_way(finished: Path, toy_data: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="holds a run already: continue it with --resume"):
         train(small(), toy_data, finished)
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match="exists and is no training run"):
+    with pytest.raises(InputError, match="exists and is not a training run"):
         train(small(), toy_data, tmp_path)
     with pytest.raises(InputError, match=r"differs from the given recipe in phases\.0\.epochs"):
         train(small("phases.0.epochs=3"), toy_data, finished, resume=True)
@@ -406,7 +410,7 @@ def test_weights_that_the_last_step_broke_are_not_kept(
         steps.append(1)
         loss = step(run, *arguments)
         if len(steps) == 2 * len(run.loader):
-            next(run.objective.parameters()).data.fill_(math.nan)
+            next(run.multitask_loss.parameters()).data.fill_(math.nan)
         return loss
 
     steps: list[int] = []
@@ -429,7 +433,7 @@ def test_data_without_attributes(toy_data: Path, tmp_path: Path) -> None:
 def test_a_folder_with_the_users_own_recipe_is_left_alone(toy_data: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("# mine\n" + small().to_yaml())
-    with pytest.raises(InputError, match="exists and is no training run"):
+    with pytest.raises(InputError, match="exists and is not a training run"):
         train(small(), toy_data, tmp_path, resume=True)
     assert recipe.read_text().startswith("# mine")
 
@@ -480,11 +484,11 @@ def test_two_trainings_into_one_folder(toy_data: Path, tmp_path: Path) -> None:
 def test_other_processes_of_torchrun_work_in_the_same_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with working_in(tmp_path / "a" / "run"):
+    with open_run(tmp_path / "a" / "run"):
         monkeypatch.setenv("RANK", "1")
-        with working_in(tmp_path / "a" / "run"):
+        with open_run(tmp_path / "a" / "run"):
             monkeypatch.setenv("RANK", "0")
-        with pytest.raises(InputError, match="Another process"), working_in(tmp_path / "a" / "run"):
+        with pytest.raises(InputError, match="Another process"), open_run(tmp_path / "a" / "run"):
             pass
     assert not list(tmp_path.iterdir())
 
@@ -529,7 +533,7 @@ def test_a_full_disk_at_the_checkpoint(toy_data, tmp_path, monkeypatch) -> None:
 
 IDENTITY = [
     "batch_size=16",
-    "crops_per_person=4",
+    "instances_per_person=4",
     "model.neck=batchnorm",
     "model.pool=gem",
     "loss.identity={weight: 1, reweighting: true}",
@@ -591,7 +595,7 @@ def test_another_pool_and_no_neck_start_anew(toy_data: Path, tmp_path: Path) -> 
         ("data.seed=5", "was trained on persons that this recipe holds out"),
         ("data.calibration_persons=4", "both the same data.seed and data.calibration_persons"),
         ("model.attention.kind=spatial", "is another network than the recipe's"),
-        ("model.weights=/", "is no model file"),
+        ("model.weights=/", "is not a model file"),
     ],
 )
 def test_what_cannot_be_gone_on_from(
@@ -626,7 +630,7 @@ def test_unlabelled_crops_are_learned_from(self_taught: Path, toy_data: Path) ->
     assert training.pseudo_crops == (persons >= 0).sum()
     assert len(checkpoint["pseudo_labels.vectors"]) == training.pseudo_persons
     # the classifier knows them, the provenance tells them from the annotated ones
-    classes = len(checkpoint["model.learner.classifier.weight"])
+    classes = len(checkpoint["model.training_module.classifier.weight"])
     assert classes == len(training.persons) + training.pseudo_persons
     rows = list(csv.DictReader((self_taught / "log.csv").open()))
     speed = [float(row["crops_per_second"]) * float(row["seconds"]) for row in rows]
@@ -655,7 +659,7 @@ def test_persons_are_forgotten_where_a_phase_does_not_want_them(
     recipe = small(*values).model_copy(update={"phases": (*phases, phases[0])})
     train(recipe, toy_data, tmp_path / "run")
     checkpoint = load_file(tmp_path / "run" / CHECKPOINT)
-    assert len(checkpoint["model.learner.classifier.weight"]) == 18
+    assert len(checkpoint["model.training_module.classifier.weight"]) == 18
     assert not any(name.startswith("pseudo_labels") for name in checkpoint)
     assert RuntimeModel.load(tmp_path / "run").info.training.pseudo_persons == 0
 

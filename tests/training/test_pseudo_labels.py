@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from passerby.data import Crops
-from passerby.data.schema import COURSE
-from passerby.embedding import Embeddings
+from passerby.data.schema import MARKET1501_ATTRIBUTES
+from passerby.inference import Embeddings
 from passerby.ranking.reranking import Reranking, jaccard_neighbours
 from passerby.training.pseudo_labels import NOBODY, PseudoLabels, clusters, means
 from passerby.training.recipe import PseudoLabelSection
@@ -24,8 +24,10 @@ def people(persons: int, crops: int, spread: float, seed: int) -> NDArray[np.flo
 
 def as_embeddings(vectors: NDArray[np.float32]) -> Embeddings:
     crops = Crops(paths=tuple(f"{i}.jpg" for i in range(len(vectors))))  # type: ignore[misc]
-    attributes = np.random.default_rng(0).random((len(vectors), len(COURSE)), np.float32)
-    return Embeddings(crops, vectors, attributes, COURSE, model="")
+    attributes = np.random.default_rng(0).random(
+        (len(vectors), len(MARKET1501_ATTRIBUTES)), np.float32
+    )
+    return Embeddings(crops, vectors, attributes, MARKET1501_ATTRIBUTES, model="")
 
 
 def dbscan(distances: NDArray[np.float64], radius: float, crops: int) -> list[set[int]]:

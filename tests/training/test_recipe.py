@@ -55,8 +55,8 @@ def test_overrides(tmp_path: Path) -> None:
         ("model.attention.knd=x", "unknown key 'model.attention.knd': did you mean 'kind'?"),
         ("phases.0.epoch=3", "unknown key 'phases.0.epoch': did you mean 'epochs'?"),
         ("batchsize=3", "unknown key 'batchsize': did you mean 'batch_size'?"),
-        ("zzz=3", "unknown key 'zzz': known are augment, average, batch_size"),
-        ("phases.1.epochs=3", "'1' is no position: choose one from 0 to 0"),
+        ("zzz=3", "unknown key 'zzz': known are augment, batch_size, data"),
+        ("phases.1.epochs=3", "'1' is not a position: choose one from 0 to 0"),
         ("name.x=3", "name is a value, not a section"),
         ("epochs", "write it as key.key=value"),
         ("batch_size=1", "batch_size is 1: input should be greater than or equal to 2"),
@@ -136,8 +136,8 @@ def test_numbers_are_finite(tmp_path: Path, override: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("loss.metric.kind=triplet", "loss.metric needs crops_per_person of at least 2"),
-        ("crops_per_person=5", "crops_per_person must divide batch_size"),
+        ("loss.metric.kind=triplet", "loss.metric needs instances_per_person of at least 2"),
+        ("instances_per_person=5", "instances_per_person must divide batch_size"),
         ("loss.attributes.weight=0", "all losses are left out"),
         ("loss.identity.reweighting=true", "needs a weight of loss.identity and loss.attributes"),
         ("phases.0.warmup_epochs=2", r"phases\.0\.warmup_epochs is 2 of 2 epochs, so that"),

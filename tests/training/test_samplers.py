@@ -18,7 +18,7 @@ def test_every_crop_once_an_epoch() -> None:
 
 
 def test_batches_of_persons() -> None:
-    sampler = PersonSampler(PERSONS, batch_size=6, crops_per_person=3, seed=0)
+    sampler = PersonSampler(PERSONS, batch_size=6, instances_per_person=3, seed=0)
     rows = list(sampler)
     assert len(rows) == len(sampler) == 24
     for start in range(0, 24, 6):
@@ -42,4 +42,4 @@ def test_the_draw_depends_on_seed_and_epoch_alone() -> None:
 
 def test_too_few_persons() -> None:
     with pytest.raises(InputError, match="A batch takes 8 persons, but there are 5 to train on"):
-        PersonSampler(PERSONS, batch_size=16, crops_per_person=2, seed=0)
+        PersonSampler(PERSONS, batch_size=16, instances_per_person=2, seed=0)

@@ -9,13 +9,13 @@ from passerby.cli.console import out, progress_bar, say
 
 if TYPE_CHECKING:
     from passerby.data.crops import Crops
-    from passerby.embedding import Embeddings, RuntimeModel
+    from passerby.inference import Embeddings, RuntimeModel
 
 
 def calibrate(
     model: Annotated[Path, typer.Argument(help="A run, or a model file's folder.")],
     data: Annotated[Path, typer.Option(help="Crops of persons the model was not trained on.")],
-    part: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "train",
+    split: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "train",
     folds: Annotated[
         list[Path] | None,
         typer.Option(
@@ -30,18 +30,17 @@ def calibrate(
     Of the model's training data only the persons kept for it (data.calibration_persons) are used;
     with --fold those whom each fold held out.
     """
-    from passerby.data.readers import read_crops
-    from passerby.embedding import RuntimeModel, find_model, write_model_info
-    from passerby.embedding.model_info import read_model_info
+    from passerby.calibration import ENOUGH_PERSONS, read_matchers
+    from passerby.datasets import read_crops
     from passerby.errors import InputError
-    from passerby.evaluation import ENOUGH_PERSONS
-    from passerby.ranking import calibrated_distances
+    from passerby.inference import RuntimeModel, find_model, write_model_info
+    from passerby.inference.model_info import read_model_info
     from passerby.reporting.retrieval_tables import calibration_table
 
     if not model.is_dir():
-        raise InputError(f"{model} is no folder: give a run or a model file on this machine.")
+        raise InputError(f"{model} is not a folder: give a run or a model file on this machine.")
     runtime = RuntimeModel.load(model)
-    crops = read_crops(data, part)
+    crops = read_crops(data, split)
     people = _folds(runtime, crops, folds) if folds else [_kept_back(runtime, crops)]
     found = _measured(people, runtime, by_folds=bool(folds))
     folder = find_model(model)
@@ -49,7 +48,7 @@ def calibrate(
         raise InputError(f"{folder} was changed meanwhile: calibrate the new model.")
     info = runtime.info.model_copy(update=found)
     write_model_info(folder, info)
-    out.print(calibration_table(calibrated_distances(info)))
+    out.print(calibration_table(read_matchers(info)))
     persons = len({person for fold in people for person in fold.crops.person_ids.tolist()})
     if "attributes" in info.tasks and any(fold.crops.labels is None for fold in people):
         say("Without attribute annotations no distance between attributes is weighted.")
@@ -59,17 +58,17 @@ def calibrate(
 
 
 def _kept_back(runtime: "RuntimeModel", crops: "Crops") -> "Embeddings":
-    from passerby.evaluation import for_calibration
-    from passerby.evaluation.calibrate import check_enough
+    from passerby.calibration.fitting import check_enough
+    from passerby.inference.leakage import select_for_calibration
 
-    crops = for_calibration(crops, runtime.info)
+    crops = select_for_calibration(crops, runtime.info)
     check_enough(crops)
     return _embedded(runtime, crops)
 
 
 def _folds(runtime: "RuntimeModel", crops: "Crops", folds: list[Path]) -> "list[Embeddings]":
-    from passerby.embedding import RuntimeModel
-    from passerby.evaluation.folds import check_fold
+    from passerby.calibration.cross_validation import check_fold
+    from passerby.inference import RuntimeModel
 
     models = [RuntimeModel.load(fold) for fold in folds]
     for model, fold in zip(models, folds, strict=True):
@@ -88,18 +87,19 @@ def _measured(
     people: "list[Embeddings]", runtime: "RuntimeModel", *, by_folds: bool
 ) -> dict[str, object]:
     """Return what changes in `model.json`."""
-    from passerby.evaluation import calibrated
-    from passerby.evaluation.folds import calibrated_by_folds, choose_decision_by_folds
+    from passerby.calibration import calibrate_distances
+    from passerby.calibration.cross_validation import calibrate_by_folds
+    from passerby.evaluation.thresholds import choose_decision_by_folds
 
     tasks = runtime.info.tasks
     found: dict[str, object] = {}
     if by_folds:
-        distances = calibrated_by_folds(people, tasks)
+        distances = calibrate_by_folds(people, tasks)
         found["calibration_data"] = ""
         if "attributes" in tasks and len(people) > 1:
             found["decision"] = choose_decision_by_folds(people)
     else:
-        distances = calibrated(people[0], tasks)
+        distances = calibrate_distances(people[0], tasks)
         found["calibration_data"] = people[0].crops.fingerprint
     found["distances"] = tuple(distance.model_dump(mode="json") for distance in distances)
     return found

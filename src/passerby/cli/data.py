@@ -14,23 +14,23 @@ app = typer.Typer(
 )
 
 Data = Annotated[Path, typer.Argument(help="A dataset folder of any known layout.")]
-Part = Annotated[str, typer.Option(help="Which part: train, gallery or query.")]
+Split = Annotated[str, typer.Option(help="Which split: train, gallery or query.")]
 
 
 @app.command()
 def describe(
     data: Data,
-    part: Part = "train",
+    split: Split = "train",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print counts, cameras, attribute frequencies and every problem found."""
-    from passerby.data.describe import describe as described
+    from passerby.datasets.description import describe as described
     from passerby.reporting.tables import description_tables
 
     with progress_bar("Decoding") as progress:
-        description = described(data, part, progress)
+        description = described(data, split, progress)
     if json:
-        print_json(description.to_json())
+        print_json(description.to_dict())
         return
     for table in description_tables(description):
         out.print(table)
@@ -42,15 +42,15 @@ def labels(
     target: Annotated[Path, typer.Option("--out", help="The CSV file to write.")] = Path(
         "labels.csv"
     ),
-    part: Part = "train",
+    split: Split = "train",
 ) -> None:
     """Write the persons' binary labels, one column per attribute, as CSV."""
-    from passerby.data.annotations import annotation_csv
-    from passerby.data.readers import read_crops
+    from passerby.datasets import read_crops
+    from passerby.datasets.annotations import annotation_csv
     from passerby.errors import InputError
     from passerby.files import write_text
 
-    crops = read_crops(data, part)
+    crops = read_crops(data, split)
     if crops.schema is None:
         raise InputError(f"{data} has no attribute annotations: give an annotated dataset.")
     persons, table = crops.person_labels()
@@ -71,7 +71,7 @@ def toy(
     crops_per_person: Annotated[int, typer.Option(help="Crops of each person.")] = 16,
 ) -> None:
     """Render drawn pedestrians as a dataset in the course layout."""
-    from passerby.data.toy import write_toy
+    from passerby.toy import write_toy
 
     with progress_bar("Drawing") as progress:
         count = write_toy(target, persons, seed, crops_per_person, progress)

@@ -58,6 +58,6 @@ def _fill_gallery(target: Path, crops: Path, model: str, query: Path) -> None:
     create(str(target), model)
     say(f"\n$ passerby gallery add {target} {crops}")
     add(str(target), [crops])
-    say(f"\n$ passerby gallery search {target} --image {query} --top 5")
-    search(str(target), [query], top=5)
+    say(f"\n$ passerby gallery search {target} --image {query} --top-k 5")
+    search(str(target), [query], top_k=5)
     say(f"\nOpen the gallery in a browser: passerby serve {target}")

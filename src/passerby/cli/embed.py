@@ -14,7 +14,7 @@ def embed(
     crops: Annotated[Path, typer.Argument(help="A folder of crops, or one image.")],
     target: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     model: MODEL = None,
-    part: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
+    split: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out crops that cannot be decoded.")
@@ -24,10 +24,10 @@ def embed(
     ] = 64,
 ) -> None:
     """Write embeddings and attributes of many crops; goes on after an interruption."""
-    from passerby.data.readers import read_crops
-    from passerby.embedding import RuntimeModel, embed_to_folder
+    from passerby.datasets import read_crops
+    from passerby.inference import RuntimeModel, embed_to_folder
 
-    found = read_crops(crops, "train" if crops.is_file() else part)
+    found = read_crops(crops, "train" if crops.is_file() else split)
     runtime = RuntimeModel.load(model)
     with progress_bar("Embedding") as progress:
         try:

@@ -11,14 +11,14 @@ from passerby.cli.model_option import MODEL_ARGUMENT
 
 if TYPE_CHECKING:
     from passerby.data import Crops
-    from passerby.embedding import Embeddings, RuntimeModel
-    from passerby.evaluation import Protocol
+    from passerby.evaluation import EvaluationProtocol
+    from passerby.inference import Embeddings, RuntimeModel
 
 
 def evaluate(
     data: Annotated[Path, typer.Option(help="A dataset with person ids.")],
     model: MODEL_ARGUMENT = None,
-    part: Annotated[
+    split: Annotated[
         str,
         typer.Option(help="train, gallery or query; test: the dataset's own queries and gallery."),
     ] = "train",
@@ -53,11 +53,13 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a model's attributes and re-identification on persons it was not trained on."""
-    from passerby.embedding import RuntimeModel
-    from passerby.evaluation import Protocol, check_average_precision
+    from passerby.calibration import choose_distance
+    from passerby.evaluation import EvaluationProtocol
     from passerby.evaluation import evaluate as score
     from passerby.files import check_writable
-    from passerby.ranking import Reranking, choose_distance
+    from passerby.inference import RuntimeModel
+    from passerby.ranking import Reranking
+    from passerby.ranking.query_scores import check_average_precision
     from passerby.reporting.retrieval_tables import retrieval_tables
     from passerby.reporting.tables import attribute_tables
 
@@ -68,10 +70,10 @@ def evaluate(
         check_writable(report)
     runtime = RuntimeModel.load(model)
     rule = runtime.info.decision_by(decision)
-    asked = Protocol.named(protocol, cameras, seed)
+    asked = EvaluationProtocol.named(protocol, cameras, seed)
     variant = check_average_precision(average_precision)
     distance, calibration = choose_distance(runtime.info, features, metric, kind)
-    people, gallery = _people(runtime, data, part, asked, flip)
+    people, gallery = _people(runtime, data, split, asked, flip)
     found = score(
         people,
         gallery,
@@ -103,7 +105,7 @@ def evaluate(
         )
         say(f"Report written to {report}.")
     if json:
-        print_json(found.to_json())
+        print_json(found.to_dict())
         return
     if found.attributes is not None:
         for table in attribute_tables(found.attributes, found.attributes_pooled):
@@ -114,24 +116,24 @@ def evaluate(
 
 
 def _people(
-    runtime: "RuntimeModel", data: Path, part: str, protocol: "Protocol", flip: bool
+    runtime: "RuntimeModel", data: Path, split: str, protocol: "EvaluationProtocol", flip: bool
 ) -> tuple["Embeddings", "Embeddings | None"]:
-    """Embed what is to be scored: one part of the data, or its queries and its gallery.
+    """Embed what is to be scored: one split of the data, or its queries and its gallery.
 
     All that can be wrong with the crops is looked at before the long work.
     """
-    from passerby.data.readers import read_crops
-    from passerby.evaluation import is_training_data, is_unlabelled_data, unseen
+    from passerby.datasets import read_crops
+    from passerby.inference.leakage import is_training_data, is_unlabelled_data, leave_out_seen
 
     def chosen(name: str) -> "Crops":
         everyone = read_crops(data, name)
-        crops = unseen(everyone, runtime.info)
+        crops = leave_out_seen(everyone, runtime.info)
         if crops.fingerprint == runtime.info.calibration_data:
             say("The distances were calibrated on these very persons: they look too good on them.")
         if is_unlabelled_data(everyone, runtime.info):
             say(
                 f"The model learned from the crops of {name}, though not from their annotation: "
-                "these persons are no strangers to it."
+                "these persons are not strangers to it."
             )
         elif not is_training_data(everyone, runtime.info):
             say(f"The model was not trained on a part of these data: all of {name} is scored.")
@@ -141,10 +143,10 @@ def _people(
         with progress_bar("Embedding") as progress:
             return runtime.embed(crops, flip=flip, progress=progress)
 
-    if part == "test":
+    if split == "test":
         queries, gallery = chosen("query"), chosen("gallery")
         protocol.check(queries, gallery)
         return embedded(queries), embedded(gallery)
-    people = chosen(part)
+    people = chosen(split)
     protocol.check(people)
     return embedded(people), None

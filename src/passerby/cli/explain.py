@@ -23,9 +23,9 @@ def explain(
     """Show where in a crop the model found each attribute: where covering it costs the most."""
     require("train")
     from passerby.data.decoding import decode
-    from passerby.embedding import check_attributes, find_model
-    from passerby.embedding.model_info import read_model_info
     from passerby.files import check_no_input, check_writable
+    from passerby.inference import check_attributes, find_model
+    from passerby.inference.model_info import read_model_info
     from passerby.models import load_person_model
     from passerby.models.attribute_maps import attribute_maps
     from passerby.reporting.explanation import write_explanation

@@ -22,10 +22,10 @@ def export(
 
     One in half precision, such as the model that ships with Passerby, is copied.
     """
-    from passerby.embedding import find_model
-    from passerby.embedding.model_info import INFO_NAME, ONNX_NAME, WEIGHTS_NAME, read_model_info
     from passerby.errors import InputError
     from passerby.files import replacing
+    from passerby.inference import find_model
+    from passerby.inference.model_info import INFO_NAME, ONNX_NAME, WEIGHTS_NAME, read_model_info
 
     if precision != "fp16":
         raise InputError(f"--precision is {precision!r}: fp16 is what can be written.")

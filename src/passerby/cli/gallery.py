@@ -48,10 +48,10 @@ def create(
 ) -> None:
     """Make an empty gallery for the vectors of one model."""
     require("gallery")
-    from passerby.embedding import RuntimeModel
     from passerby.errors import InputError
     from passerby.gallery import Gallery
     from passerby.gallery.retention import retention_days
+    from passerby.inference import RuntimeModel
 
     if images not in ("thumbnails", "paths"):
         raise InputError(f"--images is {images!r}: choose thumbnails or paths.")
@@ -136,7 +136,7 @@ def search(
         typer.Option("--image", help="A crop of whom to look for; several of the same person."),
     ] = None,
     where: WHERE = None,
-    top: Annotated[
+    top_k: Annotated[
         int | None,
         typer.Option(help="Number of answers; 20 by description alone, if not given.", min=1),
     ] = None,
@@ -155,11 +155,11 @@ def search(
 ) -> None:
     """Find a person by photo, by description, or by both: an answer set, the likeliest first."""
     require("gallery")
-    from passerby.ranking import AnswerRule
+    from passerby.calibration import AnswerRule
     from passerby.reporting.gallery_tables import answer_tables
 
     cuts = {
-        "top": top,
+        "top_k": top_k,
         "beta": beta,
         "recall": recall,
         "false_match_rate": false_match_rate,
@@ -169,7 +169,7 @@ def search(
     store = _opened(gallery, model)
     found = store.search(images or [], where, rule, exact=exact, reason=reason)
     if json:
-        print_json(found.to_json())
+        print_json(found.to_dict())
         return
     for part in answer_tables(found, store.settings.schema_):
         out.print(part)
@@ -286,7 +286,7 @@ def reindex(
 ) -> None:
     """Embed all crops again, by another model."""
     require("gallery")
-    from passerby.embedding import RuntimeModel
+    from passerby.inference import RuntimeModel
 
     store = _opened(gallery, None)
     before = len(store)
@@ -337,8 +337,8 @@ def repair(gallery: GALLERY, reason: REASON = None, json: JSON = False) -> None:
 
 
 def _opened(gallery: str, model: str | None) -> "Gallery":
-    from passerby.embedding import RuntimeModel
     from passerby.gallery import Gallery
+    from passerby.inference import RuntimeModel
 
     loaded: RuntimeModel | None = None if model is None else RuntimeModel.load(model)
     opened = Gallery.open(gallery, loaded)

@@ -10,8 +10,9 @@ from passerby.cli.model_option import MODEL
 from passerby.cli.skipping import skip_or_stop
 
 if TYPE_CHECKING:
-    from passerby.embedding import ModelInfo
-    from passerby.ranking import Calibration, Distance
+    from passerby.calibration import Calibration
+    from passerby.inference import ModelInfo
+    from passerby.ranking import Distance
 
 
 def predict(
@@ -24,7 +25,7 @@ def predict(
             help="The CSV file to write; classification_test.csv for a folder if left out.",
         ),
     ] = None,
-    part: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
+    split: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
     pool: Annotated[
         bool,
@@ -36,11 +37,11 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Predict attributes: a readable table for one image, a CSV file for many."""
-    from passerby.data.readers import read_crops
-    from passerby.embedding import RuntimeModel, check_attributes, find_model
+    from passerby.calibration import pool_attributes
+    from passerby.datasets import read_crops
     from passerby.errors import InputError
     from passerby.files import check_no_input, check_writable, write_text
-    from passerby.ranking import pooled_attributes
+    from passerby.inference import RuntimeModel, check_attributes, find_model
     from passerby.reporting.predictions import prediction_csv, prediction_table
 
     single = crops.is_file()
@@ -50,7 +51,7 @@ def predict(
         target = Path("classification_test.csv")
     if target is not None:
         check_writable(target)
-    found = read_crops(crops, "train" if single else part)
+    found = read_crops(crops, "train" if single else split)
     folder = find_model(model)
     if target is not None:
         check_no_input(target, [*found.paths, *folder.iterdir()])
@@ -62,7 +63,7 @@ def predict(
             found, flip=flip, on_broken=skip_or_stop(skip_broken), progress=progress
         )
     if known is not None:
-        embeddings = pooled_attributes(embeddings, *known)
+        embeddings = pool_attributes(embeddings, *known)
     if target is not None:
         write_text(target, prediction_csv(embeddings, runtime.info.decision))
         say(f"Attributes of {len(embeddings)} crops written to {target}.")
@@ -75,8 +76,8 @@ def predict(
 
 
 def _calibrated(info: "ModelInfo") -> "tuple[Distance, Calibration]":
+    from passerby.calibration import choose_distance
     from passerby.errors import InputError
-    from passerby.ranking import choose_distance
 
     distance, calibration = choose_distance(info)
     if calibration is None:

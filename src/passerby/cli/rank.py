@@ -12,7 +12,7 @@ from passerby.cli.skipping import skip_or_stop
 
 if TYPE_CHECKING:
     from passerby.data.crops import Crops
-    from passerby.embedding import Embeddings, RuntimeModel
+    from passerby.inference import Embeddings, RuntimeModel
 
 
 def rank(
@@ -30,7 +30,7 @@ def rank(
         float | None, typer.Option(help="Threshold for this fraction of the wrong crops.")
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="Largest distance of an answer.")] = None,
-    top: Annotated[int | None, typer.Option(help="Number of answers.", min=1)] = None,
+    top_k: Annotated[int | None, typer.Option(help="Number of answers.", min=1)] = None,
     gap: Annotated[bool, typer.Option("--gap", help="Cut at the largest gap.")] = False,
     features: FEATURES = None,
     metric: METRIC = None,
@@ -44,10 +44,10 @@ def rank(
     ] = False,
 ) -> None:
     """Find each query's person in a gallery: its answer set, nearest first, possibly empty."""
+    from passerby.calibration import AnswerRule, choose_distance, find_answer_sets
     from passerby.data.crops import Crops
-    from passerby.embedding import RuntimeModel, find_model
     from passerby.files import check_no_input, check_writable, write_text
-    from passerby.ranking import AnswerRule, answers, choose_distance
+    from passerby.inference import RuntimeModel, find_model
     from passerby.reporting.rankings import check_names, ranking_json, ranking_text
 
     rule = AnswerRule.chosen(
@@ -55,7 +55,7 @@ def rank(
         recall=recall,
         false_match_rate=false_match_rate,
         threshold=threshold,
-        top=top,
+        top_k=top_k,
         gap=gap,
     )
     paths = {"query": queries, "gallery": gallery}
@@ -75,7 +75,7 @@ def rank(
         _embedded(runtime, sources[part], part, flip, skip_broken) for part in ("query", "gallery")
     )
     with progress_bar("Ranking", "queries") as progress:
-        ranking = answers(asked, searched, distance, rule, limit, progress=progress)
+        ranking = find_answer_sets(asked, searched, distance, rule, limit, progress=progress)
     write_text(target, ranking_text(ranking))
     empty = sum(1 for rows, _ in ranking if not len(rows))
     cut = "" if limit is None else f", at most {limit:.4g} away"
@@ -89,9 +89,9 @@ def rank(
 
 
 def _read(runtime: "RuntimeModel", source: Path, part: str, flip: bool) -> "Crops | Embeddings":
-    from passerby.data.readers import read_crops
-    from passerby.embedding import is_embeddings, read_embeddings
+    from passerby.datasets import read_crops
     from passerby.errors import InputError
+    from passerby.inference import is_embeddings, read_embeddings
 
     if not is_embeddings(source):
         # of a whole dataset its own queries and gallery
@@ -118,7 +118,7 @@ def _embedded(
     flip: bool,
     skip_broken: bool,
 ) -> "Embeddings":
-    from passerby.embedding import Embeddings
+    from passerby.inference import Embeddings
 
     if isinstance(source, Embeddings):
         return source

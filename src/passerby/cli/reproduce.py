@@ -71,7 +71,7 @@ def reproduce(
             load_recipe(run.recipe, list(run.overrides))
 
     def train(run: "PlannedRun") -> None:
-        recipe = load_recipe(run.recipe, list(run.overrides)).shortened(plan.budget)
+        recipe = load_recipe(run.recipe, list(run.overrides)).shorten(plan.budget)
         say(f"{run.folder.name}: {run.title}")
         train_with_progress(recipe, data, run.folder, resume=True)
 

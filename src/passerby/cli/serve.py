@@ -35,8 +35,8 @@ def serve(
 ) -> None:
     """Serve a gallery: an HTTP API and web pages, on this machine only unless there is a token."""
     require("gallery")
-    from passerby.embedding import RuntimeModel
     from passerby.gallery import Gallery
+    from passerby.inference import RuntimeModel
     from passerby.server import check_binding, create_app
     from passerby.server.running import listen, run
 

@@ -1,7 +1,6 @@
-"""Crops, the readers that make them, attribute schemas, decoding and the toy renderer."""
+"""Crops, attribute schemas and decoding."""
 
 from passerby.data.crops import DISTRACTOR, JUNK, Crops
-from passerby.data.readers import read_crops
-from passerby.data.schema import COURSE, Schema
+from passerby.data.schema import MARKET1501_ATTRIBUTES, Schema
 
-__all__ = ["COURSE", "DISTRACTOR", "JUNK", "Crops", "Schema", "read_crops"]
+__all__ = ["DISTRACTOR", "JUNK", "MARKET1501_ATTRIBUTES", "Crops", "Schema"]

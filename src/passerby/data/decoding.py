@@ -109,10 +109,10 @@ def decode_each(
         threads: how many files are decoded at once.
         ahead: how many images wait for the consumer at most.
     """
-    yield from done_ahead(partial(_decode_resized, size=size), paths, threads, ahead)
+    yield from map_ahead(partial(_decode_resized, size=size), paths, threads, ahead)
 
 
-def done_ahead(
+def map_ahead(
     work: Callable[[Item], Done], items: Iterable[Item], threads: int = 2, ahead: int = 128
 ) -> Iterator[Done]:
     """Yield `work` of each item in order, done in threads a few items ahead of the consumer."""
@@ -159,7 +159,7 @@ def read_file(path: Path) -> bytes:
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}: replace or remove it.") from error
     except ValueError:
-        raise InputError(f"{str(path)!r} is no name of a file: mend it.") from None
+        raise InputError(f"{str(path)!r} is not a name of a file: fix it.") from None
 
 
 def _decode_plain_jpeg(content: bytes) -> Pixels | None:

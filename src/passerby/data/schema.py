@@ -238,7 +238,7 @@ _UPPER_COLOUR = _colours("upcolor", "up", "top", _UPPER)
 _LOWER_COLOUR = _colours("downcolor", "down", "bottom", _LOWER)
 
 #: The 32 attributes of the course, from the 27 columns of Market-1501_Attribute.
-COURSE = Schema(
+MARKET1501_ATTRIBUTES = Schema(
     name="course-32",
     fields=(_AGE, *_BINARY, _UPPER_COLOUR, _LOWER_COLOUR),
     columns=(
@@ -249,4 +249,4 @@ COURSE = Schema(
     ),
 )
 
-SCHEMAS = {COURSE.name: COURSE}
+SCHEMAS = {MARKET1501_ATTRIBUTES.name: MARKET1501_ATTRIBUTES}

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.embedding.embeddings import Embeddings
-from passerby.evaluation.right_answers import RightAnswers
-from passerby.ranking.blocks import check_comparable, closeness, to_distances
+from passerby.inference.embeddings import Embeddings
 from passerby.ranking.distance import Distance
+from passerby.ranking.pairwise import check_comparable, closeness, to_distances
 from passerby.ranking.ranking import GAP_AMONG
+from passerby.ranking.relevance import Relevance
 
 _FARTHEST = float(np.finfo(np.float32).max)
 
@@ -88,7 +88,7 @@ def score_answer_sets(
         InputError: as `score_queries`.
     """
     check_comparable(queries, gallery)
-    answers = RightAnswers(queries.crops, gallery.crops, leave_out_same_camera)
+    answers = Relevance(queries.crops, gallery.crops, leave_out_same_camera)
     wanted, offered = distance.signatures(queries), distance.signatures(gallery)
     limits = np.array([threshold for _, threshold in thresholds])
     edges = np.zeros(1) if edges is None else edges

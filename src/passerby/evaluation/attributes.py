@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from passerby.data.crops import DISTRACTOR
 from passerby.data.schema import Choice, OneOfColumns, Schema
-from passerby.embedding.decision import Decision
-from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
 from passerby.evaluation.bootstrap import interval, person_weights
+from passerby.inference.decision import Decision
+from passerby.inference.embeddings import Embeddings
 
 Array = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class AttributeReport:
     Attributes:
         decision: name of the decision rule.
         crops, persons: how many were scored.
-        all: macro averages of the label-based figures over all attributes, an undefined term
+        macro: averages of the label-based figures over all attributes, an undefined term
             counted as 0 (the course report's convention).
         defined: the same over the defined attributes only.
         undefined: attributes that no scored crop, or every one, has.
@@ -44,14 +44,14 @@ class AttributeReport:
         per_attribute: attribute to its label-based figures, None for those that are undefined
             (all but accuracy, if nobody or everybody has the attribute), and `positives`, the
             fraction of crops that have it.
-        intervals: 95 % intervals, low and high, of the figures of the same names in `all`,
+        intervals: 95 % intervals, low and high, of the figures of the same names in `macro`,
             `defined`, `instance` and for the official ones; empty without resampling.
     """
 
     decision: str
     crops: int
     persons: int
-    all: Mapping[str, float]
+    macro: Mapping[str, float]
     defined: Mapping[str, float]
     undefined: tuple[str, ...]
     instance: Mapping[str, float]
@@ -60,13 +60,13 @@ class AttributeReport:
     per_attribute: Mapping[str, Mapping[str, float | None]]
     intervals: Mapping[str, tuple[float, float]]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the object that `passerby evaluate --json` prints of attributes."""
         return {
             "decision": self.decision,
             "crops": self.crops,
             "persons": self.persons,
-            **self._with_intervals("all", self.all),
+            **self._with_intervals("macro", self.macro),
             "defined": self._with_intervals("defined", self.defined),
             "undefined": list(self.undefined),
             "instance": self._with_intervals("instance", self.instance),
@@ -132,7 +132,7 @@ def evaluate_attributes(
         decision=decision.rule,
         crops=len(labels),
         persons=tallies.persons,
-        all=_part(figures, "all"),
+        macro=_part(figures, "macro"),
         defined=_part(figures, "defined"),
         undefined=tuple(np.array(schema.attributes)[~defined].tolist()),
         instance=_part(figures, "instance"),
@@ -289,7 +289,7 @@ def _summary(
     accuracy, precision, recall = (tallies.instance / tallies.crops[:, None]).T
     official = (tallies.official / tallies.crops[:, None, None]).mean(axis=1)
     return {
-        **{f"all.{name}": values.mean(axis=-1) for name, values in scores.items()},
+        **{f"macro.{name}": values.mean(axis=-1) for name, values in scores.items()},
         **{f"defined.{name}": values for name, values in averages.items()},
         "instance.accuracy": accuracy,
         "instance.precision": precision,
@@ -309,9 +309,9 @@ def _intervals(tallies: _Tallies, resamples: int, seed: int) -> dict[str, tuple[
     return {name: tuple(interval(values).tolist()) for name, values in figures.items()}
 
 
-def _part(figures: Mapping[str, float], group: str) -> dict[str, float]:
+def _part(metrics: Mapping[str, float], group: str) -> dict[str, float]:
     prefix = f"{group}."
-    return {n.removeprefix(prefix): v for n, v in figures.items() if n.startswith(prefix)}
+    return {n.removeprefix(prefix): v for n, v in metrics.items() if n.startswith(prefix)}
 
 
 def _ratio(part: NDArray, whole: NDArray) -> Array:

@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from passerby.calibration.calibration import Calibration
+from passerby.calibration.identity_pooling import pool_attributes
 from passerby.data.crops import DISTRACTOR, Crops
-from passerby.embedding.decision import Decision
-from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
 from passerby.evaluation.attributes import AttributeReport, evaluate_attributes
-from passerby.evaluation.protocols import Protocol
-from passerby.evaluation.query_scores import AveragePrecision, check_average_precision
+from passerby.evaluation.protocols import EvaluationProtocol
 from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
-from passerby.ranking.calibration import Calibration
+from passerby.inference.decision import Decision
+from passerby.inference.embeddings import Embeddings
 from passerby.ranking.distance import Distance
-from passerby.ranking.pooled_attributes import pooled_attributes
+from passerby.ranking.query_scores import AveragePrecision, check_average_precision
 from passerby.ranking.reranking import Reranking
 
 
@@ -26,7 +26,7 @@ class Report:
 
     Attributes:
         attributes: None for crops without labels.
-        attributes_pooled: the same after `pooled_attributes` of all crops, distractors and junk
+        attributes_pooled: the same after `pool_attributes` of all crops, distractors and junk
             among them; None without a calibration too.
         retrieval: None if nobody appears in two crops.
         queries, gallery: what was searched for and among; None likewise.
@@ -38,21 +38,21 @@ class Report:
     queries: Embeddings | None
     gallery: Embeddings | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the object that `passerby evaluate --json` prints."""
         parts = {
             "attributes": self.attributes,
             "attributes_pooled": self.attributes_pooled,
             "retrieval": self.retrieval,
         }
-        return {name: part.to_json() for name, part in parts.items() if part is not None}
+        return {name: part.to_dict() for name, part in parts.items() if part is not None}
 
 
 def evaluate(
     people: Embeddings,
     gallery: Embeddings | None = None,
     *,
-    protocol: Protocol | str = "course",
+    protocol: EvaluationProtocol | str = "course",
     distance: Distance | None = None,
     calibration: Calibration | None = None,
     decision: Decision | None = None,
@@ -67,7 +67,7 @@ def evaluate(
         people: of crops with person ids, labels or both. Without a gallery the protocol divides
             them into queries and gallery; with one they are the queries.
         gallery: a given gallery; attributes are scored on it.
-        protocol: "course", "market", or a `Protocol`.
+        protocol: "course", "market", or a `EvaluationProtocol`.
         distance: between crops; the cosine distance of the embeddings if left out.
         calibration: of the distance; adds answer sets, and attributes averaged over crops that
             probably show one person.
@@ -82,7 +82,7 @@ def evaluate(
     """
     average_precision = check_average_precision(average_precision)
     if isinstance(protocol, str):
-        protocol = Protocol.named(protocol)
+        protocol = EvaluationProtocol.named(protocol)
     labelled = people if gallery is None else gallery
     if labelled.crops.labels is None and people.crops.persons is None:
         raise InputError("These crops have no person ids and no labels to score against: add them.")
@@ -91,7 +91,7 @@ def evaluate(
     if labelled.crops.labels is not None:
         attributes = evaluate_attributes(labelled, decision, resamples=resamples)
         if calibration is not None:
-            together = pooled_attributes(labelled, distance, calibration)
+            together = pool_attributes(labelled, distance, calibration)
             pooled = evaluate_attributes(together, decision, resamples=resamples)
     name: str = protocol.name
     if gallery is not None:

@@ -6,15 +6,16 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.data.crops import DISTRACTOR, Crops
+from passerby.data.crops import Crops
 from passerby.errors import InputError
+from passerby.ranking.queries import draw_queries
 
 ProtocolName = Literal["course", "market"]
 PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationProtocol:
     """How a re-identification is scored.
 
     Attributes:
@@ -37,7 +38,7 @@ class Protocol:
             )
 
     @classmethod
-    def named(cls, name: str, cameras: str | None = None, seed: int = 0) -> "Protocol":
+    def named(cls, name: str, cameras: str | None = None, seed: int = 0) -> "EvaluationProtocol":
         """Return a protocol.
 
         Args:
@@ -78,32 +79,6 @@ class Protocol:
         Raises:
             InputError: there is nobody to ask for, or cameras are needed and there are none.
         """
-        persons = crops.known_persons
         self.check(crops)
         by_camera = self.name == "market" and crops.cameras is not None
-        cameras = crops.cameras if by_camera else np.zeros_like(persons)
-        shuffled = np.random.default_rng(self.seed).permutation(len(crops))
-        keys = np.stack([persons, cameras], axis=1)[shuffled]  # type: ignore[list-item]
-        groups, first = np.unique(keys, axis=0, return_index=True)
-        queries = shuffled[first[groups[:, 0] > DISTRACTOR]]
-        queries = queries[~_last_without_others(persons, queries)]
-        if not len(queries):
-            raise InputError(
-                "Nobody appears in two crops, so there is nobody to find again: give crops of "
-                "persons seen several times."
-            )
-        return queries, np.setdiff1d(np.arange(len(crops)), queries)
-
-
-def _last_without_others(
-    persons: NDArray[np.int64], queries: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Tell which queries would leave no crop of their person in the gallery, the last of each."""
-    ids, crops = np.unique(persons, return_counts=True)
-    asked = persons[queries]
-    asking = np.array([np.count_nonzero(asked == person) for person in ids])
-    nobody_left = np.isin(asked, ids[crops == asking])
-    # queries are ordered by person
-    last = np.ones(len(asked), np.bool_)
-    last[:-1] = asked[1:] != asked[:-1]
-    return nobody_left & last
+        return draw_queries(crops.known_persons, crops.cameras if by_camera else None, self.seed)

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from passerby.calibration.calibration import Calibration
 from passerby.data.crops import JUNK
-from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
 from passerby.evaluation.answer_sets import AnswerSetScores, PairCounts, score_answer_sets
 from passerby.evaluation.bootstrap import interval, person_weights
-from passerby.evaluation.query_scores import AveragePrecision, QueryScores, score_queries
-from passerby.ranking.calibration import Calibration
+from passerby.inference.embeddings import Embeddings
 from passerby.ranking.distance import Distance
+from passerby.ranking.query_scores import AveragePrecision, QueryScores, score_queries
 from passerby.ranking.reranking import Reranking
 
 CMC_RANKS = 50
-FIGURES = ("top1", "top5", "top10", "map", "minp")
+METRIC_NAMES = ("top1", "top5", "top10", "map", "minp")
 
 _RECALL, _FALSE_MATCH_RATE = 0.9, 1e-3
 _LEAST_PAIRS = 20
@@ -57,7 +57,7 @@ class Reranked:
     """
 
     reranking: Reranking
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
 
 
@@ -92,7 +92,7 @@ class RetrievalReport:
     skipped: int
     persons: int
     gallery: int
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     reranked: Reranked | None
     cmc: tuple[float, ...]
@@ -101,7 +101,7 @@ class RetrievalReport:
     reliability: Reliability | None
     scores: QueryScores
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the object that `passerby evaluate --json` prints under "retrieval"."""
         return {
             "protocol": self.protocol,
@@ -109,12 +109,12 @@ class RetrievalReport:
             "features": self.distance.features,
             "distance": f"{self.distance.metric} {self.distance.kind}",
             "average_precision": self.average_precision,
-            **_figures_json(self.figures, self.intervals),
+            **_figures_json(self.metrics, self.intervals),
             "reranked": None
             if self.reranked is None
             else {
                 **asdict(self.reranked.reranking),
-                **_figures_json(self.reranked.figures, self.reranked.intervals),
+                **_figures_json(self.reranked.metrics, self.reranked.intervals),
             },
             "queries": self.queries,
             "skipped": self.skipped,
@@ -128,9 +128,9 @@ class RetrievalReport:
 
 
 def _figures_json(
-    figures: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
+    metrics: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
 ) -> dict[str, Any]:
-    return {**figures, **{f"{name}_ci": list(interval) for name, interval in intervals.items()}}
+    return {**metrics, **{f"{name}_ci": list(interval) for name, interval in intervals.items()}}
 
 
 def evaluate_retrieval(
@@ -196,7 +196,7 @@ def evaluate_retrieval(
         skipped=int((~scored).sum()),
         persons=len(np.unique(scores.persons[scored])),
         gallery=searched,
-        figures=figures,
+        metrics=figures,
         intervals=intervals,
         reranked=reranked,
         cmc=tuple(float((scores.first[scored] <= rank).mean()) for rank in range(1, CMC_RANKS + 1)),
@@ -226,7 +226,7 @@ def _figures(
     scores: QueryScores, resamples: int, seed: int
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     values, persons = _per_query(scores)[scores.scored], scores.persons[scores.scored]
-    figures = dict(zip(FIGURES, values.mean(axis=0).tolist(), strict=True))
+    figures = dict(zip(METRIC_NAMES, values.mean(axis=0).tolist(), strict=True))
     return figures, _intervals(values, persons, resamples, seed)
 
 
@@ -242,7 +242,7 @@ def _intervals(
     weights = person_weights(len(ids), resamples, seed)
     means = (weights @ sums) / (weights @ counts)[:, None]
     low, high = interval(means)
-    return {name: (float(a), float(b)) for name, a, b in zip(FIGURES, low, high, strict=True)}
+    return {name: (float(a), float(b)) for name, a, b in zip(METRIC_NAMES, low, high, strict=True)}
 
 
 def _slices(

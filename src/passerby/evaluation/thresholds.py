@@ -1,13 +1,15 @@
 """Choosing decision thresholds on held-out training persons."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.embedding.decision import Decision
-from passerby.embedding.embeddings import Embeddings
+from passerby.calibration.cross_fitting import split_halves
 from passerby.errors import InputError
 from passerby.evaluation.attributes import evaluate_attributes
-from passerby.evaluation.cross_fitting import halves
+from passerby.inference.decision import Decision
+from passerby.inference.embeddings import Embeddings
 
 
 def best_thresholds(
@@ -45,21 +47,69 @@ def choose_decision(people: Embeddings) -> Decision:
     """
     group = Decision("group")
     gains = [
-        _macro_f1(half, _thresholds(other)) - _macro_f1(half, group)
-        for half, other in halves(people)
+        _macro_f1(half, _thresholds_of([other])) - _macro_f1(half, group)
+        for half, other in split_halves(people)
     ]
-    return _thresholds(people) if sum(gains) > 0 else group
+    return _thresholds_of([people]) if sum(gains) > 0 else group
 
 
-def _thresholds(people: Embeddings) -> Decision:
-    if people.crops.labels is None:
+def choose_decision_by_folds(folds: Sequence[Embeddings]) -> Decision:
+    """Choose between group argmax and thresholds for each attribute.
+
+    The thresholds of all other folds' persons are tried on each, and taken only if their macro F1
+    is higher; then they are chosen on all folds together.
+
+    Args:
+        folds: as in `calibrate_by_folds`, with labels, two at least.
+
+    Raises:
+        InputError: there is one fold only, or it has no labels.
+    """
+    if len(folds) < 2:
+        raise InputError("One fold cannot tell whether its thresholds hold: give two or more.")
+    group = Decision("group")
+    gains = [
+        _macro_f1(fold, thresholds_of_others(folds, number)) - _macro_f1(fold, group)
+        for number, fold in enumerate(folds)
+    ]
+    return _thresholds_of(folds) if sum(gains) > 0 else group
+
+
+def thresholds_of_others(folds: Sequence[Embeddings], number: int) -> Decision:
+    """Choose thresholds for one fold on the persons of the others who are not in it.
+
+    Args:
+        folds: as in `choose_decision_by_folds`.
+        number: of the fold that the thresholds are to be tried on.
+
+    Raises:
+        InputError: nobody is left, or a fold has no labels.
+    """
+    tried = folds[number].crops.person_ids
+    others = [
+        fold.of_rows(np.flatnonzero(~np.isin(fold.crops.known_persons, tried)))
+        for fold in (*folds[:number], *folds[number + 1 :])
+    ]
+    if not sum(map(len, others)):
+        raise InputError(
+            "All folds held out the same persons, so none can try the thresholds of the others: "
+            "train folds with different data.seed."
+        )
+    return _thresholds_of(others)
+
+
+def _thresholds_of(groups: Sequence[Embeddings]) -> Decision:
+    """Choose thresholds on the crops of all groups together."""
+    labels = [group.crops.labels for group in groups if group.crops.labels is not None]
+    if len(labels) < len(groups):
         raise InputError("These crops have no attribute annotations to choose by: add them.")
-    thresholds = best_thresholds(people.attributes, people.crops.labels)
-    return Decision("thresholds", tuple(thresholds.tolist()))
+    probabilities = np.concatenate([group.attributes for group in groups])
+    found = best_thresholds(probabilities, np.concatenate(labels))
+    return Decision("thresholds", tuple(found.tolist()))
 
 
 def _macro_f1(people: Embeddings, decision: Decision) -> float:
-    return evaluate_attributes(people, decision, resamples=0).all["f1"]
+    return evaluate_attributes(people, decision, resamples=0).macro["f1"]
 
 
 def _best(scores: NDArray[np.floating], labels: NDArray[np.bool_], beta: float) -> float:

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.data.decoding import Pixels, decode_bytes, done_ahead, read_file, resize
-from passerby.embedding.runtime_model import OnBroken, Progress, RuntimeModel, report_broken
+from passerby.data.decoding import Pixels, decode_bytes, map_ahead, read_file, resize
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
-from passerby.gallery.columns import arrow_table, hash_filter
 from passerby.gallery.erasing import is_unfinished
 from passerby.gallery.settings import Settings
 from passerby.gallery.sightings import Sighting, is_text
 from passerby.gallery.store import Store
+from passerby.gallery.table_schema import arrow_table, hash_filter
 from passerby.gallery.thumbnails import thumbnail
+from passerby.inference.runtime_model import OnBroken, Progress, RuntimeModel, report_broken
 
 COMMIT_ROWS = 1024
 """Rows that are committed together: after each commit they survive whatever happens."""
@@ -88,8 +88,8 @@ def add(
         InputError: the gallery holds another model's vectors, a crop cannot be decoded, or the
             gallery cannot be written to.
     """
-    prepare = partial(prepared, settings=store.settings)
-    ready = done_ahead(partial(_prepared_file, prepare=prepare), sightings, ahead=_AHEAD)
+    prepare = partial(prepare_crop, settings=store.settings)
+    ready = map_ahead(partial(_prepared_file, prepare=prepare), sightings, ahead=_AHEAD)
     added = Added()
     try:
         for done in _committed(store, model, ready, added, on_broken):
@@ -101,7 +101,7 @@ def add(
     return added
 
 
-def prepared(content: bytes, sighting: Sighting, settings: Settings) -> Prepared:
+def prepare_crop(content: bytes, sighting: Sighting, settings: Settings) -> Prepared:
     """Make a crop ready for the model of a gallery.
 
     Args:
@@ -122,11 +122,11 @@ def prepared(content: bytes, sighting: Sighting, settings: Settings) -> Prepared
 
 
 @dataclass(frozen=True)
-class Batch:
+class AddRequest:
     """Crops that one client adds.
 
     Attributes:
-        crops: as `prepared` returned them.
+        crops: as `prepare_crop` returned them.
         reason, who: for the audit log.
     """
 
@@ -135,7 +135,7 @@ class Batch:
     who: str | None = None
 
 
-def add_together(store: Store, model: RuntimeModel, batches: Sequence[Batch]) -> list[Added]:
+def add_together(store: Store, model: RuntimeModel, batches: Sequence[AddRequest]) -> list[Added]:
     """Add the crops of several clients in one commit, all of them or none.
 
     Args:

@@ -46,7 +46,7 @@ class Answer:
         """Attributes found in one of the two only."""
         return self.only_crop + self.only_query
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return what `--json` and the HTTP API say."""
         known = {name: getattr(self, name) for name in ("hash", "path", "person", "camera")}
         return {
@@ -82,10 +82,10 @@ class AnswerSet:
     exact: bool
     cut_off: bool
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return what `--json` and the HTTP API say."""
         return {
-            "answers": [answer.to_json() for answer in self.answers],
+            "answers": [answer.to_dict() for answer in self.answers],
             "threshold": self.threshold,
             "searched": self.searched,
             "exact": self.exact,
@@ -93,7 +93,7 @@ class AnswerSet:
         }
 
 
-class Comparison(NamedTuple):
+class AttributeDifferences(NamedTuple):
     """Attributes of a query and of a crop; see `Answer`."""
 
     agree: tuple[str, ...] = ()
@@ -101,7 +101,9 @@ class Comparison(NamedTuple):
     only_crop: tuple[str, ...] = ()
 
 
-def comparison(asked: NDArray[np.bool_], found: NDArray[np.bool_], schema: Schema) -> Comparison:
+def compare_attributes(
+    asked: NDArray[np.bool_], found: NDArray[np.bool_], schema: Schema
+) -> AttributeDifferences:
     """Return the attributes that the query and a crop share, and those that one of them has only.
 
     Args:
@@ -113,4 +115,4 @@ def comparison(asked: NDArray[np.bool_], found: NDArray[np.bool_], schema: Schem
     """
     names = np.array(schema.attributes)
     parts = (asked & found, asked & ~found, found & ~asked)
-    return Comparison(*(tuple(names[where].tolist()) for where in parts))
+    return AttributeDifferences(*(tuple(names[where].tolist()) for where in parts))

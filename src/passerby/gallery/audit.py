@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Literal, Protocol, Self
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
-from passerby.files import explained
+from passerby.files import explain_errors
 from passerby.gallery.database_errors import plain_words
 
 Operation = Literal["create", "add", "search", "forget", "purge", "reindex", "export", "repair"]
@@ -60,7 +60,7 @@ class Entry:
     def now(
         cls, operation: Operation, rows: int, reason: str | None = None, who: str | None = None
     ) -> Self:
-        # a command line may hold bytes that are no text
+        # a command line may hold bytes that are not text
         text = None if reason is None else reason.encode("utf-8", "replace").decode()
         return cls(datetime.now(UTC).isoformat(), who or _me(), operation, rows, text)
 
@@ -91,7 +91,7 @@ class AuditFile:
 
     def append(self, entry: Entry) -> None:
         line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
-        with explained(self.path):
+        with explain_errors(self.path):
             self._append(line)
 
     def _append(self, line: str) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.data.schema import Schema
-from passerby.embedding.decision import Decision
 from passerby.errors import InputError
+from passerby.inference.decision import Decision
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 Value = int | float | str | datetime
@@ -101,7 +101,7 @@ class Probability:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ColumnCondition:
     """What is known of a crop compares with a value; the unknown compares with nothing."""
 
     column: str

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from passerby.errors import InputError
 from passerby.files import explain
-from passerby.gallery.places import scheme_of
+from passerby.gallery.uri import scheme_of
 
 _CONFLICT = re.compile("commit conflict|concurrent writers|incompatible transaction", re.IGNORECASE)
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -24,7 +24,7 @@ _LONGEST = 200
 
 _REMOTE = (
     # the first that is found counts
-    (r"NoSuchBucket|bucket does not exist", "there is no such bucket: make it, or mend its name"),
+    (r"NoSuchBucket|bucket does not exist", "there is no such bucket: make it, or fix its name"),
     (r"credentials|TokenRequest|storage account", "it asks for credentials: set {keys}"),
     (
         r"status( code)?: 40[13]",
@@ -48,7 +48,7 @@ def plain_words(where: str, doing: str) -> Iterator[None]:
         doing: what is done with it: "make", "open", "read" or "write to".
 
     Raises:
-        InputError: a user can mend it.
+        InputError: a user can fix it.
     """
     try:
         yield

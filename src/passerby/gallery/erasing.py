@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry, Operation
-from passerby.gallery.columns import EMBEDDING, vectors_of
+from passerby.gallery.byte_scan import find_bytes
 from passerby.gallery.indexing import LEAST_ROWS, build_index, drop_index, index_of
 from passerby.gallery.store import Store
-from passerby.gallery.traces import found_in
+from passerby.gallery.table_schema import EMBEDDING, vectors_of
 
 _KEY = "passerby.erasing"
 
@@ -270,7 +270,7 @@ def _columns(store: Store) -> list[str]:
 
 def _proved(store: Store, folder: Path, marks: _Marks) -> tuple[str, ...]:
     """Search every file for what was erased; return the twins."""
-    left = found_in(folder, marks.traces)
+    left = find_bytes(folder, marks.traces)
     if not left:
         return ()
     twins = _explained(store, left, marks.embeddings)

@@ -8,9 +8,9 @@ from pyarrow import csv, parquet
 from passerby.errors import InputError
 from passerby.files import replacing
 from passerby.gallery.audit import Entry
-from passerby.gallery.columns import EMBEDDING, KNOWN
 from passerby.gallery.sightings import is_text
 from passerby.gallery.store import Store
+from passerby.gallery.table_schema import EMBEDDING, KNOWN
 
 _ROWS = 4096
 
@@ -31,7 +31,7 @@ def export(store: Store, target: Path, where: str | None = None, reason: str | N
         InputError: the file's name ends otherwise, or it cannot be written.
     """
     if not is_text(str(target)):
-        raise InputError(f"{str(target)!r} is no text in UTF-8: write it anew.")
+        raise InputError(f"{str(target)!r} is not text in UTF-8: write it anew.")
     suffix = target.suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise InputError(f"{target} is neither .csv nor .parquet: choose one of these.")

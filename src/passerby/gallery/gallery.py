@@ -12,14 +12,12 @@ from typing import Any, Literal
 import pyarrow as pa
 from pyarrow import compute
 
+from passerby.calibration.answer_rule import AnswerRule
 from passerby.data.decoding import read_file
-from passerby.embedding.model_info import check_attributes
-from passerby.embedding.runtime_model import OnBroken, Progress, RuntimeModel
 from passerby.errors import InputError
-from passerby.gallery.adding import Added, Batch, Prepared, add, add_together, prepared
+from passerby.gallery.adding import Added, AddRequest, Prepared, add, add_together, prepare_crop
 from passerby.gallery.answers import AnswerSet
 from passerby.gallery.audit import Entry
-from passerby.gallery.columns import KNOWN, hash_filter
 from passerby.gallery.conditions import Condition
 from passerby.gallery.erasing import Erased, erase, finish_interrupted
 from passerby.gallery.exporting import export
@@ -31,8 +29,10 @@ from passerby.gallery.searching import Query, search
 from passerby.gallery.settings import Images, Settings
 from passerby.gallery.sightings import Sighting
 from passerby.gallery.store import Store
+from passerby.gallery.table_schema import KNOWN, hash_filter
 from passerby.gallery.where import parse_where
-from passerby.ranking.answer_rule import AnswerRule
+from passerby.inference.model_info import check_attributes
+from passerby.inference.runtime_model import OnBroken, Progress, RuntimeModel
 
 _LARGEST = 2**31 - 1
 
@@ -176,11 +176,11 @@ class Gallery:
         """Decode a crop.
 
         Raises:
-            InputError: it is no image.
+            InputError: it is not an image.
         """
-        return prepared(content, sighting, self.settings)
+        return prepare_crop(content, sighting, self.settings)
 
-    def add_together(self, batches: Sequence[Batch]) -> list[Added]:
+    def add_together(self, batches: Sequence[AddRequest]) -> list[Added]:
         """Add what several clients sent; see `passerby.gallery.adding.add_together`."""
         return add_together(self._store, self.model, batches)
 
@@ -263,7 +263,7 @@ class Gallery:
             return hash_filter([hashlib.sha256(read_file(path)).hexdigest() for path in images])
         if person is not None:
             if abs(person) > _LARGEST:
-                raise InputError(f"{person} is no person's id: give one up to {_LARGEST:,}.")
+                raise InputError(f"{person} is not a person's id: give one up to {_LARGEST:,}.")
             return f"(person IS NOT NULL AND person = {int(person)})"
         if hashes:
             return hash_filter(hashes)
@@ -291,7 +291,7 @@ class Gallery:
         """Return what is known of crops, with their attributes, in the order of the hashes.
 
         Raises:
-            InputError: one is no hash.
+            InputError: one is not a hash.
         """
         if not hashes:
             return []
@@ -304,7 +304,7 @@ class Gallery:
         """Return a crop's thumbnail, a JPEG; None if it is not there.
 
         Raises:
-            InputError: `value` is no hash.
+            InputError: `value` is not a hash.
         """
         if self.settings.images != "thumbnails":
             return None

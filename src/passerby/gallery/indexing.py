@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from passerby.errors import InputError
-from passerby.gallery.columns import EMBEDDING, vectors_of
 from passerby.gallery.store import Store
+from passerby.gallery.table_schema import EMBEDDING, vectors_of
 
 LEAST_ROWS = 10_000
 """Of fewer rows exact search is as fast."""

@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from passerby.data.decoding import decode_bytes, read_file, resize
-from passerby.embedding.runtime_model import OnBroken, Progress, RuntimeModel
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
-from passerby.gallery.columns import KNOWN, arrow_schema, arrow_table
 from passerby.gallery.erasing import finish, with_note
 from passerby.gallery.settings import Settings
 from passerby.gallery.store import CROPS, Store
+from passerby.gallery.table_schema import KNOWN, arrow_schema, arrow_table
+from passerby.inference.runtime_model import OnBroken, Progress, RuntimeModel
 
 _ROWS = 256
 

@@ -22,7 +22,7 @@ def parse_age(text: str) -> timedelta:
     """
     match = _AGE.fullmatch(text.strip().lower())
     if match is None or not int(match["number"]):
-        raise InputError(f"{text!r} is no age: write 12h, 30d, 8w or 1y.")
+        raise InputError(f"{text!r} is not an age: write 12h, 30d, 8w or 1y.")
     return int(match["number"]) * _UNITS[match["unit"]]
 
 
@@ -38,7 +38,7 @@ def retention_days(text: str) -> int:
         age = timedelta(0)
     if age < timedelta(days=1):
         raise InputError(
-            f"{text!r} is no time to keep crops for: write 30d, 8w or 1y, in whole days."
+            f"{text!r} is not a time to keep crops for: write 30d, 8w or 1y, in whole days."
         )
     older_than(age)
     return age // timedelta(days=1)

@@ -9,15 +9,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
-from passerby.embedding.runtime_model import RuntimeModel, normalised_rows
+from passerby.calibration.answer_rule import AnswerRule
 from passerby.errors import InputError
 from passerby.gallery.adding import Prepared
-from passerby.gallery.answers import Answer, AnswerSet, Comparison, comparison
-from passerby.gallery.columns import EMBEDDING, KNOWN, attributes_of, hash_filter, vectors_of
+from passerby.gallery.answers import Answer, AnswerSet, AttributeDifferences, compare_attributes
 from passerby.gallery.conditions import Condition
 from passerby.gallery.indexing import Index, index_of
 from passerby.gallery.store import Store
-from passerby.ranking.answer_rule import AnswerRule
+from passerby.gallery.table_schema import EMBEDDING, KNOWN, attributes_of, hash_filter, vectors_of
+from passerby.inference.runtime_model import RuntimeModel, normalize_rows
 
 MOST = 10_000
 """Answers of one search at most."""
@@ -82,7 +82,7 @@ class Query:
         attributes: NDArray[np.float32],
         hashes: Sequence[str],
     ) -> Self:
-        mean = normalised_rows(vectors.mean(axis=0, keepdims=True))[0]
+        mean = normalize_rows(vectors.mean(axis=0, keepdims=True))[0]
         return cls(mean, attributes.mean(axis=0), tuple(hashes))
 
 
@@ -98,7 +98,7 @@ def search(
 
     By photo: the crops at most as far away as the rule says, nearest first, of equally near ones
     that with the smaller hash first. By description: those that fulfil it, the most probable
-    first, of equally probable ones the latest, `top` of them or 20. By both: the nearest of those
+    first, of equally probable ones the latest, `top_k` of them or 20. By both: the nearest of those
     that fulfil it.
 
     Args:
@@ -125,10 +125,10 @@ def search(
     if rule.rule == "gap":
         raise InputError("Galleries are not cut at a gap: give a threshold or a number.")
     calibration = store.settings.calibration
-    if calibration is None and rule.rule not in ("top", "threshold"):
+    if calibration is None and rule.rule not in ("top_k", "threshold"):
         raise InputError(
             f"The model {store.settings.model_name} is not calibrated, so no threshold is known: "
-            "ask for the nearest --top, give a --threshold, or calibrate it with `passerby "
+            "ask for the nearest --top-k, give a --threshold, or calibrate it with `passerby "
             "calibrate`."
         )
     threshold = rule.threshold(calibration, searched)
@@ -194,9 +194,9 @@ class _Nearest:
 
 
 def _by_description(store: Store, condition: Condition, rule: AnswerRule | None) -> AnswerSet:
-    if rule is not None and rule.rule != "top":
+    if rule is not None and rule.rule != "top_k":
         raise InputError(
-            "A description alone has no distances to cut at: give --top, or a photo too."
+            "A description alone has no distances to cut at: give --top-k, or a photo too."
         )
     count = _TOP if rule is None else min(int(rule.value), MOST)
     where = condition.sql()
@@ -247,7 +247,11 @@ def _answers(
     known = rows.select(KNOWN).to_pylist()
     found = []
     for number, row in enumerate(known):
-        compared = Comparison() if asked is None else comparison(asked, labels[number], schema)
+        compared = (
+            AttributeDifferences()
+            if asked is None
+            else compare_attributes(asked, labels[number], schema)
+        )
         found.append(
             Answer(
                 **row,

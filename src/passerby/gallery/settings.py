@@ -5,12 +5,12 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from passerby.calibration.calibration import Calibration
+from passerby.calibration.matcher import read_matchers
 from passerby.data.schema import SCHEMAS, Schema
-from passerby.embedding.decision import Decision
-from passerby.embedding.model_info import ModelInfo
 from passerby.errors import InputError
-from passerby.ranking.calibrated import calibrated_distances
-from passerby.ranking.calibration import Calibration
+from passerby.inference.decision import Decision
+from passerby.inference.model_info import ModelInfo
 from passerby.ranking.distance import Distance
 
 FORMAT = 1
@@ -116,12 +116,12 @@ class Settings(BaseModel):
         """Read what `to_metadata` wrote.
 
         Raises:
-            InputError: this is no gallery, or one of a later version.
+            InputError: this is not a gallery, or one of a later version.
         """
         text = (metadata or {}).get(METADATA_KEY)
         if text is None:
             raise InputError(
-                f"{where} is no gallery of Passerby: make one with `passerby gallery create`."
+                f"{where} is not a gallery of Passerby: make one with `passerby gallery create`."
             )
         try:
             settings = cls.model_validate_json(text)
@@ -141,7 +141,7 @@ class Settings(BaseModel):
 
 
 def _of_model(info: ModelInfo, source: str | None) -> dict[str, object]:
-    calibrations = {known.distance: known.calibration for known in calibrated_distances(info)}
+    calibrations = {known.distance: known.calibration for known in read_matchers(info)}
     return {
         "model_name": info.name,
         "model_fingerprint": info.fingerprint,

@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from passerby.data.decoding import is_image_name
-from passerby.data.readers.file_names import camera_of
-from passerby.embedding.runtime_model import OnBroken, report_broken
+from passerby.datasets.file_names import camera_of
+from passerby.datasets.name_pattern import NamePattern, utc
 from passerby.errors import InputError
-from passerby.gallery.name_pattern import NamePattern, utc
+from passerby.inference.runtime_model import OnBroken, report_broken
 
 _PERSON = re.compile(r"^(?P<person>\d{1,9})_c\d")
 _COLUMNS = ("path", "person", "camera", "time", "source")
@@ -60,7 +60,7 @@ def find_sightings(
         InputError: a place does not exist or holds no image, or a CSV file is not as it has to be.
     """
     if source is not None and not is_text(source):
-        raise InputError(f"--source {source!r} is no text in UTF-8: write it anew.")
+        raise InputError(f"--source {source!r} is not text in UTF-8: write it anew.")
     names = NamePattern(pattern) if pattern is not None else None
     found: list[Sighting] = []
     for place in places:
@@ -132,9 +132,9 @@ def _of_csv(path: Path, source: str | None) -> Iterator[Sighting]:
 def _of_row(row: dict[str, str], table: Path, line: int, source: str | None) -> Sighting:
     where = f"{table}, line {line}"
     if None in row or None in row.values():
-        raise InputError(f"{where}: there are more or fewer values than columns: mend the line.")
+        raise InputError(f"{where}: there are more or fewer values than columns: fix the line.")
     if not all(value.isprintable() for value in row.values()):
-        raise InputError(f"{where}: there are control characters in it: mend the line.")
+        raise InputError(f"{where}: there are control characters in it: fix the line.")
     if not row["path"]:
         raise InputError(f"{where}: path is empty: fill it in or remove the line.")
     named = _named(table.parent / row["path"], "", None, source)

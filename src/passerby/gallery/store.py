@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from passerby.errors import InputError
 from passerby.gallery.audit import AuditFile, AuditLog, AuditTable
-from passerby.gallery.columns import EMBEDDING, arrow_schema
 from passerby.gallery.database_errors import plain_words
-from passerby.gallery.places import folder_of
 from passerby.gallery.settings import Settings
+from passerby.gallery.table_schema import EMBEDDING, arrow_schema
+from passerby.gallery.uri import folder_of
 
 CROPS = "crops"
 _PATIENCE = 600.0
@@ -30,7 +30,7 @@ _OFTEN = 16
 """Commits after which it is looked how scattered the table is."""
 
 _FILES, _ROWS = 64, 200
-"""Files that are no trouble; rows of a file in a large table."""
+"""Files that are not trouble; rows of a file in a large table."""
 
 
 class Store:
@@ -83,7 +83,7 @@ class Store:
         folder = folder_of(where)
         if folder is not None and not (folder / f"{CROPS}.lance").is_dir():
             raise InputError(
-                f"{where} is no gallery of Passerby: make one with `passerby gallery create`."
+                f"{where} is not a gallery of Passerby: make one with `passerby gallery create`."
             )
         with plain_words(where, "open"):
             database = _connect(where)
@@ -92,7 +92,7 @@ class Store:
             except (FileNotFoundError, ValueError) as error:
                 raise (
                     InputError(
-                        f"{where} is no gallery of Passerby: make one with `passerby gallery "
+                        f"{where} is not a gallery of Passerby: make one with `passerby gallery "
                         "create`."
                     )
                     if folder is not None or "not found" in str(error)

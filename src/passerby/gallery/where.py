@@ -14,12 +14,11 @@ from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 from passerby.data.schema import Binary, OneOfColumns, Schema
-from passerby.embedding.decision import Decision
 from passerby.errors import InputError
 from passerby.gallery.conditions import (
     And,
     Attribute,
-    Comparison,
+    ColumnCondition,
     Condition,
     Not,
     Operator,
@@ -29,6 +28,7 @@ from passerby.gallery.conditions import (
     Value,
     quoted,
 )
+from passerby.inference.decision import Decision
 
 _LONGEST = 2000
 _DEEPEST = 50
@@ -204,8 +204,8 @@ class _Parser:
         if isinstance(value, _Day):
             return value.compared(column, operator)
         if operator == "!=":
-            return Not(Comparison(column, "=", value))
-        return Comparison(column, operator, value)
+            return Not(ColumnCondition(column, "=", value))
+        return ColumnCondition(column, operator, value)
 
     def compared(self, single: Callable[[Operator], Condition]) -> Condition:
         """Read an operator and a value, or `in` and several values in parentheses."""
@@ -281,14 +281,16 @@ class _Day:
 
     def compared(self, column: str, operator: Operator) -> Condition:
         if operator in ("<", ">="):
-            return Comparison(column, operator, self.start)
+            return ColumnCondition(column, operator, self.start)
         try:
             next_day = self.start + timedelta(days=1)
         except OverflowError:
             raise InputError(f"--where: no day follows {self.start:%Y-%m-%d}.") from None
         if operator in ("<=", ">"):
-            return Comparison(column, "<" if operator == "<=" else ">=", next_day)
-        whole = And((Comparison(column, ">=", self.start), Comparison(column, "<", next_day)))
+            return ColumnCondition(column, "<" if operator == "<=" else ">=", next_day)
+        whole = And(
+            (ColumnCondition(column, ">=", self.start), ColumnCondition(column, "<", next_day))
+        )
         return whole if operator == "=" else Not(whole)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from passerby.data.decoding import Pixels, resize
-from passerby.embedding.runtime_model import normalised
+from passerby.inference.runtime_model import normalize_pixels
 from passerby.models.person_model import PersonModel
 
 _ROWS, _COLUMNS = 6, 3
@@ -44,7 +44,7 @@ def attribute_maps(model: PersonModel, crop: Pixels) -> AttributeMaps:
     model = model.cpu().eval()
     height, width = model.architecture.size
     pixels = resize(crop, (height, width))[None]
-    crops = torch.from_numpy(normalised(pixels, model.preprocessing))
+    crops = torch.from_numpy(normalize_pixels(pixels, model.preprocessing))
     patch = (3, max(1, height // _ROWS), max(1, width // _COLUMNS))
     step = (3, max(1, patch[1] // 2), max(1, patch[2] // 2))
 

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from passerby.data.toy import toy_images
-from passerby.embedding.runtime_model import normalised
+from passerby.inference.runtime_model import normalize_pixels
 from passerby.models.person_model import PersonModel, outputs_of
+from passerby.toy import toy_images
 
 TOLERANCE = 1e-4
 """Largest difference between the two runtimes, relative to values above 1."""
@@ -83,7 +83,7 @@ def example_crops(model: PersonModel, count: int) -> NDArray[np.float32]:
     """Return drawn crops as the model takes them, shape (count, 3, height, width)."""
     pixels = torch.from_numpy(toy_images(count)).permute(0, 3, 1, 2).float()
     resized = nn.functional.interpolate(pixels, model.architecture.size, mode="bilinear")
-    return normalised(resized.round().byte().permute(0, 2, 3, 1).numpy(), model.preprocessing)
+    return normalize_pixels(resized.round().byte().permute(0, 2, 3, 1).numpy(), model.preprocessing)
 
 
 def _program(model: PersonModel, *, fused: bool) -> torch.onnx.ONNXProgram:

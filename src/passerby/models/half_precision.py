@@ -5,7 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from passerby.embedding.model_info import (
+from passerby.errors import InputError
+from passerby.files import replacing
+from passerby.inference.model_info import (
     ONNX_NAME,
     WEIGHTS_NAME,
     ModelInfo,
@@ -14,9 +16,7 @@ from passerby.embedding.model_info import (
     weights_fingerprint_of,
     write_model_info,
 )
-from passerby.embedding.model_location import find_model
-from passerby.errors import InputError
-from passerby.files import replacing
+from passerby.inference.model_location import find_model
 from passerby.models.export import example_crops, export_onnx_beside
 from passerby.models.model_file import load_person_model
 from passerby.models.person_model import Outputs, outputs_of

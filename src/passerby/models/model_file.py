@@ -6,8 +6,11 @@ from pathlib import Path
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
-from passerby.embedding.decision import Decision
-from passerby.embedding.model_info import (
+from passerby.calibration.matcher import Matcher
+from passerby.errors import InputError
+from passerby.files import replacing
+from passerby.inference.decision import Decision
+from passerby.inference.model_info import (
     INFO_NAME,
     ONNX_NAME,
     WEIGHTS_NAME,
@@ -19,14 +22,11 @@ from passerby.embedding.model_info import (
     weights_fingerprint_of,
     write_model_info,
 )
-from passerby.embedding.model_location import find_model
-from passerby.errors import InputError
-from passerby.files import replacing
+from passerby.inference.model_location import find_model
 from passerby.models.architecture import Architecture
 from passerby.models.export import export_onnx
 from passerby.models.person_model import PersonModel
 from passerby.models.tensor_file import read_weights, write_tensors
-from passerby.ranking.calibrated import CalibratedDistance
 
 
 def save_model(
@@ -36,7 +36,7 @@ def save_model(
     name: str,
     tasks: tuple[Task, ...] = ("attributes",),
     decision: Decision | None = None,
-    distances: Sequence[CalibratedDistance] = (),
+    distances: Sequence[Matcher] = (),
     training: Provenance | None = None,
 ) -> ModelInfo:
     """Write a model file, whole or not at all.
@@ -101,7 +101,7 @@ def load_person_model(source: Path | str | None = None) -> PersonModel:
     model = PersonModel(architecture, info.schema_)
     path = folder / WEIGHTS_NAME
     if not path.is_file():
-        raise InputError(f"{folder} is no whole model file: {WEIGHTS_NAME} is missing.")
+        raise InputError(f"{folder} is not a whole model file: {WEIGHTS_NAME} is missing.")
     if info.weights not in ("", weights_fingerprint_of(folder)):
         raise InputError(
             f"{path} is damaged or not the one that {INFO_NAME} describes: save the model again."

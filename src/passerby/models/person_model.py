@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from passerby.data.schema import Schema
-from passerby.embedding.model_info import Preprocessing
+from passerby.inference.model_info import Preprocessing
 from passerby.models.architecture import Architecture
 from passerby.models.attention import attention_block
 from passerby.models.backbone import Backbone

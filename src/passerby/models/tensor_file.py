@@ -43,7 +43,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     tensors = read_tensors(path)
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise ValueError(f"{name} holds values that are no numbers")
+            raise ValueError(f"{name} holds values that are not numbers")
     return tensors
 
 

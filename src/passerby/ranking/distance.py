@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
+from passerby.inference.embeddings import Embeddings
 
 Features = Literal["embedding", "attributes", "logits", "both"]
 Metric = Literal["euclidean", "cosine"]

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
-from passerby.ranking.blocks import check_comparable, closeness, to_distances
+from passerby.inference.embeddings import Embeddings
 from passerby.ranking.distance import Distance
+from passerby.ranking.pairwise import check_comparable, closeness, to_distances
 from passerby.ranking.ranking import Ranking
 
 
@@ -17,19 +17,19 @@ def rank(
     gallery: Embeddings,
     distance: Distance | None = None,
     *,
-    top: int | None = None,
+    top_k: int | None = None,
     within: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Ranking:
     """Rank a gallery for each query, nearest first; of equally near crops the earlier row first.
 
-    A crop is no answer to itself: the query's own file is left out of the gallery.
-    Only a block of distances is held at a time; the answer itself grows with `top` or `within`.
+    A crop is not an answer to itself: the query's own file is left out of the gallery.
+    Only a block of distances is held at a time; the answer itself grows with `top_k` or `within`.
 
     Args:
         queries, gallery: embedded with one model.
         distance: between their crops; the cosine distance of the embeddings if left out.
-        top: keep the nearest so many; all if left out.
+        top_k: keep the nearest so many; all if left out.
         within: keep the crops at most so far away; no limit if left out.
         progress: called with (queries done, all queries).
 
@@ -39,8 +39,8 @@ def rank(
     check_comparable(queries, gallery)
     if within is not None and np.isnan(within):
         raise InputError("The largest distance of an answer is not a number: give one.")
-    if top is not None and top < 1:
-        raise InputError(f"The nearest {top} crops cannot be shown: ask for at least 1.")
+    if top_k is not None and top_k < 1:
+        raise InputError(f"The nearest {top_k} crops cannot be shown: ask for at least 1.")
     distance = distance or Distance(features="embedding")
     wanted, offered = distance.signatures(queries), distance.signatures(gallery)
     rows: list[NDArray[np.int64]] = []
@@ -52,7 +52,7 @@ def rank(
             away = to_distances(values, wanted[number])
             if (row := itself.get(queries.crops.paths[number].absolute())) is not None:
                 away[row] = np.inf
-            found = _nearest(away, top, within)
+            found = _nearest(away, top_k, within)
             rows.append(found[0])
             distances.append(found[1])
         if progress:
@@ -64,12 +64,12 @@ def rank(
 
 
 def _nearest(
-    distances: NDArray[np.float32], top: int | None, within: float | None
+    distances: NDArray[np.float32], top_k: int | None, within: float | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     rows = np.flatnonzero(distances <= np.float64(np.inf if within is None else within))
     rows = rows[np.isfinite(distances[rows])]
-    if top is not None and top < len(rows):
-        limit = np.partition(distances[rows], top - 1)[top - 1]
+    if top_k is not None and top_k < len(rows):
+        limit = np.partition(distances[rows], top_k - 1)[top_k - 1]
         rows = rows[distances[rows] <= limit]
-    order = np.argsort(distances[rows], kind="stable")[:top]
+    order = np.argsort(distances[rows], kind="stable")[:top_k]
     return rows[order], distances[rows[order]]

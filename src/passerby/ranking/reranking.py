@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.errors import InputError
-from passerby.ranking.blocks import closeness
+from passerby.ranking.pairwise import closeness
 
 _ROWS = 512
 """Crops whose neighbourhoods are looked at together."""
@@ -67,7 +67,7 @@ class Reranking:
         crops = np.concatenate([queries, gallery[searched]])
         neighbours = _Neighbours.of(crops, max(self.k1 + 1, self.k2))
         encoded = _neighbourhoods(crops, neighbours, self.k1, self.k2)
-        of_gallery = encoded.transposed(len(queries))
+        of_gallery = encoded.transpose(len(queries))
         squares = np.einsum("qs,qs->q", queries, queries)
         for start, values in closeness(queries, crops[len(queries) :]):
             block = np.full((len(values), len(gallery)), np.inf, np.float32)
@@ -95,7 +95,7 @@ def jaccard_neighbours(
     """
     neighbours = _Neighbours.of(crops, max(k1 + 1, k2))
     encoded = _neighbourhoods(crops, neighbours, k1, k2)
-    columns = encoded.transposed(0)
+    columns = encoded.transpose(0)
     for row in range(len(crops)):
         distances = _jaccard_distances(encoded.row(row), columns, len(crops))
         near = np.flatnonzero(distances <= radius)
@@ -154,7 +154,7 @@ class _SparseRows:
     values: NDArray[np.float32]
 
     @classmethod
-    def stacked(cls, parts: list["_SparseRows"]) -> "_SparseRows":
+    def stack(cls, parts: list["_SparseRows"]) -> "_SparseRows":
         counts = np.concatenate([np.diff(part.starts) for part in parts])
         return cls(
             np.concatenate([[0], np.cumsum(counts)]),
@@ -174,7 +174,7 @@ class _SparseRows:
             self.starts[rows] - (ends - counts), counts
         ), counts
 
-    def transposed(self, first: int) -> "_SparseRows":
+    def transpose(self, first: int) -> "_SparseRows":
         """Return the transpose of the rows from the first on."""
         begin = self.starts[first]
         columns = self.columns[begin:]
@@ -220,7 +220,7 @@ def _k_reciprocal_encoding(
         weights /= np.bincount(rows, weights)[rows]
         starts = np.searchsorted(rows, np.arange(len(mine) + 1))
         parts.append(_SparseRows(starts, columns.astype(np.int32), weights.astype(np.float32)))
-    return _SparseRows.stacked(parts)
+    return _SparseRows.stack(parts)
 
 
 def _reciprocal(near: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -248,7 +248,7 @@ def _averaged(encoded: _SparseRows, near: NDArray[np.int32]) -> _SparseRows:
         means = np.add.reduceat(values, firsts) / mine.shape[1]
         starts = np.searchsorted(rows, np.arange(len(mine) + 1))
         parts.append(_SparseRows(starts, columns.astype(np.int32), means))
-    return _SparseRows.stacked(parts)
+    return _SparseRows.stack(parts)
 
 
 def _jaccard_distances(

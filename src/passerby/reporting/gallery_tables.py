@@ -133,7 +133,7 @@ def _name(path: str | None, value: str) -> str:
 
 
 def _text(value: object) -> str:
-    # a terminal would obey what is no letter
+    # a terminal would obey what is not a letter
     return "–" if value is None else "".join(c if c.isprintable() else "?" for c in str(value))
 
 

@@ -5,14 +5,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passerby.embedding.embeddings import Embeddings
 from passerby.errors import InputError
 from passerby.evaluation.attributes import LABEL_BASED, AttributeReport
 from passerby.evaluation.retrieval import RetrievalReport
 from passerby.files import write_text
+from passerby.inference.embeddings import Embeddings
 from passerby.reporting.plots import cmc_plot, f1_plot, reliability_plot
+from passerby.reporting.ranked_lists import ranked_lists
 from passerby.reporting.slices import FEW, slices
-from passerby.reporting.strips import ranked_strips
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -48,7 +48,7 @@ def write_report(
     if retrieval is not None and queries is not None and gallery is not None:
         if len(queries) != len(retrieval.scores.persons):
             raise ValueError("retrieval must be the report of these queries")
-        strips = ranked_strips(retrieval, queries, gallery, threshold)
+        strips = ranked_lists(retrieval, queries, gallery, threshold)
     page = (
         _environment()
         .get_template("report.html.j2")

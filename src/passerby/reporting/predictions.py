@@ -2,10 +2,10 @@
 
 from rich.table import Table
 
-from passerby.data.annotations import annotation_csv
 from passerby.data.schema import Binary
-from passerby.embedding.decision import Decision
-from passerby.embedding.embeddings import Embeddings
+from passerby.datasets.annotations import annotation_csv
+from passerby.inference.decision import Decision
+from passerby.inference.embeddings import Embeddings
 
 
 def prediction_csv(embeddings: Embeddings, decision: Decision) -> str:

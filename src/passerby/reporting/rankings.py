@@ -3,9 +3,9 @@
 from collections import Counter
 from typing import Any
 
+from passerby.calibration.calibration import Calibration
 from passerby.data.crops import Crops
 from passerby.errors import InputError
-from passerby.ranking.calibration import Calibration
 from passerby.ranking.distance import Distance
 from passerby.ranking.ranking import Ranking
 

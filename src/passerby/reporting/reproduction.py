@@ -5,19 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from passerby.calibration import choose_distance
 from passerby.data.crops import Crops
-from passerby.data.readers import read_crops
-from passerby.embedding import Decision, Embeddings, RuntimeModel
-from passerby.embedding.model_info import ModelInfo
+from passerby.datasets import read_crops
 from passerby.errors import InputError
-from passerby.evaluation import (
-    Protocol,
-    evaluate_attributes,
-    evaluate_retrieval,
-    is_training_data,
-    unseen,
-)
-from passerby.ranking import choose_distance
+from passerby.evaluation import EvaluationProtocol, evaluate_attributes, evaluate_retrieval
+from passerby.inference import Decision, Embeddings, RuntimeModel
+from passerby.inference.leakage import is_training_data, leave_out_seen
+from passerby.inference.model_info import ModelInfo
 
 PUBLISHED_TABLE_1 = {
     "the report": {"precision": 0.593, "recall": 0.549, "f1": 0.553},
@@ -148,7 +143,7 @@ def reproduce(
                     f"{run.folder} was trained on other data than {plan.data}: give the same data, "
                     "or another folder with --runs."
                 )
-            people = model.embed(unseen(crops, model.info))
+            people = model.embed(leave_out_seen(crops, model.info))
             score = _attribute_rows if run.table == 1 else _retrieval_rows
             rows[run.table] += [
                 {"title": run.title, "split": split, **_provenance(model.info, crops), **row}
@@ -225,21 +220,21 @@ def deviations(results: dict[str, Any]) -> list[str]:
 
 def _attribute_rows(people: Embeddings, info: ModelInfo, split: int) -> Iterator[dict[str, Any]]:
     report = evaluate_attributes(people, Decision("fixed"))
-    yield {"rule": "fixed 0.5, as in the report", **report.to_json()}
+    yield {"rule": "fixed 0.5, as in the report", **report.to_dict()}
 
 
 def _retrieval_rows(people: Embeddings, info: ModelInfo, split: int) -> Iterator[dict[str, Any]]:
     distances = _DISTANCES if info.name.startswith("course") else (_EMBEDDING,)
     for features, metric, kind in distances:
         distance, calibration = choose_distance(info, features, metric, kind)
-        queries, gallery = Protocol.named("course", seed=split).split(people.crops)
+        queries, gallery = EvaluationProtocol.named("course", seed=split).split(people.crops)
         yield evaluate_retrieval(
             people.of_rows(queries),
             people.of_rows(gallery),
             distance,
             calibration,
             protocol="course",
-        ).to_json()
+        ).to_dict()
 
 
 def _provenance(info: ModelInfo, crops: Crops) -> dict[str, Any]:

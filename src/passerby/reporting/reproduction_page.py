@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from passerby.reporting.figures import mean_and_spread, with_interval
+from passerby.reporting.number_text import mean_and_spread, with_interval
 from passerby.reporting.reproduction import deviations
 
 Row = Sequence[str]

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from passerby.embedding.embeddings import Embeddings
+from passerby.calibration.matcher import Matcher
 from passerby.evaluation.retrieval import RetrievalReport
-from passerby.ranking.calibrated import CalibratedDistance
+from passerby.inference.embeddings import Embeddings
 from passerby.reporting.slices import slices
 
 _TITLES = {"top1": "top-1", "top5": "top-5", "top10": "top-10", "map": "mAP", "minp": "mINP"}
@@ -55,7 +55,7 @@ def retrieval_tables(
         yield f"Skipped, since the gallery has no right answer: {report.skipped:,} queries."
 
 
-def calibration_table(distances: Sequence[CalibratedDistance]) -> Table:
+def calibration_table(distances: Sequence[Matcher]) -> Table:
     """Return what `passerby calibrate` prints."""
     table = Table(title="largest distance of an answer, the best distance first")
     table.add_column("distance")
@@ -74,11 +74,11 @@ def calibration_table(distances: Sequence[CalibratedDistance]) -> Table:
 
 def _figures(report: RetrievalReport) -> Table:
     table = Table(title="re-identification", show_header=False)
-    for name, value in report.figures.items():
+    for name, value in report.metrics.items():
         table.add_row(_TITLES[name], f"{value:.3f}", _interval(report.intervals, name))
     if report.reranked is not None:
         table.add_section()
-        for name, value in report.reranked.figures.items():
+        for name, value in report.reranked.metrics.items():
             interval = _interval(report.reranked.intervals, name)
             table.add_row(f"{_TITLES[name]}, re-ranked", f"{value:.3f}", interval)
     return table

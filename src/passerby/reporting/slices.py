@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from passerby.data.schema import Binary, Schema
-from passerby.embedding.embeddings import Embeddings
 from passerby.evaluation.retrieval import RetrievalReport
+from passerby.inference.embeddings import Embeddings
 
 FEW = 20
 """Figures of fewer queries say little."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from passerby.data.describe import Description
+from passerby.datasets.description import Description
 from passerby.evaluation.attributes import INSTANCE_BASED, LABEL_BASED, AttributeReport
 
 _TITLES = {"precision": "P", "recall": "R", "f1": "F1", "ma": "mA", "accuracy": "acc"}
@@ -69,7 +69,7 @@ def attribute_tables(
     if pooled is not None:
         yield (
             "Averaged over all crops that probably show the same person: "
-            f"F1 {pooled.all['f1']:.3f} (all), mA {pooled.defined['ma']:.3f} (defined), "
+            f"F1 {pooled.macro['f1']:.3f} (all), mA {pooled.defined['ma']:.3f} (defined), "
             f"official 12 {pooled.official12:.3f}."
         )
     yield f"{report.crops:,} crops of {report.persons} persons; decision rule: {report.decision}."
@@ -102,7 +102,7 @@ def _averages(report: AttributeReport) -> Table:
     for name in LABEL_BASED:
         table.add_row(
             _TITLES.get(name, name),
-            _with_interval(report.all[name], report, f"all.{name}"),
+            _with_interval(report.macro[name], report, f"macro.{name}"),
             _with_interval(report.defined[name], report, f"defined.{name}"),
         )
     return table

@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from passerby.server.refusals import is_page, refusal
+from passerby.server.errors import is_page, refusal
 from passerby.server.sessions import COOKIE, Sessions, same
 
 _PUBLIC = ("/health", "/login", "/openapi.json")

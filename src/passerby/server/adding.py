@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from anyio import CapacityLimiter, to_thread
 
 from passerby.gallery import Gallery
-from passerby.gallery.adding import COMMIT_ROWS, Added, Batch, Prepared
+from passerby.gallery.adding import COMMIT_ROWS, Added, AddRequest, Prepared
 
 _DECODED = 16
 """Requests whose crops are in memory: they decode theirs, or wait for their turn to be added."""
@@ -18,7 +18,7 @@ _DECODED = 16
 class _Waiting:
     """A batch, and what became of it."""
 
-    batch: Batch
+    batch: AddRequest
     outcome: Added | BaseException | None = None
 
 
@@ -53,7 +53,7 @@ class AddingTogether:
             InputError: one cannot be decoded, or the gallery cannot be written to.
         """
         async with self._decoded:
-            mine = _Waiting(Batch(await to_thread.run_sync(prepare), reason, who))
+            mine = _Waiting(AddRequest(await to_thread.run_sync(prepare), reason, who))
             self._waiting.append(mine)
             try:
                 while mine.outcome is None:

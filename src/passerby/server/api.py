@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, File, Form, HTTPException, Query, Reques
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from passerby.calibration.answer_rule import AnswerRule
 from passerby.gallery import Sighting
-from passerby.ranking.answer_rule import AnswerRule
 from passerby.server.api_values import (
     AddAnswer,
     Description,
@@ -26,8 +26,8 @@ from passerby.server.api_values import (
     Unconfirmed,
     Whole,
 )
+from passerby.server.errors import REFUSALS, Refusal
 from passerby.server.known_fields import known_fields_only
-from passerby.server.refusals import REFUSALS, Refusal
 from passerby.server.service import Served, client_of
 
 router = APIRouter(prefix="/api", tags=["gallery"], responses=REFUSALS)
@@ -52,7 +52,7 @@ def search(
         list[Hash], Form(description="Crops of the gallery instead.", max_length=16)
     ] = [],  # noqa: B006
     where: Annotated[Description | None, Form()] = None,
-    top: Annotated[int | None, Form(ge=1, le=10_000, description="Number of answers.")] = None,
+    top_k: Annotated[int | None, Form(ge=1, le=10_000, description="Number of answers.")] = None,
     beta: Annotated[
         float | None, Form(description="Threshold of the best F-beta; 2 if nothing is given.")
     ] = None,
@@ -68,14 +68,14 @@ def search(
 ) -> SearchAnswer:
     """Find a person by photos, by a description, or by both."""
     rule = AnswerRule.chosen(
-        top=top,
+        top_k=top_k,
         beta=beta,
         recall=recall,
         false_match_rate=false_match_rate,
         threshold=threshold,
     )
-    given = (top, beta, recall, false_match_rate, threshold) != (None,) * 5
-    crops = service.intake.prepared(images, service.limits.search_images)
+    given = (top_k, beta, recall, false_match_rate, threshold) != (None,) * 5
+    crops = service.uploads.prepare(images, service.limits.search_images)
     found = service.search(
         crops,
         where,
@@ -133,7 +133,7 @@ async def forget(service: Served, request: Request, asked: ForgetRequest) -> Any
 @router.get("/info")
 def info(service: Served) -> dict[str, Any]:
     """Tell what is in the gallery and how it is kept."""
-    return service.facts.now()
+    return service.info_cache.now()
 
 
 @router.get("/crops/{hash}", responses=_MISSING)

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from passerby.datasets.name_pattern import utc
 from passerby.gallery import AnswerSet
-from passerby.gallery.columns import KNOWN
-from passerby.gallery.name_pattern import utc
+from passerby.gallery.table_schema import KNOWN
 
 _LARGEST = 2**31 - 1
 
@@ -87,7 +87,7 @@ class SearchAnswer(BaseModel):
 
     @classmethod
     def of(cls, found: AnswerSet) -> Self:
-        return cls.model_validate(found.to_json())
+        return cls.model_validate(found.to_dict())
 
 
 class AddAnswer(BaseModel):

@@ -15,11 +15,11 @@ from passerby.gallery import Gallery
 from passerby.server import api, monitoring, pages
 from passerby.server.access import Access
 from passerby.server.body_limit import BodyLimit
+from passerby.server.errors import add_refusals
 from passerby.server.host_guard import HostGuard
 from passerby.server.limits import Limits
 from passerby.server.metrics import Recorder
 from passerby.server.rate_limit import Buckets, RateLimit
-from passerby.server.refusals import add_refusals
 from passerby.server.retention import Retention
 from passerby.server.secure_headers import SecureHeaders
 from passerby.server.service import Service

@@ -17,15 +17,16 @@ def check_binding(host: str, token: str | None, proxy: str | None = None) -> Non
         proxy: address of the proxy through which clients come; None for none.
 
     Raises:
-        InputError: the token is missing, too short or cannot be sent, or the proxy is no address.
+        InputError: the token is missing, too short or cannot be sent, or the proxy is not an
+            address.
     """
     if proxy is not None:
         try:
             ip_address(proxy)
         except ValueError:
             raise InputError(
-                f"--proxy {proxy!r} is no address: write the one that the proxy asks from, such "
-                "as 127.0.0.1."
+                f"--proxy {proxy!r} is not an address: write the one that the proxy asks from, "
+                "such as 127.0.0.1."
             ) from None
         if token is None:
             raise InputError(

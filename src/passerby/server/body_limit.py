@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from passerby.server.refusals import refusal
+from passerby.server.errors import refusal
 
 
 class BodyTooLarge(HTTPException):

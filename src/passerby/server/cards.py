@@ -8,8 +8,8 @@ from datetime import datetime
 import numpy as np
 
 from passerby.data.schema import Binary, Schema
-from passerby.embedding.decision import Decision
 from passerby.gallery import Answer
+from passerby.inference.decision import Decision
 
 _TELLING = 3
 _CHIPS = 4

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 
 from passerby.data.schema import Schema
 from passerby.errors import InputError
-from passerby.server.ticks import tick_groups
+from passerby.server.filter_form import filter_groups
 
 Fields = Mapping[str, Sequence[str]]
 """Name of a field to its values."""
 
 
-def composed_where(fields: Fields, schema: Schema) -> str | None:
+def compose_where(fields: Fields, schema: Schema) -> str | None:
     """Return what a filled-in search form describes; None if it describes nothing.
 
     Args:
-        fields: `is-…` of `tick_groups`, `camera` (numbers or "unknown"), `from`, `until` (UTC),
+        fields: `is-…` of `filter_groups`, `camera` (numbers or "unknown"), `from`, `until` (UTC),
             and `where`, a description that has to hold as well; others are ignored.
         schema: names the attributes.
 
@@ -23,7 +23,7 @@ def composed_where(fields: Fields, schema: Schema) -> str | None:
         InputError: a value is not one that the form offers. The text of `where` itself is not
             looked at: it has to be read with `Gallery.parse` on its own.
     """
-    parts = [group.condition(fields.get(group.name, ())) for group in tick_groups(schema)]
+    parts = [group.condition(fields.get(group.name, ())) for group in filter_groups(schema)]
     parts.append(_camera(fields.get("camera", ())))
     for name, operator in (("from", ">="), ("until", "<=")):
         parts.append(_moment(name, operator, first(fields, name)))
@@ -59,6 +59,6 @@ def _moment(name: str, operator: str, text: str) -> str:
         moment = moment.astimezone(UTC) if moment.tzinfo else moment
     except (ValueError, OverflowError):
         raise InputError(
-            f"Taken {name}: {text[:40]!r} is no time: write it like 2026-11-01T08:30."
+            f"Taken {name}: {text[:40]!r} is not a time: write it like 2026-11-01T08:30."
         ) from None
     return f"time {operator} {moment.replace(tzinfo=None).isoformat(timespec='seconds')}"

@@ -1,12 +1,12 @@
-"""What is wrong with a field of a request, in words that say how to mend it."""
+"""What is wrong with a field of a request, in words that say how to fix it."""
 
 from typing import Any
 
 _REMEDIES = {
     # by the type of pydantic's errors; braces take what it says about them
     "missing": "it is missing, send it",
-    "extra_forbidden": "this is no field, leave it out",
-    "json_invalid": "it is no JSON, mend it",
+    "extra_forbidden": "this is not a field, leave it out",
+    "json_invalid": "it is not JSON, fix it",
     "model_attributes_type": "send one JSON object, as application/json",
     "int_parsing": "write a whole number",
     "int_parsing_size": "write a smaller number",
@@ -27,7 +27,7 @@ _REMEDIES = {
 
 
 def in_words(error: dict[str, Any]) -> str:
-    """Return what is wrong with one field, and how to mend it.
+    """Return what is wrong with one field, and how to fix it.
 
     Args:
         error: as pydantic tells it.

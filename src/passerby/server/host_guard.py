@@ -4,7 +4,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from passerby.server.binding import is_loopback
-from passerby.server.refusals import refusal
+from passerby.server.errors import refusal
 
 
 class HostGuard:

@@ -18,4 +18,4 @@ async def known_fields_only(request: Request) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
-            raise InputError(f"{name[:80]!r} is no field of this request: {hint}")
+            raise InputError(f"{name[:80]!r} is not a field of this request: {hint}")

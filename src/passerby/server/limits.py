@@ -14,7 +14,7 @@ class Limits:
         search_images, added_images: in one request.
         erased_crops: named one by one in one request.
         form_fields: of a form, files not counted.
-        field_bytes: of one field that is no file.
+        field_bytes: of one field that is not a file.
         requests_per_second: of one address in the long run.
         burst: of one address at once.
     """

@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from passerby.server.refusals import REFUSALS, Refusal
+from passerby.server.errors import REFUSALS, Refusal
 from passerby.server.service import Served
 
 open_router = APIRouter(tags=["monitoring"])

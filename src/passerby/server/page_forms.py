@@ -16,7 +16,7 @@ _LONGEST_REASON = 500
 
 
 @asynccontextmanager
-async def posted(request: Request, service: Service) -> AsyncIterator[FormData]:
+async def read_form(request: Request, service: Service) -> AsyncIterator[FormData]:
     """Read the form of a request that one of our own pages sent.
 
     Raises:
@@ -40,7 +40,7 @@ async def posted(request: Request, service: Service) -> AsyncIterator[FormData]:
 
 
 def fields_of(form: FormData) -> Fields:
-    """Return the fields that are no files."""
+    """Return the fields that are not files."""
     fields: dict[str, list[str]] = {}
     for name, value in form.multi_items():
         if isinstance(value, str):
@@ -57,7 +57,7 @@ def reason_of(form: FormData) -> str | None:
     """Return the reason that was given.
 
     Raises:
-        InputError: it is no short text.
+        InputError: it is not a short text.
     """
     text = form.get("reason")
     if not isinstance(text, str) or not text.strip():

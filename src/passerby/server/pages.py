@@ -13,13 +13,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from passerby.errors import InputError
 from passerby.gallery import Gallery
 from passerby.server.cards import CardMaker, facts_of
-from passerby.server.composing import composed_where, first
-from passerby.server.page_forms import FORM_TOKEN, fields_of, images_of, posted, reason_of
-from passerby.server.results import MOST, PAGE, Asked, results
+from passerby.server.composing import compose_where, first
+from passerby.server.filter_form import filter_groups
+from passerby.server.page_forms import FORM_TOKEN, fields_of, images_of, read_form, reason_of
+from passerby.server.results import MOST, PAGE, Asked, search_page_results
 from passerby.server.service import Served, Service, client_of
 from passerby.server.sessions import COOKIE, LIFETIME, Session, same
-from passerby.server.templating import rendered
-from passerby.server.ticks import tick_groups
+from passerby.server.templating import render
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,10 +35,10 @@ def search_page(service: Served, request: Request) -> Response:
 @router.post("/search")
 async def search(service: Served, request: Request) -> Response:
     """Show what was found: the results alone if the page asks for them, or the whole page."""
-    async with posted(request, service) as form:
+    async with read_form(request, service) as form:
         asked = await run_in_threadpool(_asked, service, form, client_of(request))
         maker = await run_in_threadpool(card_maker, service.gallery)
-        found = await run_in_threadpool(results, service, maker, asked)
+        found = await run_in_threadpool(search_page_results, service, maker, asked)
     if _is_part(request):
         return _part(service, request, "results.html.j2", found=found)
     values = await run_in_threadpool(_form_values, service)
@@ -48,9 +48,9 @@ async def search(service: Served, request: Request) -> Response:
 @router.post("/describe")
 async def describe(service: Served, request: Request) -> Response:
     """Say in words what is ticked."""
-    async with posted(request, service) as form:
+    async with read_form(request, service) as form:
         where = await run_in_threadpool(_described, service.gallery, form)
-    return HTMLResponse(rendered("described.html.j2", where=where))
+    return HTMLResponse(render("described.html.j2", where=where))
 
 
 @router.get("/crops/{hash}")
@@ -62,7 +62,7 @@ def crop(service: Served, request: Request, hash: str) -> Response:
     names = service.gallery.settings.schema_.attributes
     bars = card_maker(service.gallery).bars({name: rows[0][name] for name in names})
     if _is_part(request):
-        return HTMLResponse(rendered("bars.html.j2", bars=bars))
+        return HTMLResponse(render("bars.html.j2", bars=bars))
     facts = [*facts_of(rows[0]), ("added", f"{rows[0]['added']:%Y-%m-%d %H:%M} UTC")]
     return _page(service, request, "crop.html.j2", hash=hash, facts=facts, bars=bars)
 
@@ -70,7 +70,7 @@ def crop(service: Served, request: Request, hash: str) -> Response:
 @router.post("/erase/confirm")
 async def confirm_erasing(service: Served, request: Request) -> Response:
     """Show what would be erased, and ask."""
-    async with posted(request, service) as form:
+    async with read_form(request, service) as form:
         hashes = _hashes(service, form)
     rows = await run_in_threadpool(service.gallery.of_hashes, hashes)
     if not rows:
@@ -87,7 +87,7 @@ async def confirm_erasing(service: Served, request: Request) -> Response:
 @router.post("/erase")
 async def erase(service: Served, request: Request) -> Response:
     """Erase what was confirmed."""
-    async with posted(request, service) as form:
+    async with read_form(request, service) as form:
         hashes, reason = _hashes(service, form), reason_of(form)
         confirmed = form.get("confirm")
     where = service.gallery.filter_of(hashes=hashes)
@@ -110,7 +110,7 @@ async def erase(service: Served, request: Request) -> Response:
 def stored(service: Served, request: Request) -> Response:
     """Show what is stored, for how long, and who did what with it."""
     log = service.gallery.latest_entries(_LOG_LINES)
-    info, settings = service.facts.now(), service.gallery.settings
+    info, settings = service.info_cache.now(), service.gallery.settings
     return _page(
         service,
         request,
@@ -134,7 +134,7 @@ def login_page(service: Served, request: Request) -> Response:
 @router.post("/login")
 async def login(service: Served, request: Request) -> Response:
     """Let a browser in that shows the token."""
-    async with posted(request, service) as form:
+    async with read_form(request, service) as form:
         given = form.get("token")
     if service.token is None or not isinstance(given, str) or not same(given, service.token):
         return _page(service, request, "login.html.j2", status=401, wrong=True)
@@ -146,7 +146,7 @@ async def login(service: Served, request: Request) -> Response:
 @router.post("/logout")
 async def logout(service: Served, request: Request) -> Response:
     """Let the browser in no more."""
-    async with posted(request, service):
+    async with read_form(request, service):
         service.sessions.end(request.state.session)
     response = RedirectResponse("/login", 303)
     response.delete_cookie(COOKIE)
@@ -185,7 +185,7 @@ def _page(
     session = known or service.sessions.new()
     token = service.sessions.form_token(session)
     frame = Frame(request.url.path, session.admitted)
-    page = rendered(template, frame=frame, **_common(service, token), **values)
+    page = render(template, frame=frame, **_common(service, token), **values)
     response = HTMLResponse(page, status)
     if known is None:
         _remember(response, request, service, session)
@@ -203,7 +203,7 @@ def _part_or_page(
 def _part(service: Service, request: Request, template: str, **values: Any) -> Response:
     """Return a part of a page that the browser has, with its forms' token."""
     token = service.sessions.form_token(request.state.session)
-    return HTMLResponse(rendered(template, **_common(service, token), **values))
+    return HTMLResponse(render(template, **_common(service, token), **values))
 
 
 def _common(service: Service, token: str) -> dict[str, Any]:
@@ -236,9 +236,9 @@ def _is_part(request: Request) -> bool:
 
 def _form_values(service: Service) -> dict[str, Any]:
     settings = service.gallery.settings
-    info = service.facts.now()
+    info = service.info_cache.now()
     return {
-        "groups": tick_groups(settings.schema_) if "attributes" in settings.tasks else [],
+        "groups": filter_groups(settings.schema_) if "attributes" in settings.tasks else [],
         "cameras": sorted(info["cameras"].items(), key=_by_number),
         "rows": info["rows"],
         "taken": info["taken"],
@@ -258,7 +258,7 @@ def _asked(service: Service, form: FormData, who: str) -> Asked:
     fields = fields_of(form)
     like = fields.get("more_like") or fields.get("like", [])
     uploads = [] if "more_like" in fields else images_of(form)
-    crops = service.intake.prepared(uploads, service.limits.search_images)
+    crops = service.uploads.prepare(uploads, service.limits.search_images)
     most = first(fields, "most")
     return Asked(
         crops=crops,
@@ -276,7 +276,7 @@ def _described(gallery: Gallery, form: FormData) -> str | None:
     if text:
         # on its own, so that it cannot end the parentheses around it
         gallery.parse(text)
-    return composed_where(fields, gallery.settings.schema_)
+    return compose_where(fields, gallery.settings.schema_)
 
 
 def _hashes(service: Service, form: FormData) -> Sequence[str]:

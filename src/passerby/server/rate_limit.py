@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from passerby.server.refusals import refusal
+from passerby.server.errors import refusal
 
 _MOST_ADDRESSES = 10_000
 """Remembered at a time."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from passerby.calibration.answer_rule import AnswerRule
+from passerby.calibration.calibration import Calibration
 from passerby.gallery import Answer
 from passerby.gallery.adding import Prepared
-from passerby.ranking.answer_rule import AnswerRule
-from passerby.ranking.calibration import Calibration
 from passerby.server.cards import Card, CardMaker
 from passerby.server.service import Service
 
@@ -98,7 +98,7 @@ class Results:
     next_page: int | None
 
 
-def results(service: Service, maker: CardMaker, asked: Asked) -> Results:
+def search_page_results(service: Service, maker: CardMaker, asked: Asked) -> Results:
     """Search, and split what is found at the threshold with the best expected F2.
 
     Args:
@@ -112,7 +112,7 @@ def results(service: Service, maker: CardMaker, asked: Asked) -> Results:
     found = service.search(
         asked.crops,
         asked.where,
-        AnswerRule("top", asked.most),
+        AnswerRule("top_k", asked.most),
         like=asked.like,
         reason=asked.reason,
         who=asked.who,

@@ -33,7 +33,7 @@ def listen(host: str, port: int) -> socket.socket:
         # from now on clients wait for the server instead of being turned away
         sock.listen()
     except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "that is no name"
+        reason = error.strerror if isinstance(error, OSError) else "that is not a name"
         raise InputError(
             f"Cannot listen on {host}, port {port}: {reason}: choose another --host or --port."
         ) from None

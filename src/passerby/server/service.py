@@ -8,16 +8,16 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from starlette.datastructures import UploadFile
 
+from passerby.calibration.answer_rule import AnswerRule
 from passerby.gallery import AnswerSet, Gallery, Sighting
 from passerby.gallery.adding import Added, Prepared
 from passerby.gallery.erasing import Erased
-from passerby.ranking.answer_rule import AnswerRule
 from passerby.server.adding import AddingTogether
-from passerby.server.facts import Facts
-from passerby.server.intake import Intake
+from passerby.server.info_cache import InfoCache
 from passerby.server.limits import Limits
 from passerby.server.metrics import Metrics
 from passerby.server.sessions import Sessions
+from passerby.server.uploads import Uploads
 
 _LONGEST_CLIENT = 64
 
@@ -33,8 +33,8 @@ class Service:
         token: that clients have to show; None lets everybody in.
         sessions: of the browsers.
         metrics: what was done.
-        facts: what is in the gallery.
-        intake: for uploads.
+        info_cache: what is in the gallery.
+        uploads: makes uploaded images ready.
     """
 
     def __init__(self, gallery: Gallery, limits: Limits, token: str | None) -> None:
@@ -43,8 +43,8 @@ class Service:
         self.token = token
         self.sessions = Sessions()
         self.metrics = Metrics(lambda: len(gallery))
-        self.facts = Facts(gallery)
-        self.intake = Intake(gallery, limits)
+        self.info_cache = InfoCache(gallery)
+        self.uploads = Uploads(gallery, limits)
         # those that wait for their turn to write must not use up the threads that read
         self._writers = CapacityLimiter(1)
         self._adding = AddingTogether(gallery, self.writing)
@@ -79,10 +79,10 @@ class Service:
         Raises:
             InputError: one cannot be decoded.
         """
-        prepare = partial(self.intake.prepared, uploads, self.limits.added_images, known)
+        prepare = partial(self.uploads.prepare, uploads, self.limits.added_images, known)
         added = await self._adding.add(prepare, reason, who)
         self.metrics.added.inc(added.rows)
-        self.facts.outdated()
+        self.info_cache.invalidate()
         return added
 
     def forget(
@@ -92,14 +92,14 @@ class Service:
         try:
             erased = self.gallery.erase(where, expected=expected, reason=reason, who=who)
         finally:
-            self.facts.outdated()
+            self.info_cache.invalidate()
         self.metrics.erased.inc(erased.rows)
         return erased
 
     def purged(self, rows: int) -> None:
         """Note that the retention period has ended for some crops."""
         self.metrics.erased.inc(rows)
-        self.facts.outdated()
+        self.info_cache.invalidate()
 
 
 def client_of(request: Request) -> str:

@@ -4,7 +4,7 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from passerby.server.refusals import refusal
+from passerby.server.errors import refusal
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from passerby.data.decoding import Pixels, decode, decode_all, resize
-from passerby.training.lessons import Lessons
 from passerby.training.recipe import AugmentSection
+from passerby.training.training_samples import TrainingSamples
 
 _SHARE_OF_MEMORY = 0.5
 """Decoded crops may take this share of the memory that is free, those of all processes together."""
@@ -23,7 +23,7 @@ _ERASING = v2.RandomErasing(1.0, scale=(0.02, 0.4), ratio=(0.3, 3.3))
 """With the sizes of Zhong et al., "Random Erasing Data Augmentation", AAAI 2020."""
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """N training crops, augmented, with what is to be learned about them.
 
     Attributes:
@@ -40,15 +40,15 @@ class Batch(NamedTuple):
     erased: Tensor
 
 
-class CropDataset(Dataset[Batch]):
+class CropDataset(Dataset[TrainingBatch]):
     """Crops with what is to be learned about them.
 
-    An item is a `Batch` of one crop, without the first axis; the loader stacks them.
+    An item is a `TrainingBatch` of one crop, without the first axis; the loader stacks them.
     """
 
     def __init__(
         self,
-        lessons: Lessons,
+        samples: TrainingSamples,
         size: tuple[int, int],
         augment: AugmentSection,
         progress: Callable[[int, int], None] | None = None,
@@ -56,7 +56,7 @@ class CropDataset(Dataset[Batch]):
         """Decode the crops if they fit into memory.
 
         Args:
-            lessons: the crops.
+            samples: the crops.
             size: (height, width) that the network takes.
             augment: of the recipe.
             progress: called with (crops decoded, all crops).
@@ -64,23 +64,23 @@ class CropDataset(Dataset[Batch]):
         Raises:
             InputError: a crop cannot be decoded.
         """
-        self._paths = lessons.paths
+        self._paths = samples.paths
         self._size = size
-        self._labels = torch.from_numpy(lessons.attributes)
-        self._persons = torch.from_numpy(lessons.persons)
+        self._labels = torch.from_numpy(samples.attributes)
+        self._persons = torch.from_numpy(samples.persons)
         self._augment = _augmentation(augment, size)
-        self._erase = augment.erase
-        self._cache = _decode_if_it_fits(lessons.paths, size, progress)
+        self._erase = augment.random_erasing
+        self._cache = _decode_if_it_fits(samples.paths, size, progress)
 
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, row: int) -> Batch:
+    def __getitem__(self, row: int) -> TrainingBatch:
         pixels = self._augment(torch.tensor(self._pixels(row)).permute(2, 0, 1))
         erased = torch.rand(()) < self._erase
         if erased:
             pixels = _ERASING(pixels)
-        return Batch(pixels, self._labels[row], self._persons[row], erased)
+        return TrainingBatch(pixels, self._labels[row], self._persons[row], erased)
 
     def _pixels(self, row: int) -> Pixels:
         if self._cache is not None:

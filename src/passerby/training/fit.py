@@ -22,33 +22,32 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.v2.functional import resize
 
 import passerby
+from passerby.calibration.fitting import calibrate_distances
+from passerby.calibration.matcher import Matcher
 from passerby.data.crops import Crops
 from passerby.data.decoding import batches, decode_all
-from passerby.data.readers import read_crops
-from passerby.data.schema import COURSE
-from passerby.embedding.decision import Decision
-from passerby.embedding.embeddings import Embeddings
-from passerby.embedding.model_info import Provenance
-from passerby.embedding.model_location import MODEL_FOLDER
-from passerby.embedding.runtime_model import normalised, sigmoid
+from passerby.data.schema import MARKET1501_ATTRIBUTES
+from passerby.datasets import read_crops
 from passerby.errors import InputError
-from passerby.evaluation.calibrate import calibrated
 from passerby.evaluation.thresholds import choose_decision
 from passerby.files import write_text
+from passerby.inference.decision import Decision
+from passerby.inference.embeddings import Embeddings
+from passerby.inference.model_info import Provenance
+from passerby.inference.model_location import MODEL_FOLDER
+from passerby.inference.runtime_model import normalize_pixels, sigmoid
 from passerby.models.model_file import save_model
 from passerby.models.person_model import PersonModel, outputs_of
-from passerby.ranking.calibrated import CalibratedDistance
 from passerby.training.attribute_loss import AttributeLoss
-from passerby.training.beginning import initial_model
 from passerby.training.checkpoint import (
     Checkpoint,
     Progress,
     optimizer_tensors,
     restore_optimizer,
 )
-from passerby.training.crop_dataset import Batch, CropDataset
+from passerby.training.crop_dataset import CropDataset, TrainingBatch
 from passerby.training.depthwise import DepthwiseGradients
-from passerby.training.gathering import of_first_process
+from passerby.training.distributed import broadcast_from_first
 from passerby.training.hardware import (
     choose_precision,
     emulates_bf16,
@@ -57,10 +56,9 @@ from passerby.training.hardware import (
     machine,
     peak_memory_mb,
 )
-from passerby.training.learner import Learner
-from passerby.training.lessons import Lessons
+from passerby.training.initialization import initial_model
 from passerby.training.log import EpochRow, write_log
-from passerby.training.objective import Objective
+from passerby.training.multitask_loss import MultitaskLoss
 from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from passerby.training.pseudo_labels import PseudoLabels
 from passerby.training.recipe import Phase, Recipe
@@ -70,10 +68,12 @@ from passerby.training.run import (
     check_run,
     is_finished,
     is_first_process,
-    working_in,
+    open_run,
 )
 from passerby.training.samplers import EpochSampler, PersonSampler
 from passerby.training.split import Split
+from passerby.training.training_module import TrainingModule
+from passerby.training.training_samples import TrainingSamples
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def train(
             "learns identity alone, such as agw."
         )
     split = Split.of(crops, recipe)
-    with working_in(run):
+    with open_run(run):
         check_run(run, recipe, resume)  # another process may have been there meanwhile
         return TrainingRun(recipe, split, run, listener).to_the_end()
 
@@ -143,7 +143,7 @@ class TrainingRun:
         self.folder = folder
         self.accelerator = _accelerator(folder)
         self.listener = listener if self.accelerator.is_main_process else Listener()
-        self.schema = split.train.schema or COURSE
+        self.schema = split.train.schema or MARKET1501_ATTRIBUTES
         self.checkpoint = Checkpoint.load(folder)
         if self.checkpoint and self.checkpoint.progress.data != split.begun_with:
             raise InputError(
@@ -162,22 +162,24 @@ class TrainingRun:
         self.found: PseudoLabels | None = None
         if self.checkpoint and self.checkpoint.pseudo_labels:
             self.found = PseudoLabels.from_tensors(self.checkpoint.pseudo_labels)
-        lessons = self._lessons()
+        samples = self._samples()
         if not self.checkpoint:
             split.check(recipe.model.size, self.listener.on_decode)
-        learner = Learner(model, lessons.person_count, recipe.loss.identity)
-        objective = Objective(learner, recipe.loss, _attribute_loss(recipe, split.train))
-        self.average = _average(model, recipe.average)
+        training_module = TrainingModule(model, samples.person_count, recipe.loss.identity)
+        multitask_loss = MultitaskLoss(
+            training_module, recipe.loss, _attribute_loss(recipe, split.train)
+        )
+        self.average = _average(model, recipe.ema_decay)
         if self.checkpoint:
-            self.checkpoint.restore(objective, self.average)
+            self.checkpoint.restore(multitask_loss, self.average)
         if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
             # torch has no such normalisation for CPUs
-            objective = convert_sync_batchnorm(objective)
+            multitask_loss = convert_sync_batchnorm(multitask_loss)
         self.frozen = model.freeze(recipe.model.frozen_stages)
         self.precision = choose_precision(recipe.precision, self.accelerator.device)
-        self.loader = _loader(recipe, lessons, self.listener, self.accelerator)
-        self.objective: nn.Module = self.accelerator.prepare(
-            objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loader = _loader(recipe, samples, self.listener, self.accelerator)
+        self.multitask_loss: nn.Module = self.accelerator.prepare(
+            multitask_loss.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         )
         if self.average:
             self.average.to(self.accelerator.device)
@@ -188,7 +190,7 @@ class TrainingRun:
         """The network that training ends with, without what is wrapped around it."""
         if self.average:
             return self.average.module  # type: ignore[return-value]
-        return self.accelerator.unwrap_model(self.objective).learner.model
+        return self.accelerator.unwrap_model(self.multitask_loss).training_module.model
 
     @property
     def summary(self) -> str:
@@ -232,7 +234,7 @@ class TrainingRun:
             progress = replace(progress, seconds=seconds, rows=(*progress.rows, row))
             if self.accelerator.is_main_process:
                 state = optimizer_tensors(optimizer.optimizer)  # type: ignore[attr-defined]
-                weights = self.accelerator.unwrap_model(self.objective).state_dict()
+                weights = self.accelerator.unwrap_model(self.multitask_loss).state_dict()
                 average = self.average.state_dict() if self.average else {}
                 found = {} if self.found is None else self.found.tensors
                 Checkpoint(progress, weights, average, state, found).save(self.folder)
@@ -254,17 +256,17 @@ class TrainingRun:
 
     def new_optimizer(self, phase: Phase, *, resumed: bool) -> Optimizer:
         """Return the phase's optimiser, with the checkpoint's state if it is resumed."""
-        optimizer = build_optimizer(phase, self.objective)
+        optimizer = build_optimizer(phase, self.multitask_loss)
         if resumed and self.checkpoint:
             restore_optimizer(optimizer, self.checkpoint.optimizer)
         return self.accelerator.prepare(optimizer)  # type: ignore[no-any-return]
 
-    def _lessons(self) -> Lessons:
+    def _samples(self) -> TrainingSamples:
         """Return what the present phase learns from."""
-        lessons = Lessons.of(self.split.train)
+        samples = TrainingSamples.of(self.split.train)
         if self.split.unlabelled is None or self.found is None:
-            return lessons
-        return lessons.with_others(self.split.unlabelled.crops, self.found)
+            return samples
+        return samples.with_others(self.split.unlabelled.crops, self.found)
 
     def _find_persons(self, phase: Phase) -> None:
         """Look for persons among the unlabelled crops, if the phase that begins wants them."""
@@ -272,13 +274,13 @@ class TrainingRun:
         self.found = self._pseudo_labels() if phase.pseudo_labels else None
         if before is None and self.found is None:
             return
-        objective: Objective = self.accelerator.unwrap_model(self.objective)
+        multitask_loss: MultitaskLoss = self.accelerator.unwrap_model(self.multitask_loss)
         self.accelerator.free_memory()  # it would keep the crops of every phase
         known = len(self.split.train.person_ids)
         vectors = torch.zeros(0, 0) if self.found is None else self.found.tensors["vectors"]
-        objective.learner.replace_persons(known, vectors.to(self.accelerator.device))
-        self.objective = self.accelerator.prepare(objective)
-        self.loader = _loader(self.recipe, self._lessons(), self.listener, self.accelerator)
+        multitask_loss.training_module.replace_persons(known, vectors.to(self.accelerator.device))
+        self.multitask_loss = self.accelerator.prepare(multitask_loss)
+        self.loader = _loader(self.recipe, self._samples(), self.listener, self.accelerator)
 
     def _pseudo_labels(self) -> PseudoLabels:
         assert self.split.unlabelled is not None
@@ -289,7 +291,7 @@ class TrainingRun:
             self._say(labels.summary)
             found = labels.tensors
         # two processes that differ in the last digit may find different persons
-        return PseudoLabels.from_tensors(of_first_process(found, self.accelerator.device))
+        return PseudoLabels.from_tensors(broadcast_from_first(found, self.accelerator.device))
 
     def _epoch(
         self, epoch: int, number: int, phase: Phase, in_phase: int, optimizer: Optimizer
@@ -298,7 +300,7 @@ class TrainingRun:
         steps = len(self.loader)
         self.loader.set_epoch(epoch)
         torch.manual_seed(_epoch_seed(self.recipe.seed, epoch, self.accelerator.process_index))
-        self.objective.train()
+        self.multitask_loss.train()
         for module in self.frozen:
             module.eval()
         total = torch.zeros((), device=self.accelerator.device)
@@ -311,7 +313,7 @@ class TrainingRun:
                 self.listener.on_step(done, self.recipe.epochs * steps, loss.item())
         mean_loss = self.accelerator.reduce(total / steps, reduction="mean").item()
         # the loss says nothing of the weights after the last step
-        if not (math.isfinite(mean_loss) and _finite(self.objective)):
+        if not (math.isfinite(mean_loss) and _finite(self.multitask_loss)):
             or_precision = ", or with --set precision=fp32" if self.precision == "bf16" else ""
             raise InputError(
                 f"The loss is {mean_loss} in epoch {epoch + 1}, and the network is broken: train "
@@ -329,7 +331,7 @@ class TrainingRun:
         )
 
     def step(
-        self, batch: Batch, optimizer: Optimizer, size: tuple[int, int] | None = None
+        self, batch: TrainingBatch, optimizer: Optimizer, size: tuple[int, int] | None = None
     ) -> Tensor:
         """Learn from one batch and return its loss.
 
@@ -342,13 +344,13 @@ class TrainingRun:
         device = self.accelerator.device.type
         half = self.precision == "bf16"
         with torch.autocast(device, torch.bfloat16, enabled=half):
-            loss: Tensor = self.objective(self.normalise(pixels), batch)
+            loss: Tensor = self.multitask_loss(self.normalise(pixels), batch)
         with DepthwiseGradients() if half and device == "cpu" else nullcontext():
             self.accelerator.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
         if self.average:
-            model = self.accelerator.unwrap_model(self.objective).learner.model
+            model = self.accelerator.unwrap_model(self.multitask_loss).training_module.model
             self.average.update_parameters(model)
         return loss.detach()
 
@@ -370,7 +372,7 @@ class TrainingRun:
         device = next(model.parameters()).device
         images = decode_all(crops.paths, model.architecture.size)
         outputs = [
-            outputs_of(model, torch.from_numpy(normalised(b, model.preprocessing)).to(device))
+            outputs_of(model, torch.from_numpy(normalize_pixels(b, model.preprocessing)).to(device))
             for b in batches(images, 64)
         ]
         vectors, logits = (torch.cat(part).cpu().numpy() for part in zip(*outputs, strict=True))
@@ -380,11 +382,11 @@ class TrainingRun:
         if self.listener.say:
             self.listener.say(sentence)
 
-    def _distances(self, people: Embeddings | None) -> tuple[CalibratedDistance, ...]:
+    def _distances(self, people: Embeddings | None) -> tuple[Matcher, ...]:
         if people is None:
             return ()
         try:
-            return calibrated(people, self.recipe.tasks)
+            return calibrate_distances(people, self.recipe.tasks)
         except InputError as error:
             # the night's training is worth more than its thresholds
             self._say(f"The distances are not calibrated: {error}")
@@ -499,26 +501,26 @@ def _accelerator(folder: Path) -> Accelerator:
 
 
 def _loader(
-    recipe: Recipe, lessons: Lessons, listener: Listener, accelerator: Accelerator
+    recipe: Recipe, samples: TrainingSamples, listener: Listener, accelerator: Accelerator
 ) -> DataLoaderShard:
-    if len(lessons) < recipe.batch_size:
+    if len(samples) < recipe.batch_size:
         raise InputError(
-            f"batch_size is {recipe.batch_size}, but there are {len(lessons)} training crops: "
+            f"batch_size is {recipe.batch_size}, but there are {len(samples)} training crops: "
             "choose a smaller one."
         )
     processes = accelerator.num_processes
-    if recipe.batch_size % (processes * max(recipe.crops_per_person, 1)):
+    if recipe.batch_size % (processes * max(recipe.instances_per_person, 1)):
         raise InputError(
-            f"batch_size is {recipe.batch_size} and crops_per_person {recipe.crops_per_person}, "
-            f"which {processes} processes cannot share evenly: choose another --set batch_size=N, "
-            "or another number of processes."
+            f"batch_size is {recipe.batch_size} and instances_per_person "
+            f"{recipe.instances_per_person}, which {processes} processes cannot share evenly: "
+            "choose another --set batch_size=N, or another number of processes."
         )
-    dataset = CropDataset(lessons, recipe.model.size, recipe.augment, listener.on_decode)
+    dataset = CropDataset(samples, recipe.model.size, recipe.augment, listener.on_decode)
     workers = loader_workers(accelerator.device)
     loader = DataLoader(
         dataset,
         recipe.batch_size,
-        sampler=_sampler(recipe, lessons),
+        sampler=_sampler(recipe, samples),
         drop_last=True,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -527,7 +529,9 @@ def _loader(
     return accelerator.prepare(loader)
 
 
-def _sampler(recipe: Recipe, lessons: Lessons) -> EpochSampler:
-    if not recipe.crops_per_person:
-        return EpochSampler(len(lessons), recipe.seed)
-    return PersonSampler(lessons.persons, recipe.batch_size, recipe.crops_per_person, recipe.seed)
+def _sampler(recipe: Recipe, samples: TrainingSamples) -> EpochSampler:
+    if not recipe.instances_per_person:
+        return EpochSampler(len(samples), recipe.seed)
+    return PersonSampler(
+        samples.persons, recipe.batch_size, recipe.instances_per_person, recipe.seed
+    )

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from sklearn.cluster import DBSCAN
 from torch import Tensor
 
-from passerby.embedding.embeddings import Embeddings
+from passerby.inference.embeddings import Embeddings
 from passerby.ranking.reranking import jaccard_neighbours
 from passerby.training.recipe import PseudoLabelSection
 

@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from passerby.embedding.model_info import Task
 from passerby.errors import InputError
+from passerby.inference.model_info import Task
 from passerby.models.architecture import Architecture, Side
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -136,7 +136,7 @@ class IdentityLossSection(_Section):
 
 
 class MetricLossSection(_Section):
-    """A loss on the distances within a batch; it needs `crops_per_person`.
+    """A loss on the distances within a batch; it needs `instances_per_person`.
 
     Attributes:
         kind: "triplet" with the hardest positive and negative of the batch (Hermans et al.,
@@ -172,13 +172,13 @@ class AugmentSection(_Section):
     Attributes:
         flip: probability of mirroring left and right.
         shift: largest shift, as a fraction of height and width; black comes in.
-        erase: probability of erasing a rectangle (Zhong et al., "Random Erasing", AAAI 2020).
+        random_erasing: probability of erasing a rectangle (Zhong et al., AAAI 2020).
         brightness, contrast, saturation: largest relative change.
     """
 
     flip: Fraction = 0.5
     shift: float = Field(0.05, ge=0, lt=1)
-    erase: Fraction = 0.0
+    random_erasing: Fraction = 0.0
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
     saturation: Fraction = 0.0
@@ -218,11 +218,11 @@ class Recipe(_Section):
     Attributes:
         name: what the model file is called.
         batch_size: crops per step, over all processes.
-        crops_per_person: 0 shows every crop once an epoch; K > 0 makes each batch of
+        instances_per_person: 0 shows every crop once an epoch; K > 0 makes each batch of
             batch_size / K persons with K crops each.
         precision: "auto" takes bf16 on GPUs that have it and fp32 on CPUs.
         seed: of the initial weights, the order of the crops and the augmentation.
-        average: the model file gets an exponential moving average of the weights, of which each
+        ema_decay: the model file gets an exponential moving average of the weights, of which each
             step keeps this share; 0 takes the last weights.
         phases: one after the other.
     """
@@ -234,17 +234,17 @@ class Recipe(_Section):
     augment: AugmentSection = AugmentSection()
     pseudo_labels: PseudoLabelSection = PseudoLabelSection()
     batch_size: int = Field(128, ge=2)
-    crops_per_person: int = Field(0, ge=0)
+    instances_per_person: int = Field(0, ge=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: Seed = 0
-    average: float = Field(0.0, ge=0, lt=1)
+    ema_decay: float = Field(0.0, ge=0, lt=1)
     phases: tuple[Phase, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.loss.metric.kind != "none" and self.crops_per_person < 2:
-            raise ValueError("loss.metric needs crops_per_person of at least 2")
-        if self.loss.metric.kind != "none" and self.batch_size < 2 * self.crops_per_person:
+        if self.loss.metric.kind != "none" and self.instances_per_person < 2:
+            raise ValueError("loss.metric needs instances_per_person of at least 2")
+        if self.loss.metric.kind != "none" and self.batch_size < 2 * self.instances_per_person:
             raise ValueError("loss.metric needs at least two persons in a batch")
         learns_attributes = self.loss.attributes.weight > 0
         if self.loss.metric.vectors == "logits" and not learns_attributes:
@@ -253,8 +253,8 @@ class Recipe(_Section):
             raise ValueError(
                 "loss.identity.reweighting needs a weight of loss.identity and loss.attributes"
             )
-        if self.crops_per_person and self.batch_size % self.crops_per_person:
-            raise ValueError("crops_per_person must divide batch_size")
+        if self.instances_per_person and self.batch_size % self.instances_per_person:
+            raise ValueError("instances_per_person must divide batch_size")
         if not self.tasks:
             raise ValueError("all losses are left out: give one a weight")
         for number, phase in enumerate(self.phases):
@@ -276,7 +276,7 @@ class Recipe(_Section):
             taught.append("identity")
         return tuple(taught)
 
-    def shortened(self, budget: float) -> "Recipe":
+    def shorten(self, budget: float) -> "Recipe":
         """Return the recipe with that fraction of each phase's epochs, one at least."""
         phases = [
             phase.model_copy(
@@ -344,7 +344,7 @@ def _parse(text: str, source: str) -> dict[str, Any]:
         where = f", line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or "it cannot be parsed"
         raise InputError(
-            f"Recipe {source}{where} is not valid YAML ({reason}): mend its syntax."
+            f"Recipe {source}{where} is not valid YAML ({reason}): fix its syntax."
         ) from None
     if not isinstance(values, dict):
         raise InputError(
@@ -413,7 +413,7 @@ def _refuse_repeated_keys(node: yaml.Node | None, checked: set[int]) -> None:
 def _position(key: str, place: list[Any], override: str) -> int:
     if not key.isdecimal() or int(key) >= len(place):
         raise InputError(
-            f"--set {override!r}: {key!r} is no position: choose one from 0 to {len(place) - 1}."
+            f"--set {override!r}: {key!r} is not a position: choose one from 0 to {len(place) - 1}."
         )
     return int(key)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from passerby.embedding.model_info import INFO_NAME, ONNX_NAME, WEIGHTS_NAME, read_model_info
-from passerby.embedding.model_location import MODEL_FOLDER
 from passerby.errors import InputError
-from passerby.files import alone, explained
+from passerby.files import exclusive_lock, explain_errors
+from passerby.inference.model_info import INFO_NAME, ONNX_NAME, WEIGHTS_NAME, read_model_info
+from passerby.inference.model_location import MODEL_FOLDER
 from passerby.training import checkpoint, log
 from passerby.training.checkpoint import Progress
 from passerby.training.recipe import Recipe
@@ -45,7 +45,7 @@ def check_run(run: Path, recipe: Recipe, resume: bool) -> None:
             )
         _check_same(run, recipe)
     elif run.exists() and (not run.is_dir() or any(not _is_leftover(p) for p in run.iterdir())):
-        raise InputError(f"{run} exists and is no training run: choose another folder.")
+        raise InputError(f"{run} exists and is not a training run: choose another folder.")
 
 
 def is_begun(run: Path) -> bool:
@@ -65,7 +65,7 @@ def is_first_process() -> bool:
 
 
 @contextmanager
-def working_in(run: Path) -> Iterator[None]:
+def open_run(run: Path) -> Iterator[None]:
     """Make a run's folder and keep other trainings out of it; drafts of a killed one go.
 
     Raises:
@@ -75,10 +75,10 @@ def working_in(run: Path) -> Iterator[None]:
         yield
         return
     made = [folder for folder in (run, *run.parents) if not folder.exists()]
-    with explained(run):
+    with explain_errors(run):
         run.mkdir(parents=True, exist_ok=True)
     try:
-        with alone(run / _LOCK, f"Another process is training into {run}"):
+        with exclusive_lock(run / _LOCK, f"Another process is training into {run}"):
             for draft in run.iterdir():
                 if any(draft.name.startswith(f".{name}.") for name in _WRITTEN):
                     shutil.rmtree(draft, ignore_errors=True)

@@ -37,29 +37,29 @@ class PersonSampler(EpochSampler):
     """
 
     def __init__(
-        self, persons: NDArray[np.int64], batch_size: int, crops_per_person: int, seed: int
+        self, persons: NDArray[np.int64], batch_size: int, instances_per_person: int, seed: int
     ) -> None:
         """Prepare the draw.
 
         Args:
             persons: of each crop, shape (N,).
             batch_size: P · K.
-            crops_per_person: K; a person with fewer crops shows some of them again.
+            instances_per_person: K; a person with fewer crops shows some of them again.
             seed: with the epoch, decides on the order.
 
         Raises:
             InputError: there are fewer persons than a batch takes.
         """
         super().__init__(len(persons) - len(persons) % batch_size, seed)
-        wanted, found = batch_size // crops_per_person, len(np.unique(persons))
+        wanted, found = batch_size // instances_per_person, len(np.unique(persons))
         if found < wanted:
             raise InputError(
                 f"A batch takes {wanted} persons, but there are {found} to train on: choose a "
-                "smaller batch_size or more crops_per_person."
+                "smaller batch_size or more instances_per_person."
             )
         self._persons = persons
         self._batch_size = batch_size
-        self._crops_per_person = crops_per_person
+        self._instances_per_person = instances_per_person
 
     def __iter__(self) -> Iterator[int]:
         # the library draws from this global, and shuffles on from where it left off
@@ -68,7 +68,7 @@ class PersonSampler(EpochSampler):
         try:
             rows = iter(
                 MPerClassSampler(
-                    self._persons, self._crops_per_person, self._batch_size, self._count
+                    self._persons, self._instances_per_person, self._batch_size, self._count
                 )
             )
         finally:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from passerby.calibration.fitting import check_enough
 from passerby.data.crops import Crops
 from passerby.data.decoding import decode_all
 from passerby.errors import InputError
-from passerby.evaluation.calibrate import check_enough
 from passerby.training.recipe import Recipe
 from passerby.training.unlabelled import Unlabelled
 

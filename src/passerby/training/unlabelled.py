@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from passerby.data.crops import Crops
-from passerby.data.readers import read_crops
+from passerby.datasets import read_crops
 from passerby.errors import InputError
 from passerby.training.recipe import Recipe
 

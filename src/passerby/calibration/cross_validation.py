@@ -1,0 +1,103 @@
+"""Calibrating a model that was trained on everybody, by models that were not.
+
+Models of the same recipe, each trained without some of the persons (a *fold*), show how such a
+model answers about strangers: what is measured on the persons whom each of them left out holds for
+the model of all persons as well as one model resembles the next.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from passerby.calibration.calibration import Calibration
+from passerby.calibration.cross_fitting import mean_ap, real_persons
+from passerby.calibration.fitting import (
+    check_enough,
+    constant,
+    pair_distances,
+    plain_distances,
+    summarize_pairs,
+)
+from passerby.calibration.matcher import Matcher
+from passerby.data.crops import Crops
+from passerby.errors import InputError
+from passerby.inference.embeddings import Embeddings
+from passerby.inference.leakage import is_training_data
+from passerby.inference.model_info import ModelInfo, Task
+from passerby.ranking.distance import Distance
+
+
+def calibrate_by_folds(folds: Sequence[Embeddings], tasks: Sequence[Task]) -> tuple[Matcher, ...]:
+    """Calibrate the plain distances on all folds together.
+
+    Weighted and learned distances belong to one model and are left out.
+
+    Args:
+        folds: for each model, its embeddings of persons that it was not trained on.
+        tasks: what the models were trained for.
+
+    Returns:
+        The distances with their calibrations, that with the highest mean mAP first.
+
+    Raises:
+        InputError: a fold has too few persons, or too few crops of them.
+    """
+    folds = [real_persons(fold) for fold in folds]
+    for fold in folds:
+        check_enough(fold.crops)
+
+    def average(distance: Distance) -> float:
+        return float(np.mean([mean_ap(fold, constant(distance)) for fold in folds]))
+
+    return tuple(
+        Matcher(distance=distance, calibration=measure_calibration_by_folds(folds, distance))
+        for distance in sorted(plain_distances(tasks), key=average, reverse=True)
+    )
+
+
+def check_fold(fold: ModelInfo, model: ModelInfo, crops: Crops, name: str) -> None:
+    """Check that one model speaks for another: the same recipe, without some of the same persons.
+
+    Args:
+        fold: the model that held persons out.
+        model: the one to be calibrated.
+        crops: the data that the fold was trained on a part of.
+        name: of the fold, for messages.
+
+    Raises:
+        InputError: it does not.
+    """
+    if _recipe(fold) != _recipe(model):
+        raise InputError(f"{name} was trained by another recipe: train folds by the same one.")
+    if not is_training_data(crops, fold):
+        raise InputError(f"{name} was trained on other data: give the data of the folds.")
+    if not fold.training.held_out_persons:
+        raise InputError(
+            f"{name} was trained on everybody: train folds with data.held_out_persons."
+        )
+    if set(fold.training.held_out_persons) & set(model.training.held_out_persons):
+        raise InputError(
+            f"{name} and {model.name} held out some of the same persons, on whom the model would "
+            "be calibrated and evaluated: give folds of other persons, or leave them out."
+        )
+
+
+def _recipe(info: ModelInfo) -> Mapping[str, Any]:
+    """Return what has to be equal: all but the choice of persons, the seed and the file names."""
+    recipe = dict(info.training.recipe)
+    network = {**recipe.pop("model", {}), "weights": ""}
+    for key in ("data", "seed", "name"):
+        recipe.pop(key, None)
+    return {**recipe, "model": network}
+
+
+def measure_calibration_by_folds(folds: Sequence[Embeddings], distance: Distance) -> Calibration:
+    """Measure a distance on the pairs within every fold.
+
+    Args:
+        folds: as in `calibrate_by_folds`, without distractors and junk.
+        distance: one that needs no fitting.
+    """
+    pairs = [pair_distances(fold, distance) for fold in folds]
+    return summarize_pairs(pairs, [fold.crops.known_persons for fold in folds])

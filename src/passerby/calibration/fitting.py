@@ -1,0 +1,166 @@
+"""Measuring what distances mean, on persons that a model was not trained on.
+
+Weighted and learned distances are fitted on one half of the persons and measured on the other, and
+the other way round, so that none is measured on whom it was fitted on.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passerby.calibration.calibration import Calibration
+from passerby.calibration.cross_fitting import Fit, mean_ap, real_persons, split_halves
+from passerby.calibration.fitted_distances import (
+    best_ridge,
+    best_share,
+    fit_fused_distance,
+    fit_learned_distance,
+    fit_weighted_distance,
+)
+from passerby.calibration.matcher import Matcher
+from passerby.data.crops import DISTRACTOR, Crops
+from passerby.errors import InputError
+from passerby.inference.embeddings import Embeddings
+from passerby.inference.model_info import Task
+from passerby.ranking.distance import Distance
+
+POINTS = 128
+"""Points of a calibration along each of its two curves."""
+
+Pairs = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Distances of pairs of crops of one person, and of pairs of two."""
+
+LEAST_PERSONS = 4
+ENOUGH_PERSONS = 50
+
+
+def calibrate_distances(people: Embeddings, tasks: Sequence[Task]) -> tuple[Matcher, ...]:
+    """Fit and calibrate the distances that a model file carries.
+
+    Args:
+        people: of crops of at least 4 persons that the model was not trained on, several of each;
+            with labels for the weighted distance.
+        tasks: what the model was trained for.
+
+    Returns:
+        The distances with their calibrations, that with the highest mAP on these persons first.
+
+    Raises:
+        InputError: there are too few persons, or too few crops of them.
+    """
+    people = real_persons(people)
+    check_enough(people.crops)
+    fits = _fits(people, tasks)
+    fits.sort(key=lambda fit: -mean_ap(people, fit))
+    return tuple(
+        Matcher(distance=fit(people), calibration=measure_calibration(people, fit)) for fit in fits
+    )
+
+
+def measure_calibration(people: Embeddings, fit: Fit) -> Calibration:
+    """Measure how near crops of one person and of two persons are.
+
+    Args:
+        people: of crops of at least 4 persons that the model was not trained on.
+        fit: makes the distance.
+
+    Raises:
+        InputError: there are too few persons or crops of them, or all crops are equally near.
+    """
+    check_enough(people.crops)
+    people = real_persons(people)
+    pairs = [pair_distances(half, fit(other)) for half, other in split_halves(people)]
+    return summarize_pairs(pairs, [people.crops.known_persons])
+
+
+def summarize_pairs(pairs: Sequence[Pairs], persons: Sequence[NDArray[np.int64]]) -> Calibration:
+    """Summarise the distances of pairs of crops.
+
+    Args:
+        pairs: of each group of persons the distances of the pairs of crops of one person, and of
+            two.
+        persons: of each group of crops whom they show; groups may share persons.
+
+    Raises:
+        InputError: all crops are equally near.
+    """
+    counts = np.concatenate([np.unique(group, return_counts=True)[1] for group in persons])
+    same, different = (np.sort(np.concatenate(part)) for part in zip(*pairs, strict=True))
+    # dense where a threshold may lie: evenly among the same, finer and finer among the different
+    shares = np.concatenate([[0.0], np.geomspace(1 / len(different), 1, POINTS)])
+    points = [np.quantile(same, np.linspace(0, 1, POINTS)), np.quantile(different, shares)]
+    distances = np.unique(np.concatenate(points))
+    if len(distances) < 2:
+        raise InputError("The model finds all crops equal: train it further.")
+    return Calibration(
+        distances=tuple(distances.tolist()),
+        same=tuple(_fraction_within(same, distances)),
+        different=tuple(_fraction_within(different, distances)),
+        # of a crop drawn at random, so many others show its person
+        crops_per_person=float((counts * (counts - 1)).sum() / counts.sum()),
+        persons=len(np.unique(np.concatenate(persons))),
+    )
+
+
+def _fits(people: Embeddings, tasks: Sequence[Task]) -> list[Fit]:
+    fits = [constant(distance) for distance in plain_distances(tasks)]
+    if "attributes" in tasks:
+        # one ridge, and one share, for both halves and the whole: they decide on the scale
+        fits += [
+            partial(fit_learned_distance, ridge=best_ridge(people)),
+            partial(fit_fused_distance, share=best_share(people)),
+            *([fit_weighted_distance] if people.crops.labels is not None else []),
+        ]
+    return fits
+
+
+def plain_distances(tasks: Sequence[Task]) -> list[Distance]:
+    """Return the distances that need no fitting, for a model trained for these tasks."""
+    distances = [Distance(features="embedding")]
+    if "attributes" in tasks:
+        distances += [
+            Distance(features="logits"),
+            Distance(features="logits", metric="euclidean"),
+            Distance(features="attributes", metric="euclidean"),
+        ]
+    return distances
+
+
+def constant(distance: Distance) -> Fit:
+    """Return a fit that needs no persons."""
+    return lambda people: distance
+
+
+def check_enough(crops: Crops) -> None:
+    """Check that distances can be calibrated on these persons.
+
+    Raises:
+        InputError: there are too few of them, or too few crops.
+    """
+    counts = np.unique(crops.known_persons[crops.known_persons > DISTRACTOR], return_counts=True)[1]
+    for half in (counts[::2], counts[1::2]):
+        if len(half) < LEAST_PERSONS // 2 or half.max() < 2:
+            raise InputError(
+                f"There are {len(crops)} crops of {len(counts)} persons, too few to calibrate "
+                f"distances: give several crops of each of at least {LEAST_PERSONS} persons, and "
+                f"of {ENOUGH_PERSONS} for figures to rely on."
+            )
+
+
+def pair_distances(people: Embeddings, distance: Distance) -> Pairs:
+    """Return the distances of all pairs of crops of one person, and of two."""
+    signatures = distance.signatures(people).astype(np.float64)
+    persons = people.crops.known_persons
+    same, different = [], []
+    for row in range(len(signatures) - 1):
+        apart = np.sqrt(((signatures[row + 1 :] - signatures[row]) ** 2).sum(axis=1))
+        alike = persons[row + 1 :] == persons[row]
+        same.append(apart[alike])
+        different.append(apart[~alike])
+    return np.concatenate(same), np.concatenate(different)
+
+
+def _fraction_within(ascending: NDArray[np.float64], limits: NDArray[np.float64]) -> list[float]:
+    return (np.searchsorted(ascending, limits, side="right") / len(ascending)).tolist()

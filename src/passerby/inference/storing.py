@@ -1,0 +1,75 @@
+"""Embedding more crops than fit into memory, or than anyone wants to embed twice."""
+
+from pathlib import Path
+
+from passerby.data.crops import Crops
+from passerby.errors import InputError
+from passerby.files import exclusive_lock, explain_errors
+from passerby.inference.embedding_store import is_embeddings, read_embeddings
+from passerby.inference.embeddings import Embeddings
+from passerby.inference.runtime_model import (
+    OnBroken,
+    Progress,
+    RuntimeModel,
+    check_some_readable,
+    report_broken,
+)
+from passerby.inference.unfinished import Unfinished
+
+
+def embed_to_folder(
+    model: RuntimeModel,
+    crops: Crops,
+    folder: Path | str,
+    *,
+    flip: bool = False,
+    batch_size: int = 64,
+    on_broken: OnBroken | None = None,
+    progress: Progress | None = None,
+) -> Embeddings:
+    """Do as `RuntimeModel.embed`, with the rows on disk from the start.
+
+    The work is done in `.NAME.partial` beside the folder, which appears whole at the end. After
+    an interruption, of whatever kind, the same call goes on where it stopped: with the same
+    model, flip, and files in the same order up to there; otherwise it starts anew.
+
+    Args:
+        model: the model.
+        crops: any crops, at least one.
+        folder: where the embeddings go; earlier embeddings there are replaced.
+        flip: as in `RuntimeModel.embed`.
+        batch_size: as in `RuntimeModel.embed`.
+        on_broken: as in `RuntimeModel.embed`; crops found broken before an interruption are
+            reported again.
+        progress: called with (crops done, all crops).
+
+    Returns:
+        The embeddings as `read_embeddings` opens them.
+
+    Raises:
+        InputError: something else, or another process, is in the folder's place, it cannot be
+            written to, a crop cannot be decoded, or, with `on_broken`, none can.
+    """
+    out = Path(folder).resolve()
+    if out.exists() and not is_embeddings(out):
+        raise InputError(f"{out} exists and holds no embeddings: choose another place.")
+    if not len(crops):
+        raise InputError("There are no crops to embed: give at least one.")
+    with explain_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lock = out.with_name(f".{out.name}.lock")
+        with exclusive_lock(lock, f"Another process is embedding into {out}"):
+            partial = out.with_name(f".{out.name}.partial")
+            with Unfinished(partial, crops, model.info, flip) as unfinished:
+                report_broken(map(InputError, unfinished.broken), on_broken)
+                if unfinished.done and progress:
+                    progress(unfinished.done, len(crops))
+                rest = crops.paths[unfinished.done :]
+                for batch in model.embed_batches(rest, flip=flip, batch_size=batch_size):
+                    report_broken(batch.broken.values(), on_broken)
+                    unfinished.add(batch)
+                    if progress:
+                        progress(unfinished.done, len(crops))
+                check_some_readable(unfinished.rows, len(crops))
+            unfinished.publish(out)
+    return read_embeddings(out)

@@ -1,0 +1,153 @@
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from passerby.calibration.cross_validation import (
+    calibrate_by_folds,
+    check_fold,
+    measure_calibration_by_folds,
+)
+from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.errors import InputError
+from passerby.evaluation.thresholds import choose_decision_by_folds, thresholds_of_others
+from passerby.inference import Decision, Embeddings, ModelInfo, Preprocessing
+from passerby.inference.model_info import Provenance
+from passerby.ranking import Distance
+
+EUCLIDEAN = Distance(features="embedding", metric="euclidean")
+
+
+def fold(seed: int, persons: int = 10, scale: float = 1.0, labelled: bool = True) -> Embeddings:
+    """Persons of its own with three crops each; attributes are right when above 0.3, not 0.5."""
+    generator = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(1, persons + 1), 3)
+    labels = (generator.random((persons + 1, 32)) < 0.4)[owner]
+    attributes = np.where(labels, 0.4, 0.1) + 0.05 * generator.random(labels.shape)
+    vectors = scale * generator.normal(size=(persons + 1, 4))[owner]
+    crops = Crops(
+        paths=tuple(Path(f"{seed}-{i}.jpg") for i in range(len(owner))),
+        persons=100 * seed + owner,
+        labels=labels if labelled else None,
+        schema=MARKET1501_ATTRIBUTES if labelled else None,
+    )
+    vectors = (vectors + generator.normal(size=vectors.shape)).astype(np.float32)
+    return Embeddings(crops, vectors, attributes.astype(np.float32), MARKET1501_ATTRIBUTES, "m")
+
+
+def info(**training: object) -> ModelInfo:
+    recipe = {"name": "x", "epochs": 3, "model": {"weights": "w"}, "data": {"seed": 0}}
+    return ModelInfo(
+        name="x",
+        schema_name="course",
+        attributes=MARKET1501_ATTRIBUTES.attributes,
+        embedding_size=4,
+        preprocessing=Preprocessing(height=8, width=8, mean=(0, 0, 0), std=(1, 1, 1)),
+        architecture={},
+        training=Provenance.model_validate({"recipe": recipe, **training}),
+    )
+
+
+def test_a_person_of_two_folds_is_one_person() -> None:
+    folds = [fold(1), fold(1, persons=6)]
+    found = measure_calibration_by_folds(folds, EUCLIDEAN)
+    assert found.persons == 10
+    assert found.crops_per_person == 2
+
+
+def test_curves_count_the_pairs_within_every_fold() -> None:
+    folds = [fold(1), fold(2, persons=6, scale=3.0)]
+    found = measure_calibration_by_folds(folds, EUCLIDEAN)
+    assert found.persons == 16
+    assert found.crops_per_person == 2
+    same, different = [], []
+    for part in folds:
+        for a, b in combinations(range(len(part)), 2):
+            apart = np.linalg.norm(part.vectors[a] - part.vectors[b])
+            alike = part.crops.persons[a] == part.crops.persons[b]
+            (same if alike else different).append(apart)
+    for limit, right, wrong in zip(found.distances, found.same, found.different, strict=True):
+        assert right == pytest.approx(np.mean(np.array(same) <= limit + 1e-6), abs=0.011)
+        assert wrong == pytest.approx(np.mean(np.array(different) <= limit + 1e-6), abs=0.011)
+
+
+def test_plain_distances_alone_the_best_first() -> None:
+    found = calibrate_by_folds([fold(1, scale=9.0), fold(2, scale=9.0)], ("attributes",))
+    assert {known.distance.name for known in found} == {
+        "embedding cosine",
+        "logits cosine",
+        "logits euclidean",
+        "attributes euclidean",
+    }
+    assert all(known.distance.kind == "plain" for known in found)
+    assert calibrate_by_folds([fold(1)], ("identity",))[0].distance.features == "embedding"
+
+
+def test_thresholds_that_hold_on_the_other_folds() -> None:
+    decision = choose_decision_by_folds([fold(1), fold(2), fold(3)])
+    assert decision.rule == "thresholds"
+    assert decision.thresholds is not None
+    assert all(0.15 < value < 0.4 for value in decision.thresholds)
+
+
+def test_thresholds_that_do_not_hold_are_not_taken() -> None:
+    """What one model answers with 0.35 and 0.1, the other answers with 0.9 and 0.65."""
+    folds = []
+    for seed, yes, no in ((1, 0.35, 0.1), (2, 0.9, 0.65)):
+        part = fold(seed)
+        labels = np.array(part.crops.labels)
+        for where in MARKET1501_ATTRIBUTES.groups.values():
+            labels[:, where] = (
+                np.arange(where.stop - where.start) == part.crops.persons[:, None] % 4
+            )
+        crops = replace(part.crops, labels=labels)
+        attributes = np.where(labels, yes, no).astype(np.float32)
+        folds.append(Embeddings(crops, part.vectors, attributes, MARKET1501_ATTRIBUTES, "m"))
+    assert choose_decision_by_folds(folds) == Decision("group")
+    again = replace(folds[0], crops=replace(folds[0].crops, persons=folds[1].crops.persons))
+    assert choose_decision_by_folds([folds[0], again]).rule == "thresholds"
+
+
+def test_thresholds_are_tried_on_persons_by_whom_they_were_not_chosen() -> None:
+    """Persons 1 to 10 and 6 to 15, of whom 6 to 10 would change every threshold."""
+    first, other = fold(0), fold(0)
+    moved = replace(other, crops=replace(other.crops, persons=other.crops.persons + 5))
+    shared = moved.crops.persons <= 10
+    misled = replace(moved, attributes=np.where(shared[:, None], 0.9, moved.attributes))
+    assert thresholds_of_others([first, misled], 0) == thresholds_of_others([first, moved], 0)
+    elsewhere = fold(3)
+    assert thresholds_of_others([elsewhere, misled], 0) != thresholds_of_others(
+        [elsewhere, moved], 0
+    )
+
+
+def test_folds_of_the_same_persons_cannot_try_thresholds() -> None:
+    with pytest.raises(InputError, match="All folds held out the same persons"):
+        choose_decision_by_folds([fold(1), fold(1)])
+
+
+def test_one_fold_cannot_check_its_thresholds() -> None:
+    with pytest.raises(InputError, match="One fold cannot tell whether its thresholds hold"):
+        choose_decision_by_folds([fold(1)])
+
+
+def test_folds_without_labels() -> None:
+    with pytest.raises(InputError, match="no attribute annotations to choose by"):
+        choose_decision_by_folds([fold(1), fold(2, labelled=False)])
+
+
+def test_a_fold_is_of_the_same_recipe_and_data_and_held_someone_out() -> None:
+    crops = fold(1).crops
+    model = info()
+    good = {"data": crops.fingerprint, "held_out_persons": [1, 2]}
+    check_fold(info(**good), model, crops, "r")
+    elsewhere = {"recipe": {"epochs": 3, "model": {"weights": "v"}, "data": {"seed": 5}}}
+    check_fold(info(**good, **elsewhere), model, crops, "r")
+    with pytest.raises(InputError, match="r was trained by another recipe"):
+        check_fold(info(**good, recipe={"epochs": 4}), model, crops, "r")
+    with pytest.raises(InputError, match="r was trained on other data"):
+        check_fold(info(data="other", held_out_persons=[1]), model, crops, "r")
+    with pytest.raises(InputError, match="r was trained on everybody"):
+        check_fold(info(data=crops.fingerprint), model, crops, "r")

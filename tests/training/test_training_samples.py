@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import numpy as np
+
+from passerby.data import Crops
+from passerby.data.schema import MARKET1501_ATTRIBUTES
+from passerby.training.pseudo_labels import NOBODY, PseudoLabels
+from passerby.training.training_samples import TrainingSamples
+
+LABELS = np.random.default_rng(0).random((3, len(MARKET1501_ATTRIBUTES))) < 0.5
+CROPS = Crops(
+    paths=(Path("a"), Path("b"), Path("c")),
+    persons=np.array([7, 3, 7]),
+    labels=LABELS,
+    schema=MARKET1501_ATTRIBUTES,
+)
+OTHERS = Crops(paths=tuple(map(Path, "vwxyz")))
+FOUND = PseudoLabels(
+    persons=np.array([1, NOBODY, 0, 1, NOBODY]),
+    vectors=np.eye(2, dtype=np.float32),
+    attributes=np.random.default_rng(1).random((2, len(MARKET1501_ATTRIBUTES)), np.float32),
+)
+
+
+def test_annotated_crops_teach_what_is_annotated() -> None:
+    samples = TrainingSamples.of(CROPS)
+    assert samples.persons.tolist() == [1, 0, 1]
+    assert samples.person_count == 2
+    np.testing.assert_array_equal(samples.attributes, LABELS)
+
+
+def test_each_crop_found_teaches_about_its_own_person() -> None:
+    samples = TrainingSamples.of(CROPS).with_others(OTHERS, FOUND)
+    assert [path.name for path in samples.paths] == ["a", "b", "c", "v", "x", "y"]
+    assert samples.persons.tolist() == [1, 0, 1, 3, 2, 3]
+    assert (len(samples), samples.person_count) == (6, 4)
+    np.testing.assert_array_equal(samples.attributes[:3], LABELS)
+    np.testing.assert_array_equal(samples.attributes[3:], FOUND.attributes[[1, 0, 1]])
+
+
+def test_without_annotation_attributes_are_not_taught() -> None:
+    bare = Crops(CROPS.paths, CROPS.persons)
+    assert TrainingSamples.of(bare).with_others(OTHERS, FOUND).attributes.shape == (6, 0)
