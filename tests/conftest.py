@@ -46,7 +46,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model file of a very small untrained network; read only."""
     import torch
 
-    from passerby.data import MARKET1501_ATTRIBUTES
+    from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
     from passerby.models import Architecture, PersonModel, save_model
 
     torch.manual_seed(0)
@@ -99,11 +99,12 @@ def filled_gallery(
     calibrated_model: Path, toy_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A gallery of all toy crops whose persons are known; read only."""
-    from passerby.gallery import Gallery, find_sightings
+    from passerby.datasets.finding import find_crops
+    from passerby.gallery import Gallery
     from passerby.inference import RuntimeModel
 
     where = tmp_path_factory.mktemp("galleries") / "gallery"
     model = RuntimeModel.load(calibrated_model)
     gallery = Gallery.create(where, model, model_source=str(calibrated_model))
-    gallery.add(find_sightings([toy_data / "train"]))
+    gallery.add(find_crops([toy_data / "train"]))
     return where

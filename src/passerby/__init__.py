@@ -4,12 +4,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     __version__: str
-    from passerby.calibration import Calibration, choose_distance, pool_attributes
-    from passerby.data import MARKET1501_ATTRIBUTES, Crops, Schema
-    from passerby.datasets import read_crops
+    from passerby.calibration import Calibration, Matcher, choose_matcher, pool_attributes
+    from passerby.data import Attribute, Column, Crops, Schema, concatenate, register_column
+    from passerby.datasets import Dataset, read_crops, register_dataset
     from passerby.errors import InputError
-    from passerby.evaluation import EvaluationProtocol, Report, evaluate
+    from passerby.evaluation import EvaluationProtocol, Report, evaluate, evaluate_arrays
     from passerby.gallery import Gallery
     from passerby.inference import (
         Decision,
@@ -21,10 +23,15 @@ if TYPE_CHECKING:
     from passerby.ranking import Distance, Ranking, rank
 
 _HOMES = {
-    "MARKET1501_ATTRIBUTES": "passerby.data",
+    "Attribute": "passerby.data",
+    "Column": "passerby.data",
     "Crops": "passerby.data",
     "Schema": "passerby.data",
+    "concatenate": "passerby.data",
+    "register_column": "passerby.data",
+    "Dataset": "passerby.datasets",
     "read_crops": "passerby.datasets",
+    "register_dataset": "passerby.datasets",
     "Decision": "passerby.inference",
     "Embeddings": "passerby.inference",
     "RuntimeModel": "passerby.inference",
@@ -34,37 +41,46 @@ _HOMES = {
     "EvaluationProtocol": "passerby.evaluation",
     "Report": "passerby.evaluation",
     "evaluate": "passerby.evaluation",
+    "evaluate_arrays": "passerby.evaluation",
     "Calibration": "passerby.calibration",
+    "Matcher": "passerby.calibration",
+    "choose_matcher": "passerby.calibration",
+    "pool_attributes": "passerby.calibration",
     "Distance": "passerby.ranking",
     "Ranking": "passerby.ranking",
-    "choose_distance": "passerby.calibration",
-    "pool_attributes": "passerby.calibration",
     "rank": "passerby.ranking",
     "Gallery": "passerby.gallery",
 }
 
 __all__ = [
-    "MARKET1501_ATTRIBUTES",
+    "Attribute",
     "Calibration",
+    "Column",
     "Crops",
+    "Dataset",
     "Decision",
     "Distance",
     "Embeddings",
     "EvaluationProtocol",
     "Gallery",
     "InputError",
+    "Matcher",
     "Ranking",
     "Report",
     "RuntimeModel",
     "Schema",
-    "choose_distance",
+    "choose_matcher",
+    "concatenate",
     "embed_to_folder",
     "evaluate",
+    "evaluate_arrays",
     "load_model",
     "pool_attributes",
     "rank",
     "read_crops",
     "read_embeddings",
+    "register_column",
+    "register_dataset",
 ]
 
 
@@ -82,7 +98,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'passerby' has no attribute {name!r}")
 
 
-def load_model(source: Any = None, threads: int | None = None) -> "RuntimeModel":
+def load_model(source: "Path | str | None" = None, threads: int | None = None) -> "RuntimeModel":
     """Load a model file; see `RuntimeModel.load`."""
     from passerby.inference import RuntimeModel
 

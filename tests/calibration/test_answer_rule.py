@@ -40,7 +40,7 @@ def test_the_gap_needs_no_value() -> None:
 
 
 def test_one_rule_at_a_time() -> None:
-    with pytest.raises(InputError, match="--false-match-rate and --gap exclude each other"):
+    with pytest.raises(InputError, match="`false_match_rate` and `gap` exclude each other"):
         AnswerRule.chosen(**{**NOTHING, "false_match_rate": 0.1, "gap": True})
 
 
@@ -81,5 +81,5 @@ def test_zero_is_a_value(name: str) -> None:
 
 
 def test_a_threshold_that_is_no_number() -> None:
-    with pytest.raises(InputError, match="--threshold is not a number"):
+    with pytest.raises(InputError, match="`threshold` is not a number"):
         AnswerRule.chosen(**{**NOTHING, "threshold": float("nan")})

@@ -2,9 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numbered import numbered, numbers
 
 from passerby.calibration.cross_fitting import DRAWS, mean_ap, split_halves
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.evaluation import EvaluationProtocol
 from passerby.inference import Embeddings
 from passerby.ranking import Distance
@@ -15,7 +17,7 @@ EUCLIDEAN = Distance(features="embedding", metric="euclidean")
 
 def people(places: list[float], persons: list[int]) -> Embeddings:
     count = len(places)
-    crops = Crops(tuple(Path(f"{i}.jpg") for i in range(count)), np.array(persons, np.int64))
+    crops = Crops(tuple(Path(f"{i}.jpg") for i in range(count)), **numbered(persons))
     vectors = np.array(places, np.float32)[:, None]
     return Embeddings(crops, vectors, np.zeros((count, 32), np.float32), MARKET1501_ATTRIBUTES, "m")
 
@@ -23,10 +25,7 @@ def people(places: list[float], persons: list[int]) -> Embeddings:
 def test_halves() -> None:
     """Of the persons 2 3 5 8 the first and the third are on one side, whatever the order."""
     everyone = people([0, 1, 2, 3, 4, 5], [8, 5, 3, 2, 5, 8])
-    sides = [
-        (half.crops.known_persons.tolist(), other.crops.known_persons.tolist())
-        for half, other in split_halves(everyone)
-    ]
+    sides = [(numbers(half.crops), numbers(other.crops)) for half, other in split_halves(everyone)]
     assert sides == [([5, 2, 5], [8, 3, 8]), ([8, 3, 8], [5, 2, 5])]
     assert [half.vectors[:, 0].tolist() for half, _ in split_halves(everyone)] == [
         [1, 3, 4],
@@ -38,7 +37,7 @@ def test_a_distance_is_judged_on_persons_it_was_not_fitted_on() -> None:
     fitted_on: list[set[int]] = []
 
     def fit(some: Embeddings) -> Distance:
-        fitted_on.append(set(some.crops.known_persons.tolist()))
+        fitted_on.append(set(some.crops.person_codes.tolist()))
         return EUCLIDEAN
 
     # everyone stands where nobody else does

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numbered import numbered, numbers
 
 from passerby.calibration.cross_validation import (
     calibrate_by_folds,
     check_fold,
     measure_calibration_by_folds,
 )
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.evaluation.thresholds import choose_decision_by_folds, thresholds_of_others
 from passerby.inference import Decision, Embeddings, ModelInfo, Preprocessing
@@ -29,7 +31,7 @@ def fold(seed: int, persons: int = 10, scale: float = 1.0, labelled: bool = True
     vectors = scale * generator.normal(size=(persons + 1, 4))[owner]
     crops = Crops(
         paths=tuple(Path(f"{seed}-{i}.jpg") for i in range(len(owner))),
-        persons=100 * seed + owner,
+        **numbered(100 * seed + owner),
         labels=labels if labelled else None,
         schema=MARKET1501_ATTRIBUTES if labelled else None,
     )
@@ -41,8 +43,7 @@ def info(**training: object) -> ModelInfo:
     recipe = {"name": "x", "epochs": 3, "model": {"weights": "w"}, "data": {"seed": 0}}
     return ModelInfo(
         name="x",
-        schema_name="course",
-        attributes=MARKET1501_ATTRIBUTES.attributes,
+        schema=MARKET1501_ATTRIBUTES,
         embedding_size=4,
         preprocessing=Preprocessing(height=8, width=8, mean=(0, 0, 0), std=(1, 1, 1)),
         architecture={},
@@ -66,7 +67,7 @@ def test_curves_count_the_pairs_within_every_fold() -> None:
     for part in folds:
         for a, b in combinations(range(len(part)), 2):
             apart = np.linalg.norm(part.vectors[a] - part.vectors[b])
-            alike = part.crops.persons[a] == part.crops.persons[b]
+            alike = numbers(part.crops)[a] == numbers(part.crops)[b]
             (same if alike else different).append(apart)
     for limit, right, wrong in zip(found.distances, found.same, found.different, strict=True):
         assert right == pytest.approx(np.mean(np.array(same) <= limit + 1e-6), abs=0.011)
@@ -76,8 +77,8 @@ def test_curves_count_the_pairs_within_every_fold() -> None:
 def test_plain_distances_alone_the_best_first() -> None:
     found = calibrate_by_folds([fold(1, scale=9.0), fold(2, scale=9.0)], ("attributes",))
     assert {known.distance.name for known in found} == {
-        "embedding cosine",
-        "logits cosine",
+        "embedding normalized_euclidean",
+        "logits normalized_euclidean",
         "logits euclidean",
         "attributes euclidean",
     }
@@ -100,21 +101,23 @@ def test_thresholds_that_do_not_hold_are_not_taken() -> None:
         labels = np.array(part.crops.labels)
         for where in MARKET1501_ATTRIBUTES.groups.values():
             labels[:, where] = (
-                np.arange(where.stop - where.start) == part.crops.persons[:, None] % 4
+                np.arange(where.stop - where.start) == np.array(numbers(part.crops))[:, None] % 4
             )
-        crops = replace(part.crops, labels=labels)
+        crops = part.crops.replace(labels=labels)
         attributes = np.where(labels, yes, no).astype(np.float32)
         folds.append(Embeddings(crops, part.vectors, attributes, MARKET1501_ATTRIBUTES, "m"))
     assert choose_decision_by_folds(folds) == Decision("group")
-    again = replace(folds[0], crops=replace(folds[0].crops, persons=folds[1].crops.persons))
+    again = replace(folds[0], crops=folds[0].crops.replace(person=folds[1].crops.person))
     assert choose_decision_by_folds([folds[0], again]).rule == "thresholds"
 
 
 def test_thresholds_are_tried_on_persons_by_whom_they_were_not_chosen() -> None:
     """Persons 1 to 10 and 6 to 15, of whom 6 to 10 would change every threshold."""
     first, other = fold(0), fold(0)
-    moved = replace(other, crops=replace(other.crops, persons=other.crops.persons + 5))
-    shared = moved.crops.persons <= 10
+    moved = replace(
+        other, crops=other.crops.replace(**numbered(np.array(numbers(other.crops)) + 5))
+    )
+    shared = np.array(numbers(moved.crops)) <= 10
     misled = replace(moved, attributes=np.where(shared[:, None], 0.9, moved.attributes))
     assert thresholds_of_others([first, misled], 0) == thresholds_of_others([first, moved], 0)
     elsewhere = fold(3)

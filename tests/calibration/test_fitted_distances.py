@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numbered import numbered
 
 from passerby.calibration.cross_fitting import mean_ap
 from passerby.calibration.fitted_distances import (
@@ -16,7 +17,8 @@ from passerby.calibration.fitted_distances import (
     fit_weighted_distance,
     recognition_weights,
 )
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.inference import Embeddings
 from passerby.ranking import Distance
@@ -34,7 +36,7 @@ def people(
     count = len(vectors)
     crops = Crops(
         paths=tuple(Path(f"{i}.jpg") for i in range(count)),
-        persons=None if persons is None else np.array(persons, np.int64),
+        **numbered(persons),
         labels=labels,
         schema=None if labels is None else MARKET1501_ATTRIBUTES,
     )
@@ -84,7 +86,7 @@ def test_a_weighted_distance() -> None:
     assert distance.name == "attributes euclidean weighted"
     # the first is always right, the second never found, of the others there is none
     assert distance.weights == (1, 0, *[0] * 30)
-    assert fit_weighted_distance(crops).name == "logits cosine weighted"
+    assert fit_weighted_distance(crops).name == "logits normalized_euclidean weighted"
 
 
 def test_a_model_that_recognises_nothing_weighs_all_alike() -> None:
@@ -149,14 +151,14 @@ def test_a_learned_layer_whitens() -> None:
     assert np.linalg.norm(signatures[0] - signatures[1]) == pytest.approx(mahalanobis, rel=1e-4)
 
 
-@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("metric", ["euclidean", "normalized_euclidean"])
 def test_a_learned_layer_with_its_ridge(metric: Metric) -> None:
     """For the cosine the covariance is that of the vectors of length 1."""
     values, persons = random_people(1)
     layer = np.array(
         fit_learned_distance(people(values, persons), "embedding", metric, ridge=2).layer
     )
-    if metric == "cosine":
+    if metric == "normalized_euclidean":
         values = values / np.linalg.norm(values, axis=1, keepdims=True)
     covariance = within_covariance(values, persons)
     scaled = covariance / (np.trace(covariance) / 5) + 2 * np.eye(5)
@@ -227,7 +229,7 @@ def test_a_layer_for_attributes_goes_with_attributes() -> None:
     generator = np.random.default_rng(0)
     crops = people(np.ones((12, 2)), np.repeat([1, 2, 3], 4), attributes=generator.random((12, 32)))
     distance = fit_learned_distance(crops)
-    assert distance.name == "logits cosine learned"
+    assert distance.name == "logits normalized_euclidean learned"
     assert distance.signatures(crops).shape == (12, 32)
     assert fit_learned_distance(crops, "both").signatures(crops).shape == (12, 34)
 
@@ -238,7 +240,7 @@ def test_nothing_to_learn_from() -> None:
     equal = people(np.repeat([[0.1, 0.7]], 6, axis=0), [1, 1, 1, 2, 2, 2])
     with pytest.raises(InputError, match="No person appears in two different crops"):
         fit_learned_distance(equal, "embedding", "euclidean")
-    with pytest.raises(InputError, match="no person ids"):
+    with pytest.raises(InputError, match="have no persons"):
         fit_learned_distance(people(np.ones((2, 2)), None), "embedding")
 
 
@@ -248,7 +250,7 @@ def test_equal_crops_are_equal_for_the_cosine_too() -> None:
         vectors = np.repeat(generator.random((2, width)), 3, axis=0)
         equal = people(vectors, [1, 1, 1, 2, 2, 2])
         with pytest.raises(InputError, match="No person appears in two different crops"):
-            fit_learned_distance(equal, "embedding", "cosine")
+            fit_learned_distance(equal, "embedding", "normalized_euclidean")
 
 
 def test_values_that_are_no_numbers() -> None:
@@ -275,7 +277,7 @@ def test_a_fused_distance_adds_the_weighted_squares() -> None:
     embedding, attributes = (((part[0] - part[1:]) ** 2).sum(axis=1) for part in parts)
     # scaled, as the whole has length √(1 + 1/4)
     np.testing.assert_allclose(found * 1.25, embedding + 0.25 * attributes, rtol=1e-5)
-    assert fit_fused_distance(crops, share=0.25).name == "both cosine weighted"
+    assert fit_fused_distance(crops, share=0.25).name == "both normalized_euclidean weighted"
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numbered import numbered
 
 from passerby.calibration import calibrate_distances
 from passerby.calibration.cross_fitting import mean_ap
 from passerby.calibration.fitting import measure_calibration
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.inference import Embeddings
 from passerby.ranking import Distance
@@ -26,7 +28,7 @@ def people(
     values = values.reshape(len(values), -1 if values.size else 1)
     crops = Crops(
         paths=tuple(Path(f"{i}.jpg") for i in range(len(values))),
-        persons=None if persons is None else np.array(persons, np.int64),
+        **numbered(persons),
         labels=labels,
         schema=None if labels is None else MARKET1501_ATTRIBUTES,
     )
@@ -66,7 +68,7 @@ def test_curves_by_hand() -> None:
 
 def test_curves_against_a_loop() -> None:
     crops = crowd(1)
-    persons = crops.crops.known_persons.tolist()
+    persons = crops.crops.person_codes.tolist()
     curve = measure_calibration(crops, lambda some: EUCLIDEAN)
     same, different = [], []
     for i, j in combinations(range(len(crops)), 2):
@@ -89,7 +91,7 @@ def test_each_half_is_measured_with_the_distance_of_the_other() -> None:
     """The distance of the even persons doubles all lengths, that of the odd ones does not."""
 
     def fit(some: Embeddings) -> Distance:
-        even = some.crops.known_persons[0] % 2 == 0
+        even = int(some.crops.person[0]) % 2 == 0
         return Distance(features="embedding", metric="euclidean", weights=(4.0 if even else 1.0,))
 
     crops = people([0, 1, 50, 20, 21, 90], [1, 1, 3, 2, 2, 4])
@@ -105,13 +107,13 @@ def test_the_distances_of_a_model() -> None:
     crops = crowd()
     found = calibrate_distances(crops, ("attributes", "identity"))
     assert {one.distance.name for one in found} == {
-        "embedding cosine",
-        "logits cosine learned",
-        "logits cosine weighted",
-        "logits cosine",
+        "embedding normalized_euclidean",
+        "logits normalized_euclidean learned",
+        "logits normalized_euclidean weighted",
+        "logits normalized_euclidean",
         "logits euclidean",
         "attributes euclidean",
-        "both cosine weighted",
+        "both normalized_euclidean weighted",
     }
     for one in found:
         assert one.calibration.persons == 10
@@ -130,7 +132,10 @@ def test_the_best_comes_first() -> None:
     noise = np.random.default_rng(1).normal(size=(40, 8))
     sure = np.clip(labels + 0.1 * np.random.default_rng(3).normal(size=labels.shape), 0.05, 0.95)
     readable = people(noise, persons.tolist(), attributes=sure, labels=labels)
-    assert calibrate_distances(readable, ("attributes",))[-1].distance.name == "embedding cosine"
+    assert (
+        calibrate_distances(readable, ("attributes",))[-1].distance.name
+        == "embedding normalized_euclidean"
+    )
     chance = np.random.default_rng(2).random((40, 32))
     identity = people(
         np.eye(11)[persons] + 0.01 * noise[:, :1], persons.tolist(), attributes=chance
@@ -159,7 +164,7 @@ def test_distractors_and_junk_are_left_out() -> None:
     labels = np.concatenate([crops.crops.labels, np.ones((6, 32), bool)])
     more = people(
         np.concatenate([crops.vectors, noise]),
-        [*crops.crops.known_persons.tolist(), 0, 0, 0, -1, -1, -1],
+        [*crops.crops.person_codes.tolist(), 0, 0, 0, -1, -1, -1],
         attributes=np.concatenate([crops.attributes, np.ones((6, 32))]),
         labels=labels,
     )
@@ -186,7 +191,7 @@ def test_too_few(persons: list[int]) -> None:
 
 
 def test_no_person_ids() -> None:
-    with pytest.raises(InputError, match="no person ids"):
+    with pytest.raises(InputError, match="have no persons"):
         calibrate_distances(people(np.ones((8, 1)), None), ("identity",))
 
 
@@ -211,12 +216,14 @@ def test_a_model_that_recognises_nothing_is_calibrated_all_the_same() -> None:
     crops = crowd()
     hopeless = people(
         crops.vectors,
-        crops.crops.known_persons.tolist(),
+        crops.crops.person_codes.tolist(),
         attributes=crops.attributes * 0.4,
         labels=crops.crops.labels,
     )
     found = calibrate_distances(hopeless, ("attributes", "identity"))
-    (weighted,) = (one.distance for one in found if one.distance.name == "logits cosine weighted")
+    (weighted,) = (
+        one.distance for one in found if one.distance.name == "logits normalized_euclidean weighted"
+    )
     assert weighted.weights == (1,) * 32
 
 
@@ -224,6 +231,6 @@ def test_attributes_that_are_no_numbers() -> None:
     crops = crowd()
     attributes = crops.attributes.copy()
     attributes[5, 3] = np.nan  # person 2 is of the second half, on which is fitted first
-    broken = people(crops.vectors, crops.crops.known_persons.tolist(), attributes=attributes)
+    broken = people(crops.vectors, crops.crops.person_codes.tolist(), attributes=attributes)
     with pytest.raises(InputError, match="not between 0 and 1"):
         calibrate_distances(broken, ("attributes", "identity"))

@@ -17,7 +17,8 @@ from scipy.optimize import minimize_scalar
 
 from passerby.calibration import Calibration, pool_attributes
 from passerby.calibration.identity_pooling import share_of_pairs
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.inference import Embeddings
 from passerby.ranking import Distance

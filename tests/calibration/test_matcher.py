@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from passerby.calibration.calibration import Calibration
-from passerby.calibration.matcher import Matcher, choose_distance, read_matchers
-from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.calibration.matcher import Matcher, choose_matcher, read_matchers
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.inference import ModelInfo, Preprocessing
 from passerby.ranking import Distance
@@ -29,8 +29,7 @@ LOGITS = Matcher(
 def info_with(*distances: Matcher, **changes: Any) -> ModelInfo:
     values = {
         "name": "test",
-        "schema_name": "course-32",
-        "attributes": MARKET1501_ATTRIBUTES.attributes,
+        "schema": MARKET1501_ATTRIBUTES,
         "tasks": ("attributes", "identity"),
         "embedding_size": 2,
         "preprocessing": Preprocessing(height=8, width=8, mean=(0, 0, 0), std=(1, 1, 1)),
@@ -59,8 +58,7 @@ def test_distances_come_back_from_json() -> None:
     ],
 )
 def test_the_best_of_those_asked_for(asked: dict[str, Any], expected: Matcher) -> None:
-    distance, calibration = choose_distance(info_with(WEIGHTED, PLAIN, LOGITS), **asked)
-    assert (distance, calibration) == (expected.distance, expected.calibration)
+    assert choose_matcher(info_with(WEIGHTED, PLAIN, LOGITS), **asked) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,27 +74,29 @@ def test_the_best_of_those_asked_for(asked: dict[str, Any], expected: Matcher) -
 def test_plain_distances_need_no_calibration(
     tasks: tuple[str, ...], asked: dict[str, Any], expected: Distance
 ) -> None:
-    assert choose_distance(info_with(tasks=tasks), **asked) == (expected, None)
+    assert choose_matcher(info_with(tasks=tasks), **asked) == Matcher(distance=expected)
 
 
 def test_fitted_distances_must_be_there() -> None:
-    with pytest.raises(InputError, match="no learned distance.* from logits cosine weighted"):
-        choose_distance(info_with(WEIGHTED), kind="learned")
+    with pytest.raises(
+        InputError, match="no learned distance.* from logits normalized_euclidean weighted"
+    ):
+        choose_matcher(info_with(WEIGHTED), kind="learned")
     with pytest.raises(InputError, match="no weighted distance.* from the plain ones"):
-        choose_distance(info_with(), kind="weighted")
+        choose_matcher(info_with(), kind="weighted")
 
 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("features", "--features is 'smell': choose from embedding, attributes, logits, both"),
-        ("metric", "--metric is 'smell': choose from euclidean, cosine"),
-        ("kind", "--kind is 'smell': choose from plain, weighted, learned"),
+        ("features", "`features` is 'smell': choose from embedding, attributes, logits, both"),
+        ("metric", "`metric` is 'smell': choose from euclidean, normalized_euclidean"),
+        ("kind", "`kind` is 'smell': choose from plain, weighted, learned"),
     ],
 )
 def test_distances_that_there_are_not(option: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        choose_distance(info_with(PLAIN), **{option: "smell"})
+        choose_matcher(info_with(PLAIN), **{option: "smell"})
 
 
 @pytest.mark.parametrize(
@@ -118,4 +118,4 @@ def test_a_damaged_model_file(damaged: dict[str, Any], where: str) -> None:
 @pytest.mark.parametrize("features", ["attributes", "logits", "both"])
 def test_attributes_of_a_model_that_has_none(features: Any) -> None:
     with pytest.raises(InputError):
-        choose_distance(info_with(tasks=("identity",)), features)
+        choose_matcher(info_with(tasks=("identity",)), features)

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from passerby.calibration import choose_distance, pool_attributes
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
 from passerby.datasets import read_crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.inference import RuntimeModel, read_embeddings, write_model_info
 from passerby.inference.model_info import read_model_info
 
@@ -63,7 +64,7 @@ class TestData:
         target = tmp_path / "labels.csv"
         assert passerby("data", "labels", toy_data, "--out", target).code == 0
         rows = list(csv.reader(target.open()))
-        assert rows[0] == ["id", *MARKET1501_ATTRIBUTES.attributes]
+        assert rows[0] == ["id", *MARKET1501_ATTRIBUTES.names]
         ids, labels = read_crops(toy_data).person_labels()
         assert [int(row[0]) for row in rows[1:]] == ids.tolist()
         assert [[int(v) for v in row[1:]] for row in rows[1:]] == labels.astype(int).tolist()
@@ -641,7 +642,7 @@ class TestPredict:
     def test_json(self, passerby, trained: Path, toy_data: Path) -> None:
         image = min((toy_data / "queries").iterdir())
         value = json.loads(passerby("predict", image, "--model", trained, "--json").out)
-        assert list(value[str(image)]) == list(MARKET1501_ATTRIBUTES.attributes)
+        assert list(value[str(image)]) == list(MARKET1501_ATTRIBUTES.names)
 
     def test_a_full_disk(self, passerby, trained, toy_data, tmp_path, monkeypatch) -> None:
         target = tmp_path / "out.csv"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from passerby.data.decoding import batches, decode, decode_all, decode_each, resize
+from passerby.data.decoding import batches, decode, decode_all, resize
 from passerby.errors import InputError
 from passerby.toy import toy_images
 

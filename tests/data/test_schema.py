@@ -13,7 +13,7 @@ def positives(row: dict[str, int]) -> set[str]:
     return {
         a
         for a, label in zip(
-            MARKET1501_ATTRIBUTES.attributes, MARKET1501_ATTRIBUTES.encode(row), strict=True
+            MARKET1501_ATTRIBUTES.names, MARKET1501_ATTRIBUTES.encode(row), strict=True
         )
         if label
     }
@@ -37,26 +37,25 @@ def rows() -> st.SearchStrategy[dict[str, int]]:
 
 
 def test_the_course_has_32_attributes_in_27_columns() -> None:
-    assert len(MARKET1501_ATTRIBUTES) == len(set(MARKET1501_ATTRIBUTES.attributes)) == 32
+    assert len(MARKET1501_ATTRIBUTES) == len(set(MARKET1501_ATTRIBUTES.names)) == 32
     assert len(MARKET1501_ATTRIBUTES.columns) == 27
-    assert len(MARKET1501_ATTRIBUTES.words) == 32
+    assert len(MARKET1501_ATTRIBUTES.phrases) == 32
     assert [w.stop - w.start for w in MARKET1501_ATTRIBUTES.groups.values()] == [4, 9, 10]
 
 
 def test_groups_point_at_their_attributes() -> None:
-    assert MARKET1501_ATTRIBUTES.attributes[MARKET1501_ATTRIBUTES.groups["age"]] == (
+    assert MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["age"]] == (
         "young",
         "teenager",
         "adult",
         "old",
     )
-    assert MARKET1501_ATTRIBUTES.attributes[MARKET1501_ATTRIBUTES.groups["upcolor"]][0] == "upblack"
+    assert MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["upcolor"]][0] == "upblack"
     assert (
-        MARKET1501_ATTRIBUTES.attributes[MARKET1501_ATTRIBUTES.groups["upcolor"]][-1]
-        == "upmulticolor"
+        MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["upcolor"]][-1] == "upmulticolor"
     )
     assert (
-        MARKET1501_ATTRIBUTES.attributes[MARKET1501_ATTRIBUTES.groups["downcolor"]][-1]
+        MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["downcolor"]][-1]
         == "downmulticolor"
     )
 

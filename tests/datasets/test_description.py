@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.datasets.description import describe
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 
 
 def test_the_numbers_of_a_toy_dataset(toy_data: Path) -> None:
@@ -16,16 +16,14 @@ def test_the_numbers_of_a_toy_dataset(toy_data: Path) -> None:
     assert description.cameras is not None
     assert sum(description.cameras.values()) == 144
     assert description.attributes is not None
-    assert list(description.attributes) == list(MARKET1501_ATTRIBUTES.attributes)
+    assert list(description.attributes) == list(MARKET1501_ATTRIBUTES.names)
     assert sum(description.attributes[a] for a in ("young", "teenager", "adult", "old")) == 1
     assert description.problems == ()
     empty = [a for a, frequency in description.attributes.items() if frequency == 0]
     assert [a for group in description.unfilled_groups.values() for a in group] == [
         a
         for a in empty
-        if any(
-            a in MARKET1501_ATTRIBUTES.attributes[w] for w in MARKET1501_ATTRIBUTES.groups.values()
-        )
+        if any(a in MARKET1501_ATTRIBUTES.names[w] for w in MARKET1501_ATTRIBUTES.groups.values())
     ]
 
 
@@ -52,7 +50,7 @@ def test_official_counts(tmp_path: Path, toy_data: Path) -> None:
         shutil.copy(source, folder / name)
     description = describe(tmp_path, "gallery")
     assert (description.persons, description.distractors, description.junk) == (1, 2, 1)
-    assert description.cameras == {1: 2, 2: 2}
+    assert description.cameras == {"1": 2, "2": 2}
     assert description.attributes is None
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from passerby.datasets.name_pattern import Named, NamePattern
+from passerby.datasets.name_pattern import NamePattern
 from passerby.errors import InputError
 
 
@@ -12,26 +12,30 @@ from passerby.errors import InputError
         (
             "{source}_cam{camera}_{time:%Y%m%d-%H%M%S}_*.jpg",
             "north_gate_cam12_20261101-083000_77.jpg",
-            Named(None, 12, datetime(2026, 11, 1, 8, 30, tzinfo=UTC), "north_gate"),
+            {
+                "source": "north_gate",
+                "camera": "12",
+                "time": datetime(2026, 11, 1, 8, 30, tzinfo=UTC),
+            },
         ),
-        ("{person}_c{camera}_*", "0002_c1_016620005.jpg", Named(2, 1)),
-        ("{person}_c{camera}_*", "-1_c1_016620005.jpg", Named(None, 1)),
-        ("{person}_c{camera}_*", "0000_c1_016620005.jpg", Named(None, 1)),
+        ("{person}_c{camera}_*", "0002_c1_016620005.jpg", {"person": "0002", "camera": "1"}),
+        ("{person}_c{camera}_*", "-1_c1_016620005.jpg", {"person": "-1", "camera": "1"}),
+        ("{person}_c{camera}_*", "0000_c1_016620005.jpg", {"person": "0000", "camera": "1"}),
         (
             "{time}.png",
             "20261101083000.png",
-            Named(time=datetime(2026, 11, 1, 8, 30, tzinfo=UTC)),
+            {"time": datetime(2026, 11, 1, 8, 30, tzinfo=UTC)},
         ),
         (
             "{time:%Y-%m-%dT%H:%M%z}.png",
             "2026-11-01T08:30+0200.png",
-            Named(time=datetime(2026, 11, 1, 6, 30, tzinfo=UTC)),
+            {"time": datetime(2026, 11, 1, 6, 30, tzinfo=UTC)},
         ),
-        ("{source}/*", "gate/1/a.jpg", Named(source="gate")),
-        ("a+(b)_{camera}.jpg", "folder/a+(b)_3.jpg", Named(camera=3)),
+        ("{source}/*", "gate/1/a.jpg", {"source": "gate"}),
+        ("a+(b)_{camera}.jpg", "folder/a+(b)_3.jpg", {"camera": "3"}),
     ],
 )
-def test_reads_what_names_say(pattern: str, name: str, found: Named) -> None:
+def test_reads_what_names_say(pattern: str, name: str, found: dict) -> None:
     assert NamePattern(pattern).read(name) == found
 
 
@@ -53,7 +57,7 @@ def test_what_is_no_pattern(pattern: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "name", "message"),
     [
-        ("{camera}.jpg", "x.jpg", "x.jpg is not like --pattern '{camera}.jpg'"),
+        ("{camera}.jpg", "x.jpg", "x.jpg is not like `pattern` '{camera}.jpg'"),
         ("{time:%Y_%Y}.jpg", "2026_2026.jpg", "'2026_2026' is not a time in the form '%Y_%Y'"),
         ("{time}.jpg", "yesterday.jpg", "'yesterday' is not a time in the form '%Y%m%d%H%M%S'"),
     ],

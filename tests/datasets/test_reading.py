@@ -3,10 +3,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.datasets import read_crops, survey
+from passerby.datasets.market1501_attributes import COLUMNS, MARKET1501_ATTRIBUTES, decode
 from passerby.errors import InputError
 
 
@@ -25,16 +26,15 @@ def touch(folder: Path, *names: str) -> None:
 def test_the_course_layout(toy_data: Path) -> None:
     crops = read_crops(toy_data)
     assert len(crops) == 24 * 6
-    assert crops.persons is not None
-    assert crops.persons[0] == int(crops.paths[0].name.split("_")[0])
-    assert crops.cameras is not None
-    assert crops.cameras[0] == int(crops.paths[0].name.split("_c")[1][0])
+    assert crops.dataset[0] == "course"
+    assert crops.person[0] == crops.paths[0].name.split("_")[0]
+    assert crops.camera[0] == crops.paths[0].name.split("_c")[1][0]
     with (toy_data / "annotations_train.csv").open() as file:
         rows = {int(row["id"]): row for row in csv.DictReader(file)}
     assert crops.labels is not None
-    for person, labels in zip(*crops.person_labels(), strict=True):
-        expected = {column: int(rows[person][column]) for column in MARKET1501_ATTRIBUTES.columns}
-        assert MARKET1501_ATTRIBUTES.decode(labels) == expected
+    for person, labels in zip(crops.person, crops.labels, strict=True):
+        expected = {column: int(rows[int(person)][column]) for column in COLUMNS}
+        assert decode(labels) == expected
 
 
 def test_the_anonymous_parts_of_the_course_layout(toy_data: Path) -> None:
@@ -43,7 +43,7 @@ def test_the_anonymous_parts_of_the_course_layout(toy_data: Path) -> None:
         assert [p.name for p in crops.paths] == sorted(
             p.name for p in (toy_data / folder).iterdir()
         )
-        assert crops.persons is crops.cameras is crops.labels is None
+        assert crops.person is crops.camera is crops.labels is None
 
 
 def test_the_official_layout(tmp_path: Path) -> None:
@@ -63,23 +63,20 @@ def test_the_official_layout(tmp_path: Path) -> None:
     )
     touch(tmp_path / "query", "0001_c1s1_001051_00.jpg")
     train = read_crops(tmp_path)
-    assert train.persons is not None
-    assert train.persons.tolist() == [2, 2, 7]
-    assert train.cameras is not None
-    assert train.cameras.tolist() == [1, 3, 6]
+    assert train.person.tolist() == ["0002", "0002", "0007"]
+    assert train.camera.tolist() == ["1", "3", "6"]
     assert train.labels is None
     gallery = read_crops(tmp_path, "gallery")
-    assert gallery.persons is not None
-    assert gallery.persons.tolist() == [-1, 0, 1]
-    assert gallery.cameras is not None
-    assert gallery.cameras.tolist() == [2, 3, 10]
-    assert gallery.person_ids.tolist() == [1]
+    assert gallery.person.tolist() == ["", "", "0001"]
+    assert gallery.role.tolist() == ["junk", "distractor", ""]
+    assert gallery.camera.tolist() == ["2", "3", "10"]
+    assert gallery.persons == {"market1501": ("0001",)}
     assert len(read_crops(tmp_path, "query")) == 1
 
 
 def test_the_official_layout_with_attributes(tmp_path: Path, write_mat: Callable) -> None:
     touch(tmp_path / "bounding_box_train", "0002_c1s1_000451_03.jpg", "0007_c6s3_070667_01.jpg")
-    fields = {c: [1, 1] for c in MARKET1501_ATTRIBUTES.columns} | {
+    fields = {c: [1, 1] for c in COLUMNS} | {
         "hat": [1, 2],
         "image_index": ["0002", "0007"],
     }
@@ -92,37 +89,35 @@ def test_the_official_layout_with_attributes(tmp_path: Path, write_mat: Callable
 def test_distractors_have_no_labels(tmp_path: Path, write_mat: Callable) -> None:
     touch(tmp_path / "bounding_box_test", "-1_c2s1_000301_02.jpg", "0000_c3s1_000401_01.jpg")
     touch(tmp_path / "bounding_box_test", "0001_c1s1_001051_00.jpg", "0003_c1s1_001051_00.jpg")
-    fields = {c: [1, 1] for c in MARKET1501_ATTRIBUTES.columns} | {"image_index": ["0001", "0003"]}
+    fields = {c: [1, 1] for c in COLUMNS} | {"image_index": ["0001", "0003"]}
     write_mat(tmp_path / "market_attribute.mat", {"test": fields})
     crops = read_crops(tmp_path, "gallery")
     assert crops.labels is not None
-    assert crops.labels.sum(axis=1).tolist() == [0, 0, 3, 3]
+    assert np.isnan(crops.labels).all(axis=1).tolist() == [True, True, False, False]
+    assert crops.labels[2:].sum(axis=1).tolist() == [3, 3]
 
 
 def test_one_folder_per_person(tmp_path: Path) -> None:
     touch(tmp_path / "0012", "a_c1.jpg", "b_c2.jpg")
     touch(tmp_path / "0005", "x_c3.png")
     crops = read_crops(tmp_path)
-    assert crops.persons is not None
-    assert crops.persons.tolist() == [5, 12, 12]
-    assert crops.cameras is not None
-    assert crops.cameras.tolist() == [3, 1, 2]
+    assert crops.person.tolist() == ["0005", "0012", "0012"]
+    assert crops.camera.tolist() == ["3", "1", "2"]
 
 
-def test_folders_named_by_words_are_numbered(tmp_path: Path) -> None:
+def test_folders_may_be_named_by_words(tmp_path: Path) -> None:
     touch(tmp_path / "bob", "1.jpg")
     touch(tmp_path / "alice", "1.jpg", "2.jpg")
     crops = read_crops(tmp_path)
-    assert crops.persons is not None
-    assert crops.persons.tolist() == [1, 1, 2]
-    assert crops.cameras is None
+    assert crops.person.tolist() == ["alice", "alice", "bob"]
+    assert crops.camera is None
 
 
 def test_a_plain_folder_and_a_single_image(tmp_path: Path) -> None:
     touch(tmp_path, "b.jpg", "a.PNG", "notes.txt", ".hidden.jpg")
     crops = read_crops(tmp_path)
     assert [p.name for p in crops.paths] == ["a.PNG", "b.jpg"]
-    assert crops.persons is None
+    assert crops.person is None
     assert read_crops(tmp_path / "b.jpg").paths == (tmp_path / "b.jpg",)
 
 
@@ -130,7 +125,7 @@ def test_a_person_without_annotation(course: Path) -> None:
     lines = (course / "annotations_train.csv").read_text().splitlines()
     (course / "annotations_train.csv").write_text("\n".join([lines[0], *lines[2:]]))
     person = lines[1].split(",")[0]
-    with pytest.raises(InputError, match=f"no annotation for person {person}: add a row"):
+    with pytest.raises(InputError, match=f"no annotation for person {int(person):04d}: add a row"):
         read_crops(course)
     seen = survey(course)
     assert len(seen.crops) == 23 * 6
@@ -193,10 +188,11 @@ def test_what_is_no_dataset(tmp_path: Path) -> None:
 def test_the_real_course_data(real_data: Path) -> None:
     crops = read_crops(real_data)
     assert len(crops) == 12_989
-    assert len(crops.person_ids) == 751
+    assert crops.person_count == 751
     assert len(read_crops(real_data, "gallery")) == 19_688
     assert len(read_crops(real_data, "query")) == 2_248
-    _, labels = crops.person_labels()
+    _, first = np.unique(crops.person, return_index=True)
+    labels = crops.labels[first]
     assert labels[:, MARKET1501_ATTRIBUTES.index("upmulticolor")].sum() == 72
     assert labels[:, MARKET1501_ATTRIBUTES.index("downmulticolor")].sum() == 38
     assert labels[:, MARKET1501_ATTRIBUTES.index("downpurple")].sum() == 1
@@ -211,9 +207,10 @@ def test_annotations_of_quite_other_persons(course: Path) -> None:
     assert len(seen.problems) == 2
 
 
-def test_ids_that_no_integer_holds(tmp_path: Path) -> None:
-    touch(tmp_path / "bounding_box_train", "0001_c99999999999999999999_1.jpg", "0001_c1_1.jpg")
-    with pytest.raises(InputError, match="not named PERSON_cCAMERA_NUMBER"):
-        read_crops(tmp_path)
+def test_names_that_no_integer_holds(tmp_path: Path) -> None:
     touch(tmp_path / "persons" / "99999999999999999999", "a.jpg")
-    assert read_crops(tmp_path / "persons").person_ids.tolist() == [1]
+    touch(tmp_path / "persons" / "north gate", "a.jpg")
+    assert read_crops(tmp_path / "persons").person.tolist() == [
+        "99999999999999999999",
+        "north gate",
+    ]

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numbered import numbered, numbers
 
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.evaluation.answer_sets import (
     AnswerSetScores,
@@ -41,8 +43,7 @@ def people(
     vectors = vectors.reshape(len(vectors), -1 if vectors.size else 1)
     crops = Crops(
         paths=tuple(Path(f"{next(NUMBERS)}.jpg") for _ in range(len(vectors))),
-        persons=None if persons is None else np.array(persons, np.int64),
-        cameras=None if cameras is None else np.array(cameras, np.int64),
+        **numbered(persons, cameras),
     )
     return Embeddings(
         crops, vectors, np.zeros((len(vectors), 32), np.float32), MARKET1501_ATTRIBUTES, "m"
@@ -136,11 +137,11 @@ def slow(
     for q in range(len(queries)):
         pairs = []
         for g in range(len(gallery)):
-            same = queries.crops.persons[q] == gallery.crops.persons[g]
-            here = queries.crops.cameras[q] == gallery.crops.cameras[g]
-            if gallery.crops.persons[g] != -1 and not (cross and same and here):
+            same = numbers(queries.crops)[q] == numbers(gallery.crops)[g]
+            here = queries.crops.camera[q] == gallery.crops.camera[g]
+            if numbers(gallery.crops)[g] != -1 and not (cross and same and here):
                 apart = float(np.linalg.norm(queries.vectors[q] - gallery.vectors[g]))
-                pairs.append((apart, bool(same and queries.crops.persons[q] > 0)))
+                pairs.append((apart, bool(same and numbers(queries.crops)[q] > 0)))
         right = sum(hit for _, hit in pairs)
         if not right:
             continue
@@ -174,8 +175,8 @@ def random_case(seed: int) -> tuple[Embeddings, Embeddings, bool]:
 
 
 def has_wrong_answers(queries: Embeddings, gallery: Embeddings) -> bool:
-    offered = set(gallery.crops.known_persons.tolist()) - {-1}
-    return all(offered - {person} for person in queries.crops.known_persons.tolist())
+    offered = set(gallery.crops.person_codes.tolist()) - {-1}
+    return all(offered - {person} for person in queries.crops.person_codes.tolist())
 
 
 def test_against_a_loop() -> None:
@@ -204,9 +205,9 @@ def test_pairs_against_a_loop(seed: int, edges: list[int]) -> None:
     edges = sorted(edges)
     same, different = [0] * (len(edges) + 1), [0] * (len(edges) + 1)
     for q, (person, camera) in enumerate(
-        zip(queries.crops.persons, queries.crops.cameras, strict=True)
+        zip(numbers(queries.crops), queries.crops.camera, strict=True)
     ):
-        others = list(zip(gallery.crops.persons, gallery.crops.cameras, strict=True))
+        others = list(zip(numbers(gallery.crops), gallery.crops.camera, strict=True))
         if person <= 0 or not any(p == person and not (cross and c == camera) for p, c in others):
             continue
         for g, (p, c) in enumerate(others):
@@ -266,7 +267,7 @@ def test_the_gap_is_that_of_the_ranking(places: list[int]) -> None:
 def test_what_cannot_be_scored() -> None:
     with pytest.raises(InputError, match="no gallery crops"):
         scored(QUERIES, people([], []), [1])
-    with pytest.raises(InputError, match="no person ids"):
+    with pytest.raises(InputError, match="have no persons"):
         scored(QUERIES, people([1], None), [1])
     with pytest.raises(InputError, match="no cameras"):
         scored(QUERIES, GALLERY, [1], cross=True)

@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numbered import numbered
 from sklearn import metrics
 
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.evaluation import AttributeReport, evaluate_attributes
 from passerby.inference import Decision, Embeddings
@@ -38,7 +40,7 @@ def evaluated(
     count = len(persons)
     crops = Crops(
         paths=tuple(Path(f"{i}.jpg") for i in range(count)),
-        persons=np.asarray(persons, np.int64),
+        **numbered(persons),
         labels=labels,
         schema=MARKET1501_ATTRIBUTES,
     )
@@ -77,6 +79,7 @@ def test_one_attribute_by_hand() -> None:
         "accuracy": 0.5,
         "gain": 0.0,
         "positives": 0.5,
+        "known": 4,
     }
 
 
@@ -93,7 +96,7 @@ def test_never_answered_is_zero_and_not_undefined() -> None:
 def test_undefined_counts_as_zero_or_not_at_all() -> None:
     report = scored()
     assert len(report.undefined) == 30
-    assert set(MARKET1501_ATTRIBUTES.attributes) - set(report.undefined) == {"hat", "upred"}
+    assert set(MARKET1501_ATTRIBUTES.names) - set(report.undefined) == {"hat", "upred"}
     assert report.defined["f1"] == pytest.approx((0.5 + 0) / 2)
     assert report.defined["ma"] == pytest.approx((0.5 + 0.5) / 2)
     # adult is right for everyone: F1 1 although nobody is not adult
@@ -160,7 +163,7 @@ def test_label_based_figures_agree_with_scikit_learn(seed: int) -> None:
     probabilities, labels, persons = random_case(seed)
     report = evaluated(probabilities, labels, persons, FIXED, resamples=0)
     answers = probabilities >= 0.5
-    for i, name in enumerate(MARKET1501_ATTRIBUTES.attributes):
+    for i, name in enumerate(MARKET1501_ATTRIBUTES.names):
         truth, answer = labels[:, i], answers[:, i]
         figures = report.per_attribute[name]
         assert figures["accuracy"] == pytest.approx(metrics.accuracy_score(truth, answer))
@@ -245,7 +248,7 @@ def test_the_json_names_both_averages_and_the_intervals() -> None:
     assert {"f1", "f1_ci"} <= set(value["defined"])
     assert set(value["instance"]) >= {"accuracy", "precision", "recall", "f1", "f1_ci"}
     assert {"official12", "official12_ci", "undefined", "crops", "persons"} <= set(value)
-    assert list(value["per_attribute"]) == list(MARKET1501_ATTRIBUTES.attributes)
+    assert list(value["per_attribute"]) == list(MARKET1501_ATTRIBUTES.names)
     low, high = value["f1_ci"]
     assert 0 <= low <= high <= 1
 

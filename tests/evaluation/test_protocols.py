@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numbered import numbered, numbers
 
 from passerby.data import Crops
 from passerby.errors import InputError
@@ -13,8 +14,7 @@ from passerby.evaluation import EvaluationProtocol
 def crops_of(persons: list[int], cameras: list[int] | None = None) -> Crops:
     return Crops(
         paths=tuple(Path(f"{i}.jpg") for i in range(len(persons))),
-        persons=np.array(persons, np.int64),
-        cameras=None if cameras is None else np.array(cameras, np.int64),
+        **numbered(persons, cameras),
     )
 
 
@@ -25,7 +25,7 @@ def test_names() -> None:
     assert EvaluationProtocol.named("market", "ignored") == EvaluationProtocol("market", False, 0)
     with pytest.raises(InputError, match="no protocol 'cuhk': choose from course, market"):
         EvaluationProtocol.named("cuhk")
-    with pytest.raises(InputError, match="--cameras is 'all': choose 'ignored' or 'cross'"):
+    with pytest.raises(InputError, match="`cameras` is 'all': choose 'ignored' or 'cross'"):
         EvaluationProtocol.named("course", "all")
 
 
@@ -33,16 +33,18 @@ def test_in_the_course_everybody_asks_once() -> None:
     """Person 4 has one crop, 0 and −1 are nobody: all these are searched among only."""
     crops = crops_of([7, 3, 7, 4, 0, 3, -1, 0, -1, 3])
     queries, gallery = EvaluationProtocol("course", False).split(crops)
-    assert crops.known_persons[queries].tolist() == [3, 7]
+    assert np.array(numbers(crops))[queries].tolist() == [3, 7]
     assert sorted([*queries, *gallery]) == list(range(10))
-    assert sorted(crops.known_persons[gallery].tolist()) == [-1, -1, 0, 0, 3, 3, 4, 7]
+    assert sorted(crops.person_codes[gallery].tolist()) == [-1, -1, 0, 0, 3, 3, 4, 7]
 
 
 def test_in_the_market_everybody_asks_once_from_each_camera() -> None:
     crops = crops_of([7, 7, 7, 3, 3, 3, 0, 0, 4], [1, 1, 2, 1, 3, 3, 1, 2, 1])
     queries, gallery = EvaluationProtocol("market", True).split(crops)
-    assert crops.cameras is not None
-    asked = list(zip(crops.known_persons[queries], crops.cameras[queries], strict=True))
+    assert crops.camera is not None
+    asked = list(
+        zip(np.array(numbers(crops))[queries], crops.camera[queries].astype(int), strict=True)
+    )
     assert asked == [(3, 1), (3, 3), (7, 1), (7, 2)]
     assert sorted([*queries, *gallery]) == list(range(9))
 
@@ -88,14 +90,14 @@ def test_nobody_to_find_again() -> None:
     for persons in ([], [1, 2, 3], [0, 0, -1, -1, 4]):
         with pytest.raises(InputError, match="Nobody appears in two crops"):
             EvaluationProtocol("course", False).split(crops_of(persons))
-    with pytest.raises(InputError, match="no person ids"):
+    with pytest.raises(InputError, match="have no persons"):
         EvaluationProtocol("course", False).split(Crops(paths=(Path("a"),)))
 
 
 def test_cameras_that_are_missing_or_one() -> None:
-    with pytest.raises(InputError, match="no cameras, .* evaluate with --cameras ignored"):
+    with pytest.raises(InputError, match="no cameras, .* evaluate with `cameras` = ignored"):
         EvaluationProtocol("market", True).split(crops_of([1, 1]))
-    with pytest.raises(InputError, match="one camera, .* evaluate with --cameras ignored"):
+    with pytest.raises(InputError, match="one camera, .* evaluate with `cameras` = ignored"):
         EvaluationProtocol("market", True).split(crops_of([1, 1], [2, 2]))
     queries, _ = EvaluationProtocol("market", False).split(crops_of([1, 1]))
     assert len(queries) == 1
@@ -119,7 +121,7 @@ def test_whom_every_camera_saw_once() -> None:
     """Two persons, two cameras, one crop of each: someone must remain to be found."""
     crops = crops_of([1, 1, 2, 2], [1, 2, 1, 2])
     queries, gallery = EvaluationProtocol("market", True).split(crops)
-    assert set(crops.known_persons[queries]) & set(crops.known_persons[gallery])
+    assert set(crops.person_codes[queries]) & set(crops.person_codes[gallery])
 
 
 def test_the_market_asks_from_each_camera_even_if_no_match_is_left_out() -> None:
@@ -129,7 +131,7 @@ def test_the_market_asks_from_each_camera_even_if_no_match_is_left_out() -> None
 
 @pytest.mark.parametrize("cameras", [None, [1, 1]])
 def test_the_course_across_cameras_needs_two(cameras: list[int] | None) -> None:
-    with pytest.raises(InputError, match="--cameras ignored"):
+    with pytest.raises(InputError, match="`cameras` = ignored"):
         EvaluationProtocol("course", True).split(crops_of([7, 7], cameras))
 
 

@@ -19,9 +19,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numbered import numbered
 
 from passerby.calibration.calibration import Calibration
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.evaluation import RetrievalReport, evaluate_retrieval
 from passerby.inference import Embeddings
@@ -49,8 +51,7 @@ def people(
     vectors = vectors.reshape(len(vectors), -1 if vectors.size else 1)
     crops = Crops(
         paths=tuple(Path(f"{i}.jpg") for i in range(len(vectors))),
-        persons=None if persons is None else np.array(persons, np.int64),
-        cameras=None if cameras is None else np.array(cameras, np.int64),
+        **numbered(persons, cameras),
         labels=labels,
         schema=None if labels is None else MARKET1501_ATTRIBUTES,
     )
@@ -119,7 +120,7 @@ def test_slices_by_hand() -> None:
     # nobody has a bag
     assert set(slices["bag"]) == {"without"}
     assert slices["bag"]["without"]["queries"] == 3
-    assert list(slices) == list(MARKET1501_ATTRIBUTES.attributes)
+    assert list(slices) == list(MARKET1501_ATTRIBUTES.names)
     assert evaluate_retrieval(GALLERY, GALLERY, EUCLIDEAN, resamples=0).slices == {}
 
 
@@ -312,7 +313,7 @@ def test_the_json_of_anything(seed: int, cross: bool, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("cross", "message"),
-    [(False, "check the person ids of both"), (True, "another camera took.* --cameras ignored")],
+    [(False, "check the persons of both"), (True, "another camera took.* `cameras` = ignored")],
 )
 def test_nobody_to_find(cross: bool, message: str) -> None:
     with pytest.raises(InputError, match=message):
@@ -376,13 +377,13 @@ def test_reranked_figures_are_those_of_the_reranked_distances() -> None:
         queries, gallery, EUCLIDEAN, leave_out_same_camera=True, reranking=reranking, resamples=20
     )
     assert report.reranked is not None
-    junk = gallery.crops.known_persons == -1
+    junk = gallery.crops.person_codes == -1
     (_, block), *others = reranking.blocks(queries.vectors, gallery.vectors, junk)
     assert not others
     average_precisions = []
     for query, row in enumerate(block):
-        mine = gallery.crops.known_persons == queries.crops.known_persons[query]
-        own_camera = gallery.crops.known_cameras == queries.crops.known_cameras[query]
+        mine = gallery.crops.person_codes == queries.crops.person_codes[query]
+        own_camera = gallery.crops.camera == queries.crops.camera[query]
         hits = mine[np.argsort(np.where(mine & own_camera, np.inf, row), kind="stable")]
         hits = hits[: len(row) - (mine & own_camera).sum() - junk.sum()]
         if hits.any():

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numbered import numbered
 
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.evaluation import best_thresholds, choose_decision
 from passerby.inference import Embeddings
@@ -58,7 +60,7 @@ def people(probabilities: list[float], has: list[bool]) -> Embeddings:
     labels[:, BACKPACK], attributes[:, BACKPACK] = has, probabilities
     crops = Crops(
         paths=tuple(Path(f"{i}.jpg") for i in range(count)),
-        persons=np.arange(1, count + 1),
+        **numbered(range(1, count + 1)),
         labels=labels,
         schema=MARKET1501_ATTRIBUTES,
     )
@@ -67,7 +69,7 @@ def people(probabilities: list[float], has: list[bool]) -> Embeddings:
     )
 
 
-BACKPACK = MARKET1501_ATTRIBUTES.attributes.index("backpack")
+BACKPACK = MARKET1501_ATTRIBUTES.names.index("backpack")
 
 
 def test_thresholds_are_taken_where_they_help_other_persons() -> None:
@@ -88,6 +90,6 @@ def test_thresholds_that_hold_for_half_of_the_persons_only_are_not_taken() -> No
 
 def test_nothing_to_choose_by() -> None:
     known = people([0.5] * 4, [True, False] * 2)
-    unlabelled = replace(known, crops=replace(known.crops, labels=None, schema=None))
+    unlabelled = replace(known, crops=known.crops.without_labels())
     with pytest.raises(InputError, match="no attribute annotations"):
         choose_decision(unlabelled)

@@ -15,12 +15,14 @@ def test_a_table_for_other_programs(gallery: Gallery, tmp_path: Path) -> None:
     stored = {row["hash"]: row for row in gallery.rows(limit=1000)}
     assert len(rows) == 144
     for row in rows:
-        assert int(row["camera"]) == stored[row["hash"]]["camera"]
-        assert float(row["backpack"]) == pytest.approx(stored[row["hash"]]["backpack"], abs=1e-6)
+        assert row["camera"] == stored[row["hash"]]["camera"]
+        assert float(row["backpack"]) == pytest.approx(
+            stored[row["hash"]]["attributes"]["backpack"], abs=1e-6
+        )
 
     count = gallery.export(tmp_path / "some.parquet", "camera = 1", reason="a report")
     table = parquet.read_table(tmp_path / "some.parquet")
-    assert len(table) == count == gallery.count("camera = 1")
+    assert len(table) == count == gallery.count("camera = '1'")
     assert "embedding" in table.column_names
     assert (gallery.audit()[-1].operation, gallery.audit()[-1].reason) == ("export", "a report")
 

@@ -27,7 +27,7 @@ def fill(gallery: Gallery, count: int, start: int = 0) -> np.ndarray:
     known = {
         "hash": [generator.bytes(32).hex() for _ in range(count)],
         "path": nothing,
-        "person": [start + number // 10 for number in range(count)],
+        "person": [str(start + number // 10) for number in range(count)],
         "camera": nothing,
         "time": nothing,
         "source": nothing,
@@ -74,7 +74,7 @@ def test_newer_rows_are_found_and_ask_for_a_new_index(large: Gallery) -> None:
     newer = fill(large, ROWS // 4, start=ROWS)
     assert large.needs_new_index
     answers = search(large._store, query(newer[0], large), rule=AnswerRule("top_k", 1)).answers
-    assert answers[0].person == ROWS
+    assert answers[0].known["person"] == str(ROWS)
     assert answers[0].distance == pytest.approx(0, abs=1e-3)
     large.build_index()
     assert not large.needs_new_index
@@ -85,7 +85,7 @@ def test_an_index_keeps_no_copy_of_who_was_erased(large: Gallery) -> None:
     large.build_index()
     wanted = [vector.tobytes()[:24] for vector in vectors[:10]]
     assert set(find_bytes(Path(large.where), wanted)) == set(wanted)
-    assert large.erase(large.filter_of(person=0)).rows == 10
+    assert large.erase(large.filter_of(person="0")).rows == 10
     assert find_bytes(Path(large.where), wanted) == {}
     assert index_of(large._store) is not None, "built anew"
 

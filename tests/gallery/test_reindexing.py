@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.data import Crops
+from passerby.datasets.finding import find_crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
-from passerby.gallery import Gallery, Sighting, find_sightings
+from passerby.gallery import Gallery
 from passerby.gallery.byte_scan import find_bytes
 from passerby.gallery.store import Store
 from passerby.gallery.table_schema import vectors_of
@@ -40,9 +42,9 @@ def test_all_crops_by_another_model(gallery: Gallery, other_file: Path, toy_data
     assert gallery.audit()[-1].reason == "a better one"
 
     again = Gallery.open(gallery.where)
-    crop = find_sightings([toy_data / "train"])[0]
-    assert again.add([crop]).known == 1
-    prepared = again.prepare(crop.path.read_bytes(), crop)
+    crop = find_crops([toy_data / "train"])[:1]
+    assert again.add(crop).known == 1
+    prepared = again.prepare(crop.paths[0].read_bytes(), crop.paths[0])
     vector = other.run(prepared.pixels[None])[0][0]
     (stored,) = vectors_of(
         again._store.crops.search().where(f"hash = '{prepared.hash}'").limit(1).to_arrow()
@@ -55,11 +57,11 @@ def test_crops_that_are_gone(
     model: RuntimeModel, other_file: Path, toy_data: Path, tmp_path: Path
 ) -> None:
     paths = [
-        Path(shutil.copy(s.path, tmp_path / s.path.name))
-        for s in find_sightings([toy_data / "train"])[:5]
+        Path(shutil.copy(path, tmp_path / path.name))
+        for path in find_crops([toy_data / "train"]).paths[:5]
     ]
     gallery = Gallery.create(tmp_path / "gallery", model, images="paths")
-    gallery.add([Sighting(path) for path in paths])
+    gallery.add(Crops(paths))
     paths[2].unlink()
     other = RuntimeModel.load(other_file)
     with pytest.raises(InputError, match=f"Cannot read {paths[2]}"):
@@ -79,12 +81,12 @@ def test_who_opened_it_before_has_to_start_again(
     """Otherwise a server would compare vectors of two models, and store them side by side."""
     before = Gallery.open(gallery.where, model)
     gallery.reindex(RuntimeModel.load(other_file), str(other_file))
-    crop = find_sightings([toy_data / "test"])[0]
+    crop = find_crops([toy_data / "test"])[:1]
     again = "was embedded again, by other, since it was opened"
     with pytest.raises(InputError, match=again):
-        before.search([crop.path])
+        before.search([crop.paths[0]])
     with pytest.raises(InputError, match=again):
-        before.add([crop])
+        before.add(crop)
     assert len(gallery) == 144
 
 

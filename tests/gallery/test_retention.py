@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from passerby.data import Crops
+from passerby.datasets.finding import find_crops
 from passerby.errors import InputError
-from passerby.gallery import Gallery, Sighting, find_sightings, parse_age
+from passerby.gallery import Gallery, parse_age
 from passerby.gallery.retention import older_than, retention_days
 from passerby.inference import RuntimeModel
 
@@ -42,11 +44,11 @@ def test_the_earlier_of_taken_and_added_counts(
     model: RuntimeModel, toy_data: Path, tmp_path: Path
 ) -> None:
     """A camera whose clock is wrong keeps nothing for ever; nothing is kept by a wrong clock."""
-    paths = [s.path for s in find_sightings([toy_data / "train"])[:4]]
+    paths = list(find_crops([toy_data / "train"])[:4].paths)
     gallery = Gallery.create(tmp_path / "gallery", model)
     added = datetime.now(UTC)
     taken = [added - timedelta(days=40), added - timedelta(days=2), None, added.replace(year=2099)]
-    gallery.add([Sighting(path, time=time) for path, time in zip(paths, taken, strict=True)])
+    gallery.add(Crops(paths, time=taken))
 
     def expired(days: int, now: datetime | None = None) -> int:
         return gallery.count(older_than(timedelta(days=days), now))

@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passerby.calibration import AnswerRule
+from passerby.data import Crops
+from passerby.datasets.finding import find_crops
 from passerby.errors import InputError
-from passerby.gallery import Gallery, Sighting, find_sightings, searching
+from passerby.gallery import Gallery, searching
 from passerby.gallery.adding import commit
 from passerby.gallery.searching import Query, search
 from passerby.gallery.store import Store
-from passerby.gallery.table_schema import attributes_of, vectors_of
+from passerby.gallery.table_schema import attribute_columns, attributes_of, vectors_of
 from passerby.inference import RuntimeModel
 
 
@@ -34,7 +36,7 @@ def table(searched: Gallery) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def first(toy_data: Path) -> Path:
-    return find_sightings([toy_data / "train"])[0].path
+    return find_crops([toy_data / "train"]).paths[0]
 
 
 def by_hand(
@@ -58,7 +60,7 @@ def same(ours: list[tuple[str, float]], theirs: list[tuple[str, float]]) -> None
 
 
 def test_by_photo_as_numpy_does(searched: Gallery, table: pa.Table, first: Path) -> None:
-    crop = searched.prepare(first.read_bytes(), Sighting(first))
+    crop = searched.prepare(first.read_bytes(), first)
     vector = searched.model.run(crop.pixels[None])[0][0]
     expected = by_hand(table, vector, {crop.hash})
     answers = searched.search([first], rule=AnswerRule("top_k", 25))
@@ -73,10 +75,10 @@ def test_by_photo_as_numpy_does(searched: Gallery, table: pa.Table, first: Path)
 def test_by_photo_and_description_as_numpy_does(
     searched: Gallery, table: pa.Table, first: Path
 ) -> None:
-    crop = searched.prepare(first.read_bytes(), Sighting(first))
+    crop = searched.prepare(first.read_bytes(), first)
     vector = searched.model.run(crop.pixels[None])[0][0]
     cameras = table.column("camera").to_pylist()
-    among = [row for row, camera in enumerate(cameras) if camera in (1, 3)]
+    among = [row for row, camera in enumerate(cameras) if camera in ("1", "3")]
     answers = searched.search([first], "camera in (1, 3)", AnswerRule("top_k", 7))
     same(found(answers), by_hand(table, vector, {crop.hash}, among)[:7])
     assert answers.searched == len(among)
@@ -97,8 +99,8 @@ def test_the_calibrated_threshold_and_probabilities(searched: Gallery, first: Pa
 
 
 def test_several_photos_are_one_query(searched: Gallery, table: pa.Table, toy_data: Path) -> None:
-    paths = [s.path for s in find_sightings([toy_data / "train"])[:3]]
-    crops = [searched.prepare(path.read_bytes(), Sighting(path)) for path in paths]
+    paths = list(find_crops([toy_data / "train"])[:3].paths)
+    crops = [searched.prepare(path.read_bytes(), path) for path in paths]
     vectors = searched.model.run(np.stack([crop.pixels for crop in crops]))[0]
     mean = vectors.mean(axis=0)
     mean /= np.linalg.norm(mean)
@@ -110,13 +112,13 @@ def test_several_photos_are_one_query(searched: Gallery, table: pa.Table, toy_da
 
 def test_what_agrees_and_what_does_not(searched: Gallery, first: Path) -> None:
     schema = searched.settings.schema_
-    crop = searched.prepare(first.read_bytes(), Sighting(first))
+    crop = searched.prepare(first.read_bytes(), first)
     decide = searched.settings.decision.labels
     asked = decide(searched.model.run(crop.pixels[None])[1], schema)[0]
     for answer in searched.search([first], rule=AnswerRule("top_k", 30)).answers:
-        values = np.array([[answer.attributes[name] for name in schema.attributes]])
+        values = np.array([[answer.attributes[name] for name in schema.names]])
         labels = decide(values, schema)[0]
-        for name, wanted, has in zip(schema.attributes, asked, labels, strict=True):
+        for name, wanted, has in zip(schema.names, asked, labels, strict=True):
             assert (name in answer.agree) == (wanted and has)
             assert (name in answer.only_query) == (wanted and not has)
             assert (name in answer.only_crop) == (has and not wanted)
@@ -125,11 +127,12 @@ def test_what_agrees_and_what_does_not(searched: Gallery, first: Path) -> None:
 
 def test_by_description_alone(searched: Gallery, table: pa.Table) -> None:
     names = ("upred", "backpack")
-    red, backpack = attributes_of(table, names).astype(np.float64).T
+    columns = attribute_columns(searched.settings)
+    red, backpack = attributes_of(table, [columns[name] for name in names]).astype(np.float64).T
     cameras = np.array(table.column("camera").to_pylist())
     hashes = table.column("hash").to_pylist()
     score = red * (1 - backpack)
-    rows = [row for row in range(len(table)) if cameras[row] != 2 and red[row] >= 0.001]
+    rows = [row for row in range(len(table)) if cameras[row] != "2" and red[row] >= 0.001]
     rows.sort(key=lambda row: (-score[row], hashes[row]))
     answers = searched.search(
         where="upred >= 0.001 and backpack <= 1 and camera != 2", rule=AnswerRule("top_k", 12)
@@ -144,16 +147,17 @@ def test_of_equally_probable_crops_the_latest_come_first(
     model: RuntimeModel, toy_data: Path, tmp_path: Path
 ) -> None:
     gallery = Gallery.create(tmp_path / "gallery", model)
-    paths = [sighting.path for sighting in find_sightings([toy_data / "train"])[:4]]
+    paths = list(find_crops([toy_data / "train"])[:4].paths)
     days = [3, 1, 4, 2]
     gallery.add(
-        [
-            Sighting(path, camera=1, time=datetime(2026, 11, day, tzinfo=UTC))
-            for path, day in zip(paths, days, strict=True)
-        ]
+        Crops(
+            paths,
+            camera=["1"] * 4,
+            time=[datetime(2026, 11, day, tzinfo=UTC) for day in days],
+        )
     )
     found = gallery.search(where="camera = 1", rule=AnswerRule("top_k", 3)).answers
-    assert [answer.time.day for answer in found if answer.time] == [4, 3, 2]
+    assert [answer.known["time"].day for answer in found] == [4, 3, 2]
 
 
 def test_nobody_fits(searched: Gallery, first: Path) -> None:
@@ -184,7 +188,7 @@ def test_a_model_without_calibration(
     model_file: Path, toy_data: Path, tmp_path: Path, first: Path
 ) -> None:
     gallery = Gallery.create(tmp_path / "gallery", RuntimeModel.load(model_file))
-    gallery.add(find_sightings([toy_data / "train"])[:5])
+    gallery.add(find_crops([toy_data / "train"])[:5])
     with pytest.raises(InputError, match="is not calibrated"):
         gallery.search([first])
     answers = gallery.search([first], rule=AnswerRule("top_k", 2)).answers
@@ -200,7 +204,7 @@ def made_up(store: Store, vectors: np.ndarray, cameras: list[int]) -> list[str]:
         "hash": hashes,
         "path": [None] * count,
         "person": [None] * count,
-        "camera": cameras,
+        "camera": [None if camera is None else str(camera) for camera in cameras],
         "time": [None] * count,
         "source": [None] * count,
         "added": [datetime.now(UTC)] * count,

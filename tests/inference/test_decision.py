@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.inference import Decision
 
@@ -16,7 +16,7 @@ def answered(decision: Decision, **given_: float) -> set[str]:
     for name, value in given_.items():
         probabilities[0, MARKET1501_ATTRIBUTES.index(name)] = value
     labels = decision.labels(probabilities, MARKET1501_ATTRIBUTES)[0]
-    return {a for a, label in zip(MARKET1501_ATTRIBUTES.attributes, labels, strict=True) if label}
+    return {a for a, label in zip(MARKET1501_ATTRIBUTES.names, labels, strict=True) if label}
 
 
 def test_fixed_takes_one_half_and_more() -> None:

@@ -42,7 +42,7 @@ def test_a_store_can_be_moved(store: Path, whole: Path) -> None:
 def test_no_store(model_file: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (model_file, tmp_path / "nothing", tmp_path / "file"):
-        with pytest.raises(InputError, match=r"holds no embeddings: .*`passerby embed`"):
+        with pytest.raises(InputError, match=r"holds no embeddings: .*embed crops into it"):
             read_embeddings(place)
 
 
@@ -115,12 +115,17 @@ def test_nothing_is_unpickled(store: Path, monkeypatch, as_array: bool) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, r"format: .*embed the crops again"),
+        ({"format": 1}, r"format: .*embed the crops again"),
         ({"rows": 0}, r"rows: .*embed the crops again"),
         ({"rows": 39}, r"crops\.csv is damaged .*40 rows instead of 39"),
         ({"embedding_size": 95}, r"vectors\.npy is damaged .*not an array of 40×95"),
         ({"embedding_size": -1}, r"embedding_size: .*embed the crops again"),
-        ({"schema_name": "peta-35"}, r"schema 'peta-35' is unknown .* knows course-32"),
+        (
+            {"schema": {"attributes": [{"name": "hat"}]}},
+            r"attributes\.npy is damaged .*array of 40×1 ",
+        ),
+        ({"schema": {"attributes": []}}, "has no attributes"),
+        ({"schema": [1]}, "not a schema of attributes"),
         ({"model": None}, r"model: .*embed the crops again"),
         ({"colour": "red"}, r"colour: .*embed the crops again"),
     ],
@@ -140,15 +145,22 @@ class TestCropsFile:
         write_crops_file(tmp_path / "crops.csv", Crops(paths))
         found = read_crops_file(tmp_path / "crops.csv")
         assert found.paths == paths
-        assert found.persons is None
-        assert found.cameras is None
+        assert not found.columns
 
     def test_ids_come_back(self, tmp_path: Path) -> None:
-        crops = Crops((tmp_path / "a", tmp_path / "b"), persons=np.array([-1, 2**62]))
+        crops = Crops(
+            (tmp_path / "a", tmp_path / "b"),
+            person=["0002", "2"],
+            camera=["north, gate", ""],
+            time=[None, np.datetime64("2026-11-01T08:30:00.5")],
+            box=[(1, 2, 30, 40), None],
+            role=["", "distractor"],
+        )
         write_crops_file(tmp_path / "crops.csv", crops)
         found = read_crops_file(tmp_path / "crops.csv")
-        assert found.persons.tolist() == [-1, 2**62]
-        assert found.cameras is None
+        assert list(found.columns) == ["person", "camera", "time", "box", "role"]
+        for name, values in crops.columns.items():
+            np.testing.assert_array_equal(found.columns[name], values)
 
     def test_relative_paths_become_absolute(self, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.chdir(tmp_path)
@@ -158,12 +170,13 @@ class TestCropsFile:
     @pytest.mark.parametrize(
         "content",
         [
-            "path,camera,person\n/a,1,2\n",
+            "person,path\n1,/a\n",
+            "path,colour\n/a,1\n",
             "path,person,camera\n/a,1\n",
             "path,person,camera\n,1,2\n",
-            "path,person,camera\n/a,one,2\n",
-            "path,person,camera\n/a,1,2\n/b,,2\n",
-            "path,person,camera\n/a,99999999999999999999,2\n",
+            "path,time\n/a,yesterday\n",
+            "path,box\n/a,1 2 3\n",
+            "path,box\n/a,1 2 99999999999999999999 4\n",
             'path,person,camera\n"/a,1,2\n',
             "path,person,camera\n" + "a" * 200_000 + ",1,2\n",
         ],

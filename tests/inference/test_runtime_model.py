@@ -1,6 +1,5 @@
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,10 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
 from passerby.data.decoding import decode, resize
 from passerby.datasets import read_crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.inference import RuntimeModel
 from passerby.inference.model_info import Preprocessing
@@ -91,7 +91,7 @@ def damaged_crops(toy_data: Path, tmp_path: Path) -> Crops:
     paths = [Path(shutil.copy(path, tmp_path)) for path in crops.paths]
     for row in (0, 5, 8, 9, 10, 11, 19):
         paths[row].write_bytes(b"no image")
-    return replace(crops, paths=tuple(paths))
+    return crops.replace(paths=paths)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
@@ -108,7 +108,7 @@ def test_broken_crops_are_left_out(model_file: Path, damaged_crops: Crops, batch
     good = [1, 2, 3, 4, 6, 7, 12, 13, 14, 15, 16, 17, 18]
     readable = damaged_crops[np.array(good)]
     assert found.crops.paths == readable.paths
-    np.testing.assert_array_equal(found.crops.persons, readable.persons)
+    np.testing.assert_array_equal(found.crops.person, readable.person)
     np.testing.assert_array_equal(found.crops.labels, readable.labels)
     np.testing.assert_allclose(found.vectors, model.embed(readable).vectors, atol=1e-5)
     names = [path.name for path in damaged_crops.paths]
@@ -165,20 +165,28 @@ def edit(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_model_of_an_unknown_schema(broken: Path) -> None:
-    edit(broken, schema_name="peta-35")
-    with pytest.raises(InputError, match=r"schema 'peta-35' is unknown .* knows course-32"):
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"attributes": []}, "has no attributes: name one"),
+        ({"attributes": [{"name": "hat"}, {"name": "hat"}]}, "'hat' is named twice"),
+        ({"attributes": [{"nam": "hat"}]}, "not a schema of attributes"),
+        ({"attributes": [{"name": "hat"}]}, r"attributes has the shape \[32\], but .* says \[1\]"),
+        (None, "attributes"),
+    ],
+)
+def test_a_schema_that_does_not_fit(broken: Path, schema: object, message: str) -> None:
+    edit(broken, schema=schema)
+    if schema is None:
+        # a model that is said to answer no attributes is not asked for them
+        assert RuntimeModel.load(broken).schema is None
+        return
+    with pytest.raises(InputError, match=message):
         RuntimeModel.load(broken)
 
 
-def test_a_model_with_other_attributes(broken: Path) -> None:
-    edit(broken, attributes=list(MARKET1501_ATTRIBUTES.attributes[::-1]))
-    with pytest.raises(InputError, match="attributes are not those of the schema course-32"):
-        RuntimeModel.load(broken)
-
-
-def test_a_model_of_a_later_format(broken: Path) -> None:
-    edit(broken, format=2)
+def test_a_model_of_another_format(broken: Path) -> None:
+    edit(broken, format=1)
     with pytest.raises(InputError, match=r"model\.json: format: .*save the model again"):
         RuntimeModel.load(broken)
 
@@ -244,3 +252,99 @@ def test_a_model_that_answers_nan(toy_data: Path, tmp_path: Path) -> None:
     model._session = type("Session", (), {"run": lambda *_: [np.full((2, 96), np.nan)] * 2})()
     with pytest.raises(InputError, match="The model answers NaN"):
         model.embed(read_crops(toy_data)[:2])
+
+
+def test_a_model_without_attributes(toy_data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), None)
+    save_model(network, tmp_path / "m", name="who", tasks=("identity",))
+    model = RuntimeModel.load(tmp_path / "m")
+    crops = read_crops(toy_data)[:3]
+    for flip in (False, True):
+        found = model.embed(crops, flip=flip)
+        assert found.attributes is None
+        assert found.schema is None
+        assert found.vectors.shape == (3, 96)
+    with pytest.raises(InputError, match="was not trained on attributes"):
+        model.predict_attributes(crops.paths[0])
+
+
+def test_images_in_memory_answer_as_their_files_do(model_file: Path, toy_data: Path) -> None:
+    model = RuntimeModel.load(model_file)
+    crops = read_crops(toy_data)[:3]
+    pixels = [decode(path) for path in crops.paths]
+    expected = model.embed(crops).vectors
+    for images, channels in (
+        (list(crops.paths), "rgb"),
+        ([str(path) for path in crops.paths], "rgb"),
+        (pixels, "rgb"),
+        ([Image.fromarray(image) for image in pixels], "rgb"),
+        ([image[:, :, ::-1] for image in pixels], "bgr"),
+    ):
+        found = model.embed_images(images, channels=channels).vectors
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert model.predict_attributes(pixels[0][:, :, ::-1], channels="bgr") == pytest.approx(
+        model.predict_attributes(crops.paths[0]), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "channels", "message"),
+    [
+        (np.zeros((64, 32)), "rgb", r"dtype float64 and shape \(64, 32\) cannot be used"),
+        (np.zeros((64, 32, 4), np.uint8), "rgb", r"shape \(64, 32, 4\)"),
+        (np.zeros((4, 32, 3), np.uint8), "rgb", "32×4 pixels, too few"),
+        (np.zeros((64, 32, 3), np.uint8), "hsv", "`channels` is 'hsv': choose 'rgb' or 'bgr'"),
+        (None, "rgb", "give a path, a PIL image, or an array of uint8"),
+    ],
+)
+def test_what_is_not_an_image(model_file: Path, image: object, channels: str, message) -> None:
+    with pytest.raises(InputError, match=message):
+        RuntimeModel.load(model_file).predict_attributes(image, channels=channels)
+
+
+def test_two_people_of_one_frame_are_two_crops(model_file: Path, tmp_path: Path) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    Image.fromarray(frame).save(tmp_path / "frame.png")
+    boxes = [(10, 20, 30, 60), (100, 30, 40, 80), (140, 100, 40, 40)]
+    crops = Crops([tmp_path / "frame.png"] * 3, box=boxes)
+    model = RuntimeModel.load(model_file)
+    # what reaches beyond the picture is left out
+    parts = [frame[20:80, 10:40], frame[30:110, 100:140], frame[100:120, 140:160]]
+    expected = model.embed_images(parts).vectors
+    np.testing.assert_allclose(model.embed(crops).vectors, expected, atol=1e-6)
+    outside = Crops([tmp_path / "frame.png"], box=[(500, 20, 30, 60)])
+    with pytest.raises(InputError, match="of the box 500 20 30 60 fewer than 8 pixels a side lie"):
+        model.embed(outside)
+
+
+def test_pictures_that_look_wrong_are_named(model_file: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 900, 3), np.uint8)
+    for name, image in (
+        ("a.png", noise[:64, :32]),
+        ("b.png", noise[:60, :200]),
+        ("c.png", noise[:1100]),
+        ("d.png", np.zeros((64, 32, 3), np.uint8)),
+        ("e.png", noise[100:160, :201]),
+    ):
+        Image.fromarray(image).save(tmp_path / name)
+    told: list[str] = []
+    RuntimeModel.load(model_file).embed(read_crops(tmp_path), on_remark=told.append)
+    assert [sentence[:40] for sentence in told] == [
+        "2 of 5 crops, b.png first: each is wider",
+        "c.png is more than 1024 pixels high, so ",
+        "d.png is blank, so nothing can be recogn",
+    ]
+
+
+def test_a_model_that_answers_the_same_for_everything(model_file: Path, toy_data: Path) -> None:
+    told: list[str] = []
+    crops = Crops([read_crops(toy_data).paths[0]] * 25)
+    RuntimeModel.load(model_file).embed(crops, on_remark=told.append)
+    assert told == [
+        "The model answers the same for all 25 crops: they are copies of one picture, or the model "
+        "has learned nothing."
+    ]
+    told.clear()
+    RuntimeModel.load(model_file).embed(read_crops(toy_data)[:25], on_remark=told.append)
+    assert told == []

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 from passerby.data import Crops
 from passerby.data.decoding import Pixels
 from passerby.datasets import read_crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.inference import Embeddings, RuntimeModel, embed_to_folder, read_embeddings
 from passerby.inference.row_file import RowFile
@@ -55,7 +55,7 @@ def crops(toy_data: Path, tmp_path: Path) -> Crops:
     found = read_crops(toy_data)[:50]
     folder = tmp_path / "crops"
     folder.mkdir()
-    return replace(found, paths=tuple(Path(shutil.copy2(path, folder)) for path in found.paths))
+    return found.replace(paths=tuple(Path(shutil.copy2(path, folder)) for path in found.paths))
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def out(tmp_path: Path) -> Path:
 
 def assert_same(found: Embeddings, expected: Embeddings) -> None:
     assert found.crops.paths == expected.crops.paths
-    np.testing.assert_array_equal(found.crops.persons, expected.crops.persons)
-    np.testing.assert_array_equal(found.crops.cameras, expected.crops.cameras)
+    np.testing.assert_array_equal(found.crops.person, expected.crops.person)
+    np.testing.assert_array_equal(found.crops.camera, expected.crops.camera)
     np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-5)
     np.testing.assert_allclose(found.attributes, expected.attributes, atol=1e-5)
     assert (found.schema, found.model) == (expected.schema, expected.model)
@@ -90,10 +90,10 @@ def test_the_rows_on_disk_are_those_in_memory(model, crops, out, flip: bool) -> 
     assert names(out) == ["attributes.npy", "crops.csv", "embeddings.json", "vectors.npy"]
     assert names(out.parent) == ["out"]
     assert json.loads((out / "embeddings.json").read_text()) == {
-        "format": 1,
+        "format": 2,
         "model": model.info.fingerprint,
         "model_name": "tiny",
-        "schema_name": "course-32",
+        "schema": MARKET1501_ATTRIBUTES.to_dict(),
         "rows": 50,
         "embedding_size": 96,
         "flip": flip,
@@ -129,14 +129,14 @@ def test_crops_that_came_later_do_not_matter(model, crops, out) -> None:
     with pytest.raises(Power):
         embed_to_folder(model, crops, out, batch_size=8, progress=cut_after(24))
     model.seen = 0
-    others = replace(crops, persons=crops.persons + 100)[np.r_[:30, 40:50]]
+    others = crops.replace(person=[f"new {name}" for name in crops.person])[np.r_[:30, 40:50]]
     assert_same(embed_to_folder(model, others, out), model.embed(others))
     assert model.seen == 16 + len(others)
 
 
 def renamed(crops: Crops) -> Crops:
     path = crops.paths[3].rename(crops.paths[3].with_name("renamed.jpg"))
-    return replace(crops, paths=(*crops.paths[:3], path, *crops.paths[4:]))
+    return crops.replace(paths=(*crops.paths[:3], path, *crops.paths[4:]))
 
 
 def touched(crops: Crops) -> Crops:

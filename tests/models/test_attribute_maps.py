@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
+from passerby.errors import InputError
 from passerby.models import Architecture, PersonModel
 from passerby.models.attribute_maps import attribute_maps
 from passerby.models.person_model import Outputs
@@ -41,6 +42,12 @@ def test_a_network_that_looks_at_one_place(monkeypatch: pytest.MonkeyPatch) -> N
     np.testing.assert_allclose(found.maps[0], expected, atol=1e-5)
     np.testing.assert_allclose(found.maps[1], 0, atol=1e-5)
     np.testing.assert_allclose(found.probabilities[0], 1 / (1 + np.exp(-white)), rtol=1e-5)
+
+
+def test_a_network_without_attributes_sees_none() -> None:
+    model = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), None)
+    with pytest.raises(InputError, match="not trained on attributes, so it cannot show where"):
+        attribute_maps(model, toy_images(1)[0])
 
 
 def test_any_network_can_be_explained() -> None:

@@ -6,10 +6,11 @@ import onnx
 import pytest
 import torch
 
-from passerby.data import MARKET1501_ATTRIBUTES
 from passerby.datasets import read_crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.inference import RuntimeModel
+from passerby.inference.leakage import SeenFiles
 from passerby.inference.model_info import Provenance
 from passerby.models import Architecture, PersonModel, load_person_model, save_model
 from passerby.models.half_precision import save_half_precision
@@ -22,7 +23,8 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     model = PersonModel(architecture, MARKET1501_ATTRIBUTES)
     torch.nn.init.normal_(model.attribute_head.weight)
     folder = tmp_path_factory.mktemp("models") / "whole"
-    save_model(model, folder, name="x", training=Provenance(epochs=3))
+    seen = SeenFiles(*(np.arange(count, dtype=np.uint64) for count in (3, 0, 2)))
+    save_model(model, folder, name="x", training=Provenance(epochs=3), seen=seen)
     return folder
 
 
@@ -68,8 +70,22 @@ def test_the_torch_form_holds_the_same_weights(half: Path) -> None:
 def test_what_the_model_knows_is_taken_over(whole: Path, half: Path) -> None:
     before, after = (json.loads((folder / "model.json").read_text()) for folder in (whole, half))
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"precision", "fingerprint", "weights"}
+    assert changed == {"precision", "fingerprint", "files"}
     assert after["precision"] == "fp16"
+    seen = [(folder / "seen_files.npz").read_bytes() for folder in (whole, half)]
+    assert seen[0] == seen[1]
+
+
+def test_a_model_without_attributes(tmp_path: Path, toy_data: Path) -> None:
+    torch.manual_seed(0)
+    model = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), None)
+    save_model(model, tmp_path / "whole", name="x")
+    info = save_half_precision(tmp_path / "whole", tmp_path / "half")
+    assert (info.schema_, info.precision) == (None, "fp16")
+    crops = read_crops(toy_data)[:5]
+    before, after = (RuntimeModel.load(tmp_path / n).embed(crops) for n in ("whole", "half"))
+    assert after.attributes is None
+    np.testing.assert_allclose(before.vectors, after.vectors, atol=0.01)
 
 
 REFUSED = "In half precision this network answers otherwise .*: keep the model file as it is"

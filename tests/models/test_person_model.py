@@ -4,7 +4,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.data import Attribute, Schema
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.models import Architecture, Attention, PersonModel
 from passerby.models.attention import ResidualAttention
@@ -30,6 +31,15 @@ def test_any_backbone_answers_both_tasks(backbone: str, pool: str) -> None:
     assert outputs.attributes.shape == (2, 32)
     assert outputs.embedding.shape == (2, model.embedding_size)
     torch.testing.assert_close(outputs.embedding.norm(dim=1), torch.ones(2))
+
+
+def test_without_a_schema_there_is_no_attribute_head() -> None:
+    architecture = Architecture(backbone="test_resnet", size=(64, 32), groups="softmax")
+    model = PersonModel(architecture, None).eval()
+    outputs = model(CROPS)
+    assert outputs.attributes is None
+    assert outputs.embedding.shape == (2, model.embedding_size)
+    assert not any("attribute" in name for name in model.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -182,6 +192,20 @@ class TestWeights:
     def test_no_network_to_download_from(self) -> None:
         with pytest.raises(InputError, match="check the network, or give model.weights a local"):
             built("test_vit2.r160_in1k", weights="pretrained")
+
+
+def test_groups_are_the_schemas() -> None:
+    """Any names and any places; what is in no group keeps its own logit."""
+    alone = Attribute("Skirt&Dress")
+    group = [Attribute(name, group="carries") for name in ("Bag", "Box", "nothing at all")]
+    schema = Schema((alone, *group))
+    torch.manual_seed(0)
+    model = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), schema).eval()
+    softmax = PersonModel(model.architecture.model_copy(update={"groups": "softmax"}), schema)
+    softmax.load_state_dict(model.state_dict())
+    plain, shared = model(CROPS).attributes, softmax.eval()(CROPS).attributes
+    torch.testing.assert_close(shared[:, 0], plain[:, 0])
+    torch.testing.assert_close(shared[:, 1:].sigmoid(), plain[:, 1:].softmax(dim=1))
 
 
 def test_exclusive_attributes_can_share_a_softmax() -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.inference import Embeddings
 from passerby.ranking import Distance
@@ -61,7 +62,7 @@ def test_attributes_are_the_probabilities() -> None:
     crops = people([[1.0]], attributes_of((0.3, 0.4)))
     plain = Distance(features="attributes", metric="euclidean").signatures(crops)
     assert plain[0, :3] == pytest.approx([0.3, 0.4, 0])
-    scaled = Distance(features="attributes", metric="cosine").signatures(crops)
+    scaled = Distance(features="attributes", metric="normalized_euclidean").signatures(crops)
     assert scaled[0, :3] == pytest.approx([0.6, 0.8, 0])
 
 
@@ -70,7 +71,7 @@ def test_logits_are_the_log_odds() -> None:
     logits = Distance(features="logits", metric="euclidean").signatures(crops)
     # log(1 / 1), log(3 / 1), log(1 / 4)
     assert logits[0, :4] == pytest.approx([0, np.log(3), -np.log(4), 0], abs=1e-6)
-    scaled = Distance(features="logits", metric="cosine").signatures(crops)
+    scaled = Distance(features="logits", metric="normalized_euclidean").signatures(crops)
     length = np.hypot(np.log(3), np.log(4))
     assert scaled[0, :3] == pytest.approx([0, np.log(3) / length, -np.log(4) / length], abs=1e-6)
 
@@ -101,7 +102,7 @@ def test_weights_are_of_squared_differences() -> None:
 
 
 def test_weights_come_before_the_scaling() -> None:
-    distance = Distance(features="embedding", metric="cosine", weights=(9, 16))
+    distance = Distance(features="embedding", metric="normalized_euclidean", weights=(9, 16))
     assert distance.signatures(people([[1, 1]])) == pytest.approx(np.array([[0.6, 0.8]]))
 
 
@@ -109,7 +110,7 @@ def test_a_layer_has_a_row_for_each_column() -> None:
     distance = Distance(features="embedding", metric="euclidean", layer=((1, 0, 2), (0, 1, 1)))
     # 3 · (1, 0, 2) + 5 · (0, 1, 1)
     assert distance.signatures(people([[3, 5]])).tolist() == [[3, 5, 11]]
-    scaled = distance.model_copy(update={"metric": "cosine"})
+    scaled = distance.model_copy(update={"metric": "normalized_euclidean"})
     assert scaled.signatures(people([[0, 4]])) == pytest.approx(np.array([[0, 0.5**0.5, 0.5**0.5]]))
 
 
@@ -124,9 +125,13 @@ def test_what_a_distance_starts_from() -> None:
 @pytest.mark.parametrize(
     ("distance", "kind", "name"),
     [
-        (Distance(features="embedding"), "plain", "embedding cosine"),
+        (Distance(features="embedding"), "plain", "embedding normalized_euclidean"),
         (Distance(features="both", metric="euclidean"), "plain", "both euclidean"),
-        (Distance(features="logits", weights=(1,)), "weighted", "logits cosine weighted"),
+        (
+            Distance(features="logits", weights=(1,)),
+            "weighted",
+            "logits normalized_euclidean weighted",
+        ),
         (
             Distance(features="attributes", metric="euclidean", layer=((1,),)),
             "learned",
@@ -144,7 +149,7 @@ NUMBERS = st.floats(-1e6, 1e6)
 
 @given(
     features=st.sampled_from(["embedding", "attributes", "logits", "both"]),
-    metric=st.sampled_from(["euclidean", "cosine"]),
+    metric=st.sampled_from(["euclidean", "normalized_euclidean"]),
     weights=st.none() | st.lists(st.floats(0, 1e6), min_size=1, max_size=4),
     layer=st.none()
     | st.integers(1, 3).flatmap(
@@ -171,7 +176,10 @@ def test_json_there_and_back(
     [
         ({}, "Field required"),
         ({"features": "colour"}, "Input should be 'embedding'"),
-        ({"features": "logits", "metric": "manhattan"}, "Input should be 'euclidean' or 'cosine'"),
+        (
+            {"features": "logits", "metric": "manhattan"},
+            "Input should be 'euclidean' or 'normalized_euclidean'",
+        ),
         ({"features": "logits", "scale": 2}, "Extra inputs are not permitted"),
         (
             {"features": "logits", "weights": (1.0,), "layer": ((1.0,),)},

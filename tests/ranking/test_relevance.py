@@ -1,9 +1,9 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numbered import numbered
 
 from passerby.data import Crops
 from passerby.errors import InputError
@@ -14,8 +14,7 @@ def crops_of(persons: list[int] | None, cameras: list[int] | None = None) -> Cro
     count = len(persons if persons is not None else cameras or [])
     return Crops(
         paths=tuple(Path(f"{i}.jpg") for i in range(count)),
-        persons=None if persons is None else np.array(persons, np.int64),
-        cameras=None if cameras is None else np.array(cameras, np.int64),
+        **numbered(persons, cameras),
     )
 
 
@@ -62,9 +61,9 @@ def test_against_a_loop(
 def test_what_must_be_known() -> None:
     known = crops_of([1], [1])
     for queries, gallery in ((crops_of(None, [1]), known), (known, crops_of(None, [1]))):
-        with pytest.raises(InputError, match="no person ids"):
+        with pytest.raises(InputError, match="have no persons"):
             Relevance(queries, gallery, False)
     for queries, gallery in ((crops_of([1]), known), (known, crops_of([1]))):
         Relevance(queries, gallery, False)
-        with pytest.raises(InputError, match="no cameras, .* evaluate with --cameras ignored"):
+        with pytest.raises(InputError, match="no cameras, .* evaluate with `cameras` = ignored"):
             Relevance(queries, gallery, True)

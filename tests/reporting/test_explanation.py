@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.reporting.explanation import _enlarged, write_explanation
 from passerby.toy import toy_images

@@ -12,8 +12,9 @@ import pytest
 import simplejpeg
 
 from passerby.calibration.calibration import Calibration
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
 from passerby.datasets import read_crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.evaluation.attributes import AttributeReport, evaluate_attributes
 from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
@@ -122,11 +123,10 @@ def by_hand(toy: Crops) -> tuple[Embeddings, Embeddings]:
 
     They are: wrong, junk, right, the same camera, a distractor.
     """
-    some = replace(toy, labels=None, schema=None)[:6]
-    some = replace(
-        some,
-        persons=np.array([7, 8, -1, 7, 7, 0]),
-        cameras=np.array([1, 2, 2, 2, 1, 3]),
+    some = toy.without_labels()[:6].replace(
+        person=["7", "8", "", "7", "7", ""],
+        role=["", "", "junk", "", "", "distractor"],
+        camera=[1, 2, 2, 2, 1, 3],
     )
     people = on_a_line(some, [0, 1, 2, 3, 4, 5])
     return people.of_rows(np.arange(1)), people.of_rows(np.arange(1, 6))
@@ -136,16 +136,16 @@ def by_hand(toy: Crops) -> tuple[Embeddings, Embeddings]:
 def everything(toy: Crops) -> dict[str, object]:
     """All that a report may hold, with vectors that tell persons apart, though not well."""
     generator = np.random.default_rng(0)
-    assert toy.persons is not None
     assert toy.labels is not None
-    centres = generator.normal(size=(toy.persons.max() + 1, 8))
-    vectors = (centres[toy.persons] + generator.normal(size=(len(toy), 8))).astype(np.float32)
+    persons = toy.person_codes
+    centres = generator.normal(size=(persons.max() + 1, 8))
+    vectors = (centres[persons] + generator.normal(size=(len(toy), 8))).astype(np.float32)
     noise = generator.normal(0, 0.3, toy.labels.shape)
     probabilities = np.clip(toy.labels * 0.4 + 0.3 + noise, 0, 1).astype(np.float32)
     people = Embeddings(
         toy, vectors, probabilities, MARKET1501_ATTRIBUTES, "fingerprint-of-a-model"
     )
-    asked = np.unique(toy.persons, return_index=True)[1]
+    asked = np.unique(persons, return_index=True)[1]
     queries = people.of_rows(asked)
     gallery = people.of_rows(np.setdiff1d(np.arange(len(toy)), asked))
     calibration = Calibration(
@@ -260,7 +260,7 @@ def test_the_line_stands_where_the_threshold_cuts(
 def test_a_threshold_beyond_the_shown_answers_is_said_in_words(
     toy: Crops, written: Callable[..., str]
 ) -> None:
-    some = replace(toy[:13], persons=np.array([1, 1, *range(2, 13)]))
+    some = toy[:13].replace(person=[1, 1, *range(2, 13)])
     people = on_a_line(some, range(13))
     queries, gallery = people.of_rows(np.arange(1)), people.of_rows(np.arange(1, 13))
     retrieval = evaluate_retrieval(queries, gallery, PLANE, resamples=0)
@@ -280,7 +280,7 @@ def test_hostile_names_are_text(
     queries, gallery = by_hand
     hostile = tmp_path / name
     hostile.write_bytes(queries.crops.paths[0].read_bytes())
-    queries = replace(queries, crops=replace(queries.crops, paths=(hostile,)))
+    queries = replace(queries, crops=queries.crops.replace(paths=(hostile,)))
     retrieval = replace(cross_camera(queries, gallery), protocol="<script>p</script>")
     title = "</title><script>alert(1)</script>"
     page = Page(written(title=title, retrieval=retrieval, queries=queries, gallery=gallery))
@@ -313,7 +313,7 @@ def test_a_picture_keeps_its_shape_within_limits(tmp_path: Path) -> None:
     for shape, expected in (((64, 32), (128, 64)), ((50, 400), (24, 192)), ((900, 10), (128, 1))):
         file = tmp_path / f"{shape[1]}.jpg"
         file.write_bytes(simplejpeg.encode_jpeg(np.zeros((*shape, 3), np.uint8)))
-        small = picture(file)
+        small = picture(Crops([file]), 0)
         assert (small.height, small.width) == expected
 
 
@@ -324,7 +324,7 @@ def test_pictures_that_cannot_be_read_leave_a_box(
     damaged, gone = tmp_path / "damaged.jpg", tmp_path / "gone.jpg"
     damaged.write_bytes(gallery.crops.paths[0].read_bytes()[:200])
     paths = (damaged, *gallery.crops.paths[1:4], gone)
-    gallery = replace(gallery, crops=replace(gallery.crops, paths=paths))
+    gallery = replace(gallery, crops=gallery.crops.replace(paths=paths))
     retrieval = cross_camera(queries, gallery)
     page = Page(written(retrieval=retrieval, queries=queries, gallery=gallery))
     boxes = page.root.all("span", "missing")

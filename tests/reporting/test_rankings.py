@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passerby.calibration import Calibration
+from passerby.calibration import Calibration, Matcher
 from passerby.data import Crops
 from passerby.errors import InputError
 from passerby.ranking import Distance, Ranking
@@ -31,14 +31,20 @@ def test_json_has_what_it_takes_to_use_it() -> None:
     curve = Calibration(
         distances=(0.1, 1.0), same=(0.5, 1.0), different=(0.0, 1.0), crops_per_person=1, persons=9
     )
-    found = ranking_json(RANKING, Distance(features="logits"), curve, 0.5, "m")
-    assert (found["model"], found["distance"], found["threshold"]) == ("m", "logits cosine", 0.5)
+    logits = Distance(features="logits")
+    known = Matcher(distance=logits, calibration=curve)
+    found = ranking_json(RANKING, known, 0.5, "m")
+    assert (found["model"], found["distance"], found["threshold"]) == (
+        "m",
+        "logits normalized_euclidean",
+        0.5,
+    )
     assert found["gallery"] == 3
     assert found["queries"]["q/a.jpg"] == []
     first, second = found["queries"]["q/b.jpg"]
     assert (first["path"], first["distance"]) == ("g/2/y.jpg", 0.25)
     assert first["probability"] == second["probability"] == curve.probability(np.array(0.3), 3)
-    assert "probability" not in ranking_json(RANKING, Distance(features="logits"), None, None, "m")
+    assert "probability" not in ranking_json(RANKING, Matcher(distance=logits), None, "m")
 
 
 @pytest.mark.parametrize("name", ["a\nb.jpg", "a, b.jpg", "a: b.jpg", "a\u2028b.jpg"])

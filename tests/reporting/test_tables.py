@@ -1,11 +1,11 @@
 import io
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
 from passerby.datasets.description import Description
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.evaluation import evaluate_attributes
 from passerby.inference import Decision, Embeddings
 from passerby.reporting.tables import attribute_tables, description_tables
@@ -21,9 +21,7 @@ def printed(parts: object) -> str:
 def test_a_report_names_both_averages_and_what_is_undefined() -> None:
     labels = np.zeros((2, 32), bool)
     labels[0, MARKET1501_ATTRIBUTES.index("hat")] = True
-    crops = Crops(
-        (Path("a"), Path("b")), np.array([1, 2]), labels=labels, schema=MARKET1501_ATTRIBUTES
-    )
+    crops = Crops(["a", "b"], person=[1, 2], labels=labels, schema=MARKET1501_ATTRIBUTES)
     people = Embeddings(
         crops, np.ones((2, 1), np.float32), labels.astype(np.float32), MARKET1501_ATTRIBUTES, "m"
     )
@@ -41,9 +39,7 @@ def test_a_report_names_both_averages_and_what_is_undefined() -> None:
 def test_averages_over_crops_of_one_person_have_a_line_of_their_own() -> None:
     labels = np.zeros((2, 32), bool)
     labels[0, MARKET1501_ATTRIBUTES.index("hat")] = True
-    crops = Crops(
-        (Path("a"), Path("b")), np.array([1, 2]), labels=labels, schema=MARKET1501_ATTRIBUTES
-    )
+    crops = Crops(["a", "b"], person=[1, 2], labels=labels, schema=MARKET1501_ATTRIBUTES)
     right, wrong = (
         evaluate_attributes(
             Embeddings(crops, np.ones((2, 1), np.float32), p, MARKET1501_ATTRIBUTES, "m")
@@ -64,10 +60,10 @@ def test_a_description_lists_unfilled_groups_and_problems() -> None:
         persons=7,
         distractors=2,
         junk=1,
-        cameras={3: 12},
+        cameras={"3": 12},
         crops_per_person=(1, 2.5, 9),
-        attributes=dict.fromkeys(MARKET1501_ATTRIBUTES.attributes, 0.25),
-        unfilled_groups={"downcolor": ("downpurple", "downyellow")},
+        attributes=dict.fromkeys(MARKET1501_ATTRIBUTES.names, 0.25),
+        unfilled_groups={"lower colour": ("downpurple", "downyellow")},
         problems=("a.jpg is empty: replace or remove it.",),
     )
     text = printed(description_tables(description))
@@ -76,7 +72,7 @@ def test_a_description_lists_unfilled_groups_and_problems() -> None:
         "1 to 9, median 2.5",
         "camera 3",
         "25.0%",
-        "No person is downpurple or downyellow (group downcolor).",
+        "No person is downpurple or downyellow (group lower colour).",
         "Problems found: 1",
         "a.jpg is empty",
     ):

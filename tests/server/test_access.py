@@ -82,7 +82,7 @@ def test_strangers_get_nothing(make_client, token: str, headers: dict, stranger,
         answer = client.get(path, headers=raw)
         assert (answer.status_code, answer.headers["location"]) == (303, "/login")
     assert client.post("/api/add", files=sent(stranger), headers=raw).status_code == 401
-    asked = {"person": 1, "confirm": 6}
+    asked = {"person": "0001", "confirm": 6}
     assert client.post("/api/forget", json=asked, headers=raw).status_code == 401
     assert client.get("/health", headers=raw).status_code == 200
 
@@ -178,7 +178,7 @@ def test_forms_without_their_token_are_refused(client, form_token, path: str) ->
 )
 def test_other_web_sites_can_do_nothing(client, form_token, gallery, headers: dict) -> None:
     before = len(gallery)
-    asked = {"person": 1, "confirm": 6}
+    asked = {"person": "0001", "confirm": 6}
     assert client.post("/api/forget", json=asked, headers=headers).status_code == 403
     data = {"form_token": form_token(client), "where": "hat"}
     assert client.post("/search", data=data, headers=headers).status_code == 403

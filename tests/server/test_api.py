@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.gallery import Gallery
 
 UNKNOWN = "0" * 64
@@ -22,8 +22,8 @@ def test_a_photo_finds_its_own_crop_first(client, crop_files, sent, as_png) -> N
     assert found[0]["hash"] == only_hash(crop_files[5])
     assert found[0]["distance"] < 1e-3
     assert found[0]["distance"] <= found[1]["distance"] <= found[2]["distance"]
-    assert found[0]["person"] == 1
-    assert set(found[0]["attributes"]) == set(MARKET1501_ATTRIBUTES.attributes)
+    assert found[0]["person"] == "0001"
+    assert set(found[0]["attributes"]) == set(MARKET1501_ATTRIBUTES.names)
 
 
 def test_the_api_answers_as_the_gallery_does(client, gallery: Gallery, crop_files, sent) -> None:
@@ -41,7 +41,7 @@ def test_a_search_by_crops_of_the_gallery(client, crop_files) -> None:
 
 def test_a_search_by_description(client, gallery: Gallery) -> None:
     answer = client.post("/api/search", data={"where": "camera = 3", "top_k": 1000}).json()
-    assert {found["camera"] for found in answer["answers"]} == {3}
+    assert {found["camera"] for found in answer["answers"]} == {"3"}
     assert len(answer["answers"]) == gallery.info()["cameras"]["3"]
 
 
@@ -80,8 +80,8 @@ def test_a_crop_is_added_once(client, gallery: Gallery, stranger: bytes, sent) -
     assert again.json() == {"added": 0, "known": 1, "hashes": [value]}
     assert len(gallery) == before + 1
     crop = client.get(f"/api/crops/{value}").json()
-    assert (crop["camera"], crop["person"], crop["source"]) == (9, 77, "gate")
-    assert crop["time"] == "2026-11-01T08:30:00Z"
+    assert (crop["camera"], crop["person"], crop["source"]) == ("9", "77", "gate")
+    assert crop["time"] == "2026-11-01T08:30:00+00:00"
     assert client.get("/api/info").json()["rows"] == before + 1
 
 
@@ -101,7 +101,7 @@ def test_of_several_crops_all_are_added_or_none(client, gallery, stranger: bytes
         ({"json": [1]}, "the request: send one JSON object, as application/json."),
         ({}, "the request: it is missing, send it."),
         ({"json": {"persn": 1}}, "persn: this is not a field, leave it out."),
-        ({"json": {"person": 1.5}}, "person: write a whole number."),
+        ({"json": {"person": 1.5}}, "person: write a text."),
         ({"json": {"where": 1}}, "where: write a text."),
         ({"json": {"hashes": "x"}}, "hashes: send a list."),
         ({"json": {"hashes": [UNKNOWN] * 1001}}, "hashes: send at most 1000."),
@@ -115,8 +115,8 @@ def test_wrong_wishes_to_forget_are_told_in_a_sentence(client, sent: dict, sente
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"camera": 2**31}, "camera"),
-        ({"person": "one"}, "person"),
+        ({"camera": "x" * 201}, "camera"),
+        ({"person": "a\nb"}, "person"),
         ({"time": "yesterday"}, "time"),
         ({"time": "2026"}, "time"),
         ({"time": "0001-01-01T00:00:00+14:00"}, "time"),
@@ -133,15 +133,17 @@ def test_wrong_facts_are_refused(client, gallery, stranger, sent, fields: dict, 
 
 
 def test_erasing_asks_for_the_number_first(client, gallery: Gallery) -> None:
-    rows = gallery.count("person = 3")
+    rows = gallery.count("person = '0003'")
     before = len(gallery)
-    unconfirmed = client.post("/api/forget", json={"person": 3})
+    unconfirmed = client.post("/api/forget", json={"person": "0003"})
     assert unconfirmed.status_code == 409
     assert unconfirmed.json()["rows"] == rows > 1
     assert f"erase {rows} crops" in unconfirmed.json()["detail"]
-    assert client.post("/api/forget", json={"person": 3, "confirm": 1}).status_code == 409
+    assert client.post("/api/forget", json={"person": "0003", "confirm": 1}).status_code == 409
     assert len(gallery) == before
-    erased = client.post("/api/forget", json={"person": 3, "confirm": rows, "reason": "asked to"})
+    erased = client.post(
+        "/api/forget", json={"person": "0003", "confirm": rows, "reason": "asked to"}
+    )
     assert erased.json() == {"rows": rows, "scanned": True, "twins": []}
     assert len(gallery) == before - rows
     latest = client.get("/api/audit", params={"limit": 1}).json()
@@ -155,10 +157,10 @@ def test_erasing_by_hash_and_by_description(client, gallery: Gallery, crop_files
     assert client.post("/api/forget", json={"hashes": [value], "confirm": 1}).json()["rows"] == 1
     assert client.get(f"/api/crops/{value}").status_code == 404
     assert client.get(f"/api/crops/{value}/thumbnail").status_code == 404
-    rows = gallery.count("camera = 2")
+    rows = gallery.count("camera = '2'")
     asked = {"where": "camera = 2", "confirm": rows}
     assert client.post("/api/forget", json=asked).json()["rows"] == rows
-    assert gallery.count("camera = 2") == 0
+    assert gallery.count("camera = '2'") == 0
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_a_crop_and_its_thumbnail(client, crop_files) -> None:
     crop = client.get(f"/api/crops/{value}").json()
     assert crop["hash"] == value
     assert crop["path"] == str(crop_files[7])
-    assert set(crop["attributes"]) == set(MARKET1501_ATTRIBUTES.attributes)
+    assert set(crop["attributes"]) == set(MARKET1501_ATTRIBUTES.names)
     image = client.get(f"/api/crops/{value}/thumbnail")
     assert image.headers["content-type"] == "image/jpeg"
     assert image.content.startswith(b"\xff\xd8\xff")
@@ -201,7 +203,7 @@ def test_health_and_metrics(client, gallery: Gallery, stranger: bytes, sent) -> 
     assert client.get("/health").json() == {"status": "ok"}
     client.post("/api/add", files=sent(stranger))
     client.post("/api/search", files=sent(stranger))
-    client.post("/api/forget", json={"person": 1, "confirm": gallery.count("person = 1")})
+    client.post("/api/forget", json={"person": "0001", "confirm": gallery.count("person = '0001'")})
     client.get("/nowhere")
     client.request("MADE-UP", "/health")
     text = client.get("/metrics").text

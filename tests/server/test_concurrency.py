@@ -25,7 +25,7 @@ def noise(seed: int) -> bytes:
 
 def test_many_write_while_others_read_and_compact(client, gallery: Gallery, sent) -> None:
     before = len(gallery)
-    own = gallery.count("person = 2")
+    own = gallery.count("person = '0002'")
     statuses: list[int] = []
 
     def add(seed: int) -> None:
@@ -38,7 +38,7 @@ def test_many_write_while_others_read_and_compact(client, gallery: Gallery, sent
         statuses.append(client.get("/").status_code)
 
     def erase(_: int) -> None:
-        asked = {"person": 2, "confirm": own}
+        asked = {"person": "0002", "confirm": own}
         statuses.append(client.post("/api/forget", json=asked).status_code)
 
     def compact(_: int) -> None:
@@ -86,7 +86,7 @@ def test_a_long_erase_keeps_nobody_from_searching(client, gallery, slow_erasing)
     started, go_on = slow_erasing
     # more writers than there are threads for readers
     with ThreadPoolExecutor(60) as pool:
-        asked = {"person": 1, "confirm": gallery.count("person = 1")}
+        asked = {"person": "0001", "confirm": gallery.count("person = '0001'")}
         erasing = pool.submit(client.post, "/api/forget", json=asked)
         assert started.wait(30)
         images = [("images", ("a.png", noise(7)))]
@@ -106,7 +106,7 @@ def held_back(client, gallery, slow_erasing, requests: int) -> list:
     """Send crops while the gallery is being written to; return what is answered."""
     started, go_on = slow_erasing
     with ThreadPoolExecutor(requests + 1) as pool:
-        asked = {"person": 1, "confirm": gallery.count("person = 1")}
+        asked = {"person": "0001", "confirm": gallery.count("person = '0001'")}
         erasing = pool.submit(client.post, "/api/forget", json=asked)
         assert started.wait(30)
         adding = [
@@ -156,7 +156,7 @@ def test_what_hinders_a_commit_is_told_to_all(
     def full(*_: object) -> None:
         raise InputError("The disk is full: make room.")
 
-    before = len(gallery) - gallery.count("person = 1")
+    before = len(gallery) - gallery.count("person = '0001'")
     with monkeypatch.context() as patch:
         patch.setattr(Gallery, "add_together", full)
         answers = held_back(client, gallery, slow_erasing, 3)

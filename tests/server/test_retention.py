@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from passerby.gallery import Gallery, Sighting
+from passerby.data import Crops
+from passerby.gallery import Gallery
 from passerby.gallery.audit import Entry
 from passerby.inference import RuntimeModel
 from passerby.server import Limits, create_app
@@ -38,7 +39,7 @@ def kept_ten_days(
     )
     now = datetime.now(UTC)
     times = (now - timedelta(days=11), now, None)
-    gallery.add([Sighting(p, time=t) for p, t in zip(crop_files, times, strict=False)])
+    gallery.add(Crops(crop_files[: len(times)], time=times))
     return gallery
 
 

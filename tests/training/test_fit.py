@@ -12,14 +12,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 
+from passerby.data import Crops, Schema, concatenate
+from passerby.data.decoding import load_crop
 from passerby.datasets import read_crops
 from passerby.errors import InputError
 from passerby.inference import RuntimeModel
+from passerby.inference.leakage import SeenFiles, hash_files
 from passerby.models import PersonModel
 from passerby.toy import write_toy
 from passerby.training import Listener, Recipe, checkpoint, fit, load_recipe, train
@@ -56,6 +60,11 @@ SAVED = "model.training_module.model."
 """Before the network's names in a checkpoint: multitask_loss, training_module, network."""
 
 
+def named(crops: Crops) -> dict[str, list[str]]:
+    """Return persons as JSON has them."""
+    return {dataset: list(persons) for dataset, persons in crops.persons.items()}
+
+
 class Stop(Exception):
     """Stands for a killed process."""
 
@@ -89,11 +98,15 @@ def test_a_run_leaves_everything_behind(finished: Path, toy_data: Path) -> None:
     assert list((finished / "tensorboard").rglob("events.*"))
     training = json.loads((finished / "model" / "model.json").read_text())["training"]
     train_part, held_out = read_crops(toy_data).split_persons(6, seed=0)
-    assert training["held_out_persons"] == held_out.person_ids.tolist()
-    assert training["persons"] == train_part.person_ids.tolist()
+    assert training["held_out_persons"] == named(held_out)
+    assert training["persons"] == named(train_part)
+    assert training["calibration_persons"] == {}
     assert training["crops"] == len(train_part)
     assert training["epochs"] == 4
-    assert training["data"] == read_crops(toy_data).fingerprint
+    assert training["unlabelled_crops"] == 0
+    seen = SeenFiles.read(finished / "model")
+    assert seen.training.tolist() == sorted(hash_files(train_part).tolist())
+    assert (len(seen.unlabelled), len(seen.calibration)) == (0, 0)
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
@@ -151,13 +164,15 @@ def test_thresholds_are_chosen_on_calibration_persons(toy_data: Path, tmp_path: 
     model = RuntimeModel.load(train(recipe, toy_data, tmp_path / "run"))
     training = model.info.training
     chosen = [
-        set(getattr(training, k)) for k in ("persons", "calibration_persons", "held_out_persons")
+        set(getattr(training, k)["course"])
+        for k in ("persons", "calibration_persons", "held_out_persons")
     ]
-    assert [len(ids) for ids in chosen] == [13, 5, 6]
+    assert [len(names) for names in chosen] == [13, 5, 6]
     assert len(set.union(*chosen)) == 24
     from passerby.evaluation import choose_decision
 
-    crops = read_crops(toy_data).of_persons(sorted(chosen[1]))
+    crops = read_crops(toy_data).of_persons(training.calibration_persons)
+    assert model.seen.calibration.tolist() == sorted(hash_files(crops).tolist())
     expected = choose_decision(model.embed(crops))
     assert model.info.decision.rule == expected.rule == "thresholds"
     assert model.info.decision.thresholds == pytest.approx(expected.thresholds, abs=1e-4)
@@ -301,7 +316,7 @@ def test_a_finished_run_is_not_trained_again(finished: Path, toy_data: Path) -> 
 
 
 def test_a_run_in_the_way(finished: Path, toy_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds a run already: continue it with --resume"):
+    with pytest.raises(InputError, match="holds a run already: resume it, or choose"):
         train(small(), toy_data, finished)
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match="exists and is not a training run"):
@@ -363,7 +378,7 @@ def test_killed_right_after_the_first_checkpoint(
         patched.setattr(fit, "write_log", killed)
         with pytest.raises(Stop):
             train(small(), toy_data, run)
-    with pytest.raises(InputError, match="holds a run already: continue it with --resume"):
+    with pytest.raises(InputError, match="holds a run already: resume it, or choose"):
         train(small(), toy_data, run)
     train(small(), toy_data, run, resume=True)
     expected = load_file(finished / "model" / "model.safetensors")
@@ -392,13 +407,13 @@ def test_too_few_crops_for_a_batch(toy_data: Path, tmp_path: Path) -> None:
 def test_too_few_persons(toy_data: Path, tmp_path: Path) -> None:
     with pytest.raises(
         InputError,
-        match="keeps 24 persons for evaluation and 0 .* but there are 24: choose fewer with --set",
+        match="keeps 24 persons for evaluation and 0 .* but there are 24: choose fewer data",
     ):
         train(small("data.held_out_persons=24"), toy_data, tmp_path / "run")
 
 
 def test_a_loss_that_explodes(toy_data: Path, tmp_path: Path) -> None:
-    broken = r"The loss is (nan|inf) in epoch 1, .* a lower --set phases\.0\.learning_rate=RATE\.$"
+    broken = r"The loss is (nan|inf) in epoch 1, .* a lower phases\.0\.learning_rate\.$"
     with pytest.raises(InputError, match=broken):
         train(small("phases.0.learning_rate=1e30"), toy_data, tmp_path / "run")
 
@@ -556,9 +571,8 @@ def test_identity_is_learned_and_resumed(toy_data: Path, tmp_path: Path) -> None
 
 def test_identity_needs_no_annotation(toy_data: Path, tmp_path: Path) -> None:
     crops = read_crops(toy_data)
-    assert crops.persons is not None
-    for person, path in zip(crops.persons, crops.paths, strict=True):
-        folder = tmp_path / "people" / str(person)
+    for person, path in zip(crops.person, crops.paths, strict=True):
+        folder = tmp_path / "people" / person
         folder.mkdir(parents=True, exist_ok=True)
         (folder / path.name).write_bytes(path.read_bytes())
     recipe = small(*IDENTITY, "loss.attributes.weight=0", "loss.identity.reweighting=false")
@@ -566,6 +580,119 @@ def test_identity_needs_no_annotation(toy_data: Path, tmp_path: Path) -> None:
     assert RuntimeModel.load(tmp_path / "run").info.tasks == ("identity",)
     with pytest.raises(InputError, match="choose a recipe that learns identity alone"):
         train(small(), tmp_path / "people", tmp_path / "other")
+
+
+def test_a_network_that_learns_identity_alone_answers_no_attributes(
+    toy_data: Path, tmp_path: Path
+) -> None:
+    """Though the crops have labels, and with persons found among others too."""
+    recipe = small(
+        *IDENTITY,
+        "loss.attributes.weight=0",
+        "loss.identity.reweighting=false",
+        "data.calibration_persons=5",
+        "phases.1.pseudo_labels=true",
+        "pseudo_labels={radius: 0.9, crops: 2}",
+        f"data.unlabelled={toy_data / 'test'}",
+    )
+    model = RuntimeModel.load(train(recipe, toy_data, tmp_path / "run"))
+    assert (model.schema, model.info.tasks) == (None, ("identity",))
+    assert model.info.training.pseudo_persons > 0
+    assert model.info.training.frequencies == ()
+    assert [known["distance"]["features"] for known in model.info.distances] == ["embedding"]
+    assert model.embed(read_crops(toy_data)[:2]).attributes is None
+    weights = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    assert not any("attribute" in name for name in weights)
+    later = small(f"model.weights={tmp_path / 'run'}", "model.neck=batchnorm", "model.pool=gem")
+    later = later.model_copy(update={"data": recipe.data.model_copy(update={"unlabelled": ()})})
+    assert RuntimeModel.load(train(later, toy_data, tmp_path / "later")).schema is not None
+
+
+def with_labels(crops: Crops, columns: int) -> Crops:
+    """Attributes of one's own: whether the crop's person is even, or a multiple of three, …"""
+    owner = crops.person_codes - 1
+    labels = np.stack([owner % (n + 2) == 0 for n in range(columns)], axis=1).astype(np.float32)
+    names = ("Skirt&Dress", "Age18-60", "helmet")[:columns]
+    return crops.replace(labels=labels, schema=Schema.of(names))
+
+
+def without_persons(crops: Crops) -> Crops:
+    return crops.replace(person=None, camera=None, dataset=None)
+
+
+def test_attributes_are_learned_without_persons(toy_data: Path, tmp_path: Path) -> None:
+    """Split by image; the first crops lack a label, and nobody knows about helmets."""
+    crops = with_labels(read_crops(toy_data), 3)
+    labels = crops.labels.copy()
+    labels[:20, 0] = np.nan
+    labels[:, 2] = np.nan
+    crops = without_persons(crops.replace(labels=labels))
+    recipe = small("data.held_out_persons=30", "data.calibration_persons=20")
+    said: list[str] = []
+    model = RuntimeModel.load(
+        train(recipe, crops, tmp_path / "run", listener=Listener(said.append))
+    )
+    assert "94 crops (30 held out, 20 for calibration)" in said[0]
+    assert model.schema == crops.schema
+    training = model.info.training
+    assert (training.persons, training.calibration_persons, training.held_out_persons) == ({},) * 3
+    split = Split.of(crops, recipe)
+    assert model.seen.training.tolist() == sorted(hash_files(split.train).tolist())
+    assert model.seen.calibration.tolist() == sorted(hash_files(split.calibration).tolist())
+    np.testing.assert_allclose(
+        training.frequencies, [*np.nanmean(split.train.labels[:, :2], axis=0), 0.5], rtol=1e-6
+    )
+    assert model.info.distances == ()
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    for identity in (IDENTITY, ["instances_per_person=4"]):
+        with pytest.raises(InputError, match="^These crops have no persons to tell apart: name th"):
+            train(small(*identity), crops, tmp_path / "other")
+
+
+def test_unknown_labels_teach_nothing(toy_data: Path, tmp_path: Path) -> None:
+    """What is written where a label is unknown does not matter: here it is NaN, from the start."""
+    crops = with_labels(read_crops(toy_data), 2)
+    recipe = small("phases.0.epochs=1", "phases.1.epochs=1", "loss.attributes.weighting=none")
+    labels = crops.labels.copy()
+    labels[:, 1] = np.nan
+    train(recipe, crops.replace(labels=labels), tmp_path / "run")
+    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    # no gradient, so that the weights of the optimiser's decay alone remain
+    weights, others = found["attribute_head.weight"][1], found["attribute_head.bias"]
+    assert others[1] == 0
+    assert others[0] != 0
+    assert weights.isfinite().all()
+
+
+def test_images_in_memory_are_learned_from(finished: Path, toy_data: Path, tmp_path: Path) -> None:
+    """Decoded before, they give the very weights that their files give."""
+    crops = read_crops(toy_data)
+    held = crops.replace(images=[load_crop(crops, row) for row in range(len(crops))])
+    train(small(), held, tmp_path / "run")
+    expected = load_file(finished / "model" / "model.safetensors")
+    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    with pytest.raises(InputError, match=r"names files, but the annotated crops are in memory"):
+        train(small(*UNLABELLED, f"data.unlabelled={toy_data / 'test'}"), held, tmp_path / "other")
+
+
+def test_two_datasets_may_use_one_name_for_two_persons(toy_data: Path, tmp_path: Path) -> None:
+    """24 persons in each of two, by the same names, are 48."""
+    write_toy(tmp_path / "more", 24, seed=2, crops_per_person=6)
+    parts = [
+        read_crops(folder).replace(dataset=[name] * 144)
+        for name, folder in (("here", toy_data), ("there", tmp_path / "more"))
+    ]
+    crops = concatenate(parts)
+    recipe = small(*IDENTITY, "phases.0.epochs=1", "phases.1.epochs=1")
+    train(recipe, crops, tmp_path / "run")
+    training = RuntimeModel.load(tmp_path / "run").info.training
+    assert training.persons.keys() == {"here", "there"}
+    assert sum(map(len, training.persons.values())) == 42
+    assert sum(map(len, training.held_out_persons.values())) == 6
+    weights = load_file(tmp_path / "run" / CHECKPOINT)
+    assert len(weights["model.training_module.classifier.weight"]) == 42
 
 
 def test_going_on_from_an_earlier_run(finished: Path, toy_data: Path, tmp_path: Path) -> None:
@@ -606,6 +733,36 @@ def test_what_cannot_be_gone_on_from(
     assert not (tmp_path / "run").exists()
 
 
+def test_held_out_crops_are_known_again_whatever_their_names(
+    finished: Path, toy_data: Path, tmp_path: Path
+) -> None:
+    """The earlier run saw the files; here they lie elsewhere, under other names and persons."""
+    crops = read_crops(toy_data)
+    for row, (person, path) in enumerate(zip(crops.person, crops.paths, strict=True)):
+        folder = tmp_path / "copy" / f"p{person}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{row}.jpg").write_bytes(path.read_bytes())
+    copies = read_crops(tmp_path / "copy")
+    copies = copies.replace(labels=np.zeros((144, 32)), schema=crops.schema)
+    recipe = small(f"model.weights={finished}", "data.seed=1")
+    with pytest.raises(InputError, match="was trained on persons that this recipe holds out"):
+        train(recipe, copies, tmp_path / "run")
+    # the same persons held out: they are sorted alike
+    train(small(f"model.weights={finished}", "phases.0.epochs=1"), copies, tmp_path / "run")
+
+
+def test_a_model_of_other_attributes_is_not_gone_on_from(
+    finished: Path, toy_data: Path, tmp_path: Path
+) -> None:
+    crops = with_labels(read_crops(toy_data), 2)
+    with pytest.raises(
+        InputError,
+        match=r"answers other attributes \(market1501-attributes\) than the data are annotated "
+        r"with \(Skirt&Dress, Age18-60\): choose",
+    ):
+        train(small(f"model.weights={finished}"), crops, tmp_path / "run")
+
+
 UNLABELLED = [
     "loss.identity.weight=1",
     "phases.1.pseudo_labels=true",
@@ -628,10 +785,14 @@ def test_unlabelled_crops_are_learned_from(self_taught: Path, toy_data: Path) ->
     assert len(persons) == len(read_crops(toy_data, "gallery"))
     assert training.pseudo_persons == persons.max() + 1 > 0
     assert training.pseudo_crops == (persons >= 0).sum()
+    assert training.unlabelled_crops == len(persons)
+    others = hash_files(read_crops(toy_data, "gallery"))
+    seen = SeenFiles.read(self_taught / "model")
+    assert seen.unlabelled.tolist() == sorted(set(others.tolist()))
     assert len(checkpoint["pseudo_labels.vectors"]) == training.pseudo_persons
     # the classifier knows them, the provenance tells them from the annotated ones
     classes = len(checkpoint["model.training_module.classifier.weight"])
-    assert classes == len(training.persons) + training.pseudo_persons
+    assert classes == len(training.persons["course"]) + training.pseudo_persons
     rows = list(csv.DictReader((self_taught / "log.csv").open()))
     speed = [float(row["crops_per_second"]) * float(row["seconds"]) for row in rows]
     per_epoch = [round(crops / 32) for crops in speed]
@@ -676,7 +837,7 @@ def test_two_processes_learn_from_the_same_persons(toy_data: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["phases.1.pseudo_labels=true"], "name their folder with --set data.unlabelled=FOLDER"),
+        (["phases.1.pseudo_labels=true"], "name their folder in data.unlabelled"),
         (["data.unlabelled=[{test}]"], "but no phase of the recipe has pseudo_labels"),
         (
             ["phases.1.pseudo_labels=true", "data.unlabelled=[{test}, {train}]"],
@@ -743,6 +904,25 @@ def test_a_crop_that_moved_to_another_folder(toy_data: Path, tmp_path: Path) -> 
     moved.rename(folders[1] / moved.name)
     with pytest.raises(InputError, match="was begun with other data"):
         train(recipe, toy_data, tmp_path / "run", resume=True)
+
+
+def test_a_copy_of_an_annotated_crop_is_not_of_others(toy_data: Path, tmp_path: Path) -> None:
+    others = Path(shutil.copytree(toy_data / "test", tmp_path / "others"))
+    shutil.copy(min((toy_data / "train").iterdir()), others / "zzz.jpg")
+    recipe = small(*UNLABELLED, f"data.unlabelled={others}")
+    with pytest.raises(InputError, match=r"data\.unlabelled: .*zzz\.jpg belongs to the annotated"):
+        train(recipe, toy_data, tmp_path / "run")
+
+
+def test_people_of_one_frame_are_two_unlabelled_crops(toy_data: Path, tmp_path: Path) -> None:
+    shutil.copy(min((toy_data / "test").iterdir()), tmp_path / "frame.jpg")
+    table = "path,box\nframe.jpg,0 0 20 60\nframe.jpg,20 0 20 60\nframe.jpg,0 0 20 60\n"
+    rows = table.splitlines(keepends=True)
+    (tmp_path / "crops.csv").write_text("".join(rows[:3]))
+    recipe = small(*UNLABELLED, f"data.unlabelled={tmp_path / 'crops.csv'}")
+    found = Unlabelled.of(recipe, read_crops(toy_data))
+    assert found is not None
+    assert found.crops.box.tolist() == [[0, 0, 20, 60], [20, 0, 20, 60]]
 
 
 def test_the_same_folder_twice_counts_once(toy_data: Path) -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.models import Architecture, PersonModel
 from passerby.training.attribute_loss import AttributeLoss
 from passerby.training.crop_dataset import TrainingBatch
@@ -24,7 +24,7 @@ PERSONS = torch.tensor([0, 0, 1, 1])
 LABELS = torch.tensor([[True, False]] * 2 + [[False, False]] * 2)
 ERASED = torch.tensor([False, True, False, False])
 BATCH = TrainingBatch(torch.zeros(4, 3, 64, 32, dtype=torch.uint8), LABELS, PERSONS, ERASED)
-PERSON_LABELS = np.array([[True, False], [False, False]])
+FREQUENCIES = np.array([0.5, 0.0])
 ALL_THREE = {
     "attributes": {"weight": 0.5},
     "identity": {"weight": 2, "label_smoothing": 0.2},
@@ -47,7 +47,7 @@ def learned() -> TrainingOutputs:
 def multitask_loss(values: dict[str, object]) -> MultitaskLoss:
     section = LossSection.model_validate(values)
     weighted = section.attributes.weight > 0
-    attributes = AttributeLoss(section.attributes, PERSON_LABELS) if weighted else None
+    attributes = AttributeLoss(section.attributes, FREQUENCIES) if weighted else None
     return MultitaskLoss(training_module(), section, attributes)
 
 
@@ -55,7 +55,7 @@ def single_losses(x: TrainingOutputs) -> tuple[Tensor, Tensor, Tensor]:
     section = LossSection.model_validate(ALL_THREE)
     smoothed = torch.where(functional.one_hot(PERSONS) == 1, 0.9, 0.1)
     return (
-        AttributeLoss(section.attributes, PERSON_LABELS)(x.attributes, LABELS, ERASED),
+        AttributeLoss(section.attributes, FREQUENCIES)(x.attributes, LABELS, ERASED),
         -(smoothed * x.identities.log_softmax(dim=1)).sum(dim=1).mean(),
         HardTripletLoss(9)(x.features, PERSONS),
     )
@@ -92,7 +92,7 @@ def test_distances_of_attribute_logits() -> None:
 def test_attributes_are_not_learned_from_erased_crops_if_so_wished() -> None:
     x = learned()
     whole = multitask_loss({"attributes": {"erased": False}}).loss(x, BATCH)
-    kept = AttributeLoss(LossSection().attributes, PERSON_LABELS)(
+    kept = AttributeLoss(LossSection().attributes, FREQUENCIES)(
         x.attributes[~ERASED], LABELS[~ERASED], ERASED[~ERASED]
     )
     torch.testing.assert_close(whole, kept)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from passerby.data import Crops
-from passerby.data.schema import MARKET1501_ATTRIBUTES
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.inference import Embeddings
 from passerby.ranking.reranking import Reranking, jaccard_neighbours
 from passerby.training.pseudo_labels import NOBODY, PseudoLabels, clusters, means
@@ -23,11 +23,11 @@ def people(persons: int, crops: int, spread: float, seed: int) -> NDArray[np.flo
 
 
 def as_embeddings(vectors: NDArray[np.float32]) -> Embeddings:
-    crops = Crops(paths=tuple(f"{i}.jpg" for i in range(len(vectors))))  # type: ignore[misc]
+    crops = Crops(f"{i}.jpg" for i in range(len(vectors)))
     attributes = np.random.default_rng(0).random(
         (len(vectors), len(MARKET1501_ATTRIBUTES)), np.float32
     )
-    return Embeddings(crops, vectors, attributes, MARKET1501_ATTRIBUTES, model="")
+    return Embeddings(crops, vectors, attributes, MARKET1501_ATTRIBUTES)
 
 
 def dbscan(distances: NDArray[np.float64], radius: float, crops: int) -> list[set[int]]:

@@ -22,6 +22,17 @@ def test_every_shipped_recipe_is_valid_and_named_after_its_file(name: str) -> No
     assert load_recipe(name).name == name
 
 
+def test_which_recipes_need_persons() -> None:
+    alone = {name for name in shipped_recipes() if not load_recipe(name).needs_persons}
+    assert alone == {
+        "course-attention",
+        "course-attention-cpu",
+        "course-attributes",
+        "course-attributes-cpu",
+    }
+    assert load_recipe("course-attributes", ["instances_per_person=4"]).needs_persons
+
+
 def test_the_reports_recipes() -> None:
     plain, attention = load_recipe("course-attributes"), load_recipe("course-attention")
     assert [(p.optimizer, p.epochs) for p in plain.phases] == [("adamw", 50), ("sgd", 100)]
@@ -67,7 +78,7 @@ def test_overrides(tmp_path: Path) -> None:
         ),
         ("phases=[]", "phases is []:"),
         ("model.size=[64]", "model.size.1 is missing"),
-        ("name=[", "is no YAML value"),
+        ("name=[", "is not a YAML value"),
     ],
 )
 def test_wrong_values_are_named(tmp_path: Path, override: str, message: str) -> None:
@@ -102,7 +113,7 @@ def test_a_key_that_is_given_twice(tmp_path: Path, text: str, line: int) -> None
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(InputError, match=rf"line {line} is not valid YAML \(seed is given twice"):
         load_recipe(str(tmp_path / "r.yaml"))
-    with pytest.raises(InputError, match="is no YAML value"):
+    with pytest.raises(InputError, match="is not a YAML value"):
         load_recipe("smoke", ["augment={flip: 0, flip: 1}"])
 
 
@@ -123,7 +134,7 @@ def test_epochs_of_all_phases() -> None:
 def test_values_that_yaml_cannot_build(tmp_path: Path, value: str) -> None:
     with pytest.raises(InputError, match="is not valid YAML"):
         load_recipe(written(tmp_path / "r.yaml", f"name: {value}\n"))
-    with pytest.raises(InputError, match="is no YAML value"):
+    with pytest.raises(InputError, match="is not a YAML value"):
         load_recipe(written(tmp_path / "r.yaml"), [f"name={value}"])
 
 

@@ -1,20 +1,18 @@
-from pathlib import Path
-
 import numpy as np
 
 from passerby.data import Crops
-from passerby.data.schema import MARKET1501_ATTRIBUTES
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.training.pseudo_labels import NOBODY, PseudoLabels
 from passerby.training.training_samples import TrainingSamples
 
 LABELS = np.random.default_rng(0).random((3, len(MARKET1501_ATTRIBUTES))) < 0.5
 CROPS = Crops(
-    paths=(Path("a"), Path("b"), Path("c")),
-    persons=np.array([7, 3, 7]),
+    ("a", "b", "c"),
+    person=["0007", "0003", "0007"],
     labels=LABELS,
     schema=MARKET1501_ATTRIBUTES,
 )
-OTHERS = Crops(paths=tuple(map(Path, "vwxyz")))
+OTHERS = Crops("vwxyz")
 FOUND = PseudoLabels(
     persons=np.array([1, NOBODY, 0, 1, NOBODY]),
     vectors=np.eye(2, dtype=np.float32),
@@ -29,9 +27,20 @@ def test_annotated_crops_teach_what_is_annotated() -> None:
     np.testing.assert_array_equal(samples.attributes, LABELS)
 
 
+def test_crops_whose_person_is_not_known_are_persons_of_their_own() -> None:
+    samples = TrainingSamples.of(Crops("abc", person=["7", "", "7"]))
+    assert samples.persons.tolist() == [0, 1, 0]
+    assert TrainingSamples.of(OTHERS).persons.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_one_name_in_two_datasets_is_two_persons() -> None:
+    crops = Crops("abc", person=["7", "7", "7"], dataset=["x", "y", "x"])
+    assert TrainingSamples.of(crops).persons.tolist() == [0, 1, 0]
+
+
 def test_each_crop_found_teaches_about_its_own_person() -> None:
     samples = TrainingSamples.of(CROPS).with_others(OTHERS, FOUND)
-    assert [path.name for path in samples.paths] == ["a", "b", "c", "v", "x", "y"]
+    assert [path.name for path in samples.crops.paths] == ["a", "b", "c", "v", "x", "y"]
     assert samples.persons.tolist() == [1, 0, 1, 3, 2, 3]
     assert (len(samples), samples.person_count) == (6, 4)
     np.testing.assert_array_equal(samples.attributes[:3], LABELS)
@@ -39,5 +48,5 @@ def test_each_crop_found_teaches_about_its_own_person() -> None:
 
 
 def test_without_annotation_attributes_are_not_taught() -> None:
-    bare = Crops(CROPS.paths, CROPS.persons)
+    bare = CROPS.without_labels()
     assert TrainingSamples.of(bare).with_others(OTHERS, FOUND).attributes.shape == (6, 0)

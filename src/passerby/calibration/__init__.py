@@ -5,7 +5,7 @@ from passerby.calibration.answer_sets import find_answer_sets
 from passerby.calibration.calibration import Calibration
 from passerby.calibration.fitting import ENOUGH_PERSONS, calibrate_distances
 from passerby.calibration.identity_pooling import pool_attributes
-from passerby.calibration.matcher import Matcher, choose_distance, read_matchers
+from passerby.calibration.matcher import Matcher, choose_matcher, read_matchers
 
 __all__ = [
     "ENOUGH_PERSONS",
@@ -13,7 +13,7 @@ __all__ = [
     "Calibration",
     "Matcher",
     "calibrate_distances",
-    "choose_distance",
+    "choose_matcher",
     "find_answer_sets",
     "pool_attributes",
     "read_matchers",

@@ -40,14 +40,14 @@ class AnswerRule:
             if value is not None and value is not False
         ]
         if len(given) > 1:
-            names = " and ".join(f"--{name.replace('_', '-')}" for name, _ in given)
+            names = " and ".join(f"`{name}`" for name, _ in given)
             raise InputError(f"{names} exclude each other: give one of them.")
         if not given:
             return cls()
         name, value = given[0]
         value = min(value, _LARGEST)
         if math.isnan(value):
-            raise InputError(f"--{name.replace('_', '-')} is not a number: give one.")
+            raise InputError(f"`{name}` is not a number: give one.")
         return cls(name, float(value))  # type: ignore[arg-type]
 
     def threshold(self, calibration: Calibration | None, gallery: int) -> float | None:
@@ -66,8 +66,8 @@ class AnswerRule:
             return self.value
         if calibration is None:
             raise InputError(
-                "The model's distance is not calibrated, so no threshold is known: calibrate it "
-                "with `passerby calibrate`, or give --threshold, --top-k or --gap."
+                "The model's distance is not calibrated, so no threshold is known: calibrate it, "
+                "or give `threshold`, `top_k` or `gap`."
             )
         if self.rule == "recall":
             return calibration.threshold_for_recall(self.value)

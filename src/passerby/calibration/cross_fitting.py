@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from passerby.data.crops import DISTRACTOR
+from passerby.data.crops import NOBODY_CODE, owners
 from passerby.inference.embeddings import Embeddings
 from passerby.ranking.distance import Distance
 from passerby.ranking.queries import draw_queries
@@ -19,13 +19,13 @@ Fit = Callable[[Embeddings], Distance]
 
 def real_persons(people: Embeddings) -> Embeddings:
     """Return the crops of persons, without distractors and junk."""
-    return people.of_rows(np.flatnonzero(people.crops.known_persons > DISTRACTOR))
+    return people.of_rows(np.flatnonzero(people.crops.person_codes > NOBODY_CODE))
 
 
 def split_halves(people: Embeddings) -> Iterator[tuple[Embeddings, Embeddings]]:
-    """Yield every second person and the others, then the other way round."""
-    ids = people.crops.person_ids
-    first = np.isin(people.crops.known_persons, ids[::2])
+    """Yield every second person, or crop where nobody is known, and the others, then vice versa."""
+    owner = owners(people.crops)
+    first = np.isin(owner, np.unique(owner[owner >= 0])[::2])
     for part in (first, ~first):
         yield people.of_rows(np.flatnonzero(part)), people.of_rows(np.flatnonzero(~part))
 
@@ -39,7 +39,7 @@ def mean_ap(people: Embeddings, fit: Fit) -> float:
     for half, other in split_halves(people):
         distance = fit(other)
         for seed in range(DRAWS):
-            queries, gallery = draw_queries(half.crops.known_persons, seed=seed)
+            queries, gallery = draw_queries(half.crops.person_codes, seed=seed)
             scores = score_queries(
                 half.of_rows(queries), half.of_rows(gallery), distance, leave_out_same_camera=False
             )

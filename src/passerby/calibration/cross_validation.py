@@ -20,11 +20,12 @@ from passerby.calibration.fitting import (
     summarize_pairs,
 )
 from passerby.calibration.matcher import Matcher
-from passerby.data.crops import Crops
+from passerby.data.crops import Crops, encode_persons
 from passerby.errors import InputError
 from passerby.inference.embeddings import Embeddings
-from passerby.inference.leakage import is_training_data
+from passerby.inference.leakage import has_training_crops
 from passerby.inference.model_info import ModelInfo, Task
+from passerby.inference.runtime_model import RuntimeModel
 from passerby.ranking.distance import Distance
 
 
@@ -56,7 +57,7 @@ def calibrate_by_folds(folds: Sequence[Embeddings], tasks: Sequence[Task]) -> tu
     )
 
 
-def check_fold(fold: ModelInfo, model: ModelInfo, crops: Crops, name: str) -> None:
+def check_fold(fold: RuntimeModel, model: ModelInfo, crops: Crops, name: str) -> None:
     """Check that one model speaks for another: the same recipe, without some of the same persons.
 
     Args:
@@ -68,15 +69,17 @@ def check_fold(fold: ModelInfo, model: ModelInfo, crops: Crops, name: str) -> No
     Raises:
         InputError: it does not.
     """
-    if _recipe(fold) != _recipe(model):
+    if _recipe(fold.info) != _recipe(model):
         raise InputError(f"{name} was trained by another recipe: train folds by the same one.")
-    if not is_training_data(crops, fold):
+    if not has_training_crops(crops, fold.seen):
         raise InputError(f"{name} was trained on other data: give the data of the folds.")
-    if not fold.training.held_out_persons:
+    held_out = fold.info.training.held_out_persons
+    if not held_out:
         raise InputError(
             f"{name} was trained on everybody: train folds with data.held_out_persons."
         )
-    if set(fold.training.held_out_persons) & set(model.training.held_out_persons):
+    theirs = model.training.held_out_persons
+    if any(set(names) & set(theirs.get(dataset, ())) for dataset, names in held_out.items()):
         raise InputError(
             f"{name} and {model.name} held out some of the same persons, on whom the model would "
             "be calibrated and evaluated: give folds of other persons, or leave them out."
@@ -100,4 +103,4 @@ def measure_calibration_by_folds(folds: Sequence[Embeddings], distance: Distance
         distance: one that needs no fitting.
     """
     pairs = [pair_distances(fold, distance) for fold in folds]
-    return summarize_pairs(pairs, [fold.crops.known_persons for fold in folds])
+    return summarize_pairs(pairs, encode_persons(*(fold.crops for fold in folds)))

@@ -23,7 +23,7 @@ _LEAST_PERSONS = 4
 
 
 def recognition_weights(
-    probabilities: NDArray[np.floating], labels: NDArray[np.bool_]
+    probabilities: NDArray[np.floating], labels: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Weight each attribute by how well it is recognised: Youden's J, 2 mA − 1, at least 0.
 
@@ -32,21 +32,21 @@ def recognition_weights(
 
     Args:
         probabilities: shape (N, attributes), of crops that no weight was trained on.
-        labels: shape (N, attributes).
+        labels: 1, 0 or NaN where unknown, shape (N, attributes).
 
     Returns:
         float64, shape (attributes,), in [0, 1].
     """
-    found = probabilities >= 0.5
-    positives, negatives = labels.sum(axis=0), (~labels).sum(axis=0)
-    true_positive = (found & labels).sum(axis=0) / np.maximum(positives, 1)
-    true_negative = (~found & ~labels).sum(axis=0) / np.maximum(negatives, 1)
+    found, yes, no = probabilities >= 0.5, labels == 1, labels == 0
+    positives, negatives = yes.sum(axis=0), no.sum(axis=0)
+    true_positive = (found & yes).sum(axis=0) / np.maximum(positives, 1)
+    true_negative = (~found & no).sum(axis=0) / np.maximum(negatives, 1)
     known = (positives > 0) & (negatives > 0)
     return np.where(known, np.maximum(true_positive + true_negative - 1, 0), 0)
 
 
 def fit_weighted_distance(
-    people: Embeddings, features: Features = "logits", metric: Metric = "cosine"
+    people: Embeddings, features: Features = "logits", metric: Metric = "normalized_euclidean"
 ) -> Distance:
     """Return a distance of the attributes, weighted by how well each is recognised.
 
@@ -62,7 +62,7 @@ def fit_weighted_distance(
     """
     if people.crops.labels is None:
         raise InputError("These crops have no attribute annotations to weight by: add them.")
-    weights = recognition_weights(people.attributes, people.crops.labels)
+    weights = recognition_weights(people.known_attributes, people.crops.labels)
     if not weights.any():
         weights = np.ones_like(weights)
     return Distance(features=features, metric=metric, weights=tuple(weights.tolist()))
@@ -71,7 +71,7 @@ def fit_weighted_distance(
 def fit_learned_distance(
     people: Embeddings,
     features: Features = "logits",
-    metric: Metric = "cosine",
+    metric: Metric = "normalized_euclidean",
     *,
     ridge: float | None = None,
 ) -> Distance:
@@ -97,11 +97,9 @@ def fit_learned_distance(
     if ridge is None:
         ridge = best_ridge(people, features, metric)
     values = columns(people, features).astype(np.float64)
-    if metric == "cosine":
+    if metric == "normalized_euclidean":
         values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-    _, owner, counts = np.unique(
-        people.crops.known_persons, return_inverse=True, return_counts=True
-    )
+    _, owner, counts = np.unique(people.crops.person_codes, return_inverse=True, return_counts=True)
     means = np.zeros((len(counts), values.shape[1]))
     np.add.at(means, owner, values)
     residuals = values - (means / counts[:, None])[owner]
@@ -128,7 +126,7 @@ def fit_fused_distance(people: Embeddings, *, share: float | None = None) -> Dis
     """
     if share is None:
         share = best_share(people)
-    sizes = people.vectors.shape[1], len(people.schema)
+    sizes = people.vectors.shape[1], people.known_attributes.shape[1]
     return Distance(features="both", weights=(1.0,) * sizes[0] + (share,) * sizes[1])
 
 
@@ -142,14 +140,14 @@ def best_share(people: Embeddings) -> float:
 
 
 def best_ridge(
-    people: Embeddings, features: Features = "logits", metric: Metric = "cosine"
+    people: Embeddings, features: Features = "logits", metric: Metric = "normalized_euclidean"
 ) -> float:
     """Return the ridge of `RIDGES` with the highest mAP on persons left out of the fit.
 
     With fewer than 4 persons in each half, a cautious one.
     """
     people = real_persons(people)
-    counts = np.unique(people.crops.known_persons, return_counts=True)[1]
+    counts = np.unique(people.crops.person_codes, return_counts=True)[1]
     if min((counts[::2] > 1).sum(), (counts[1::2] > 1).sum()) < _LEAST_PERSONS:
         return _CAUTIOUS_RIDGE
 

@@ -20,7 +20,7 @@ from passerby.calibration.fitted_distances import (
     fit_weighted_distance,
 )
 from passerby.calibration.matcher import Matcher
-from passerby.data.crops import DISTRACTOR, Crops
+from passerby.data.crops import NOBODY_CODE, Crops
 from passerby.errors import InputError
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.model_info import Task
@@ -72,7 +72,7 @@ def measure_calibration(people: Embeddings, fit: Fit) -> Calibration:
     check_enough(people.crops)
     people = real_persons(people)
     pairs = [pair_distances(half, fit(other)) for half, other in split_halves(people)]
-    return summarize_pairs(pairs, [people.crops.known_persons])
+    return summarize_pairs(pairs, [people.crops.person_codes])
 
 
 def summarize_pairs(pairs: Sequence[Pairs], persons: Sequence[NDArray[np.int64]]) -> Calibration:
@@ -81,7 +81,8 @@ def summarize_pairs(pairs: Sequence[Pairs], persons: Sequence[NDArray[np.int64]]
     Args:
         pairs: of each group of persons the distances of the pairs of crops of one person, and of
             two.
-        persons: of each group of crops whom they show; groups may share persons.
+        persons: of each group of crops whom they show, in codes of `encode_persons` over all
+            groups; these may share persons.
 
     Raises:
         InputError: all crops are equally near.
@@ -139,7 +140,8 @@ def check_enough(crops: Crops) -> None:
     Raises:
         InputError: there are too few of them, or too few crops.
     """
-    counts = np.unique(crops.known_persons[crops.known_persons > DISTRACTOR], return_counts=True)[1]
+    codes = crops.person_codes
+    counts = np.unique(codes[codes > NOBODY_CODE], return_counts=True)[1]
     for half in (counts[::2], counts[1::2]):
         if len(half) < LEAST_PERSONS // 2 or half.max() < 2:
             raise InputError(
@@ -152,7 +154,7 @@ def check_enough(crops: Crops) -> None:
 def pair_distances(people: Embeddings, distance: Distance) -> Pairs:
     """Return the distances of all pairs of crops of one person, and of two."""
     signatures = distance.signatures(people).astype(np.float64)
-    persons = people.crops.known_persons
+    persons = people.crops.person_codes
     same, different = [], []
     for row in range(len(signatures) - 1):
         apart = np.sqrt(((signatures[row + 1 :] - signatures[row]) ** 2).sum(axis=1))

@@ -1,25 +1,106 @@
-"""The distances that a model file carries, each with its calibration."""
+"""The matcher: a distance with its calibration, which ranks and turns distances into meaning."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from passerby.calibration.answer_rule import AnswerRule
+from passerby.calibration.answer_sets import find_answer_sets
 from passerby.calibration.calibration import Calibration
+from passerby.calibration.identity_pooling import pool_attributes
 from passerby.errors import InputError
+from passerby.inference.embeddings import Embeddings
 from passerby.inference.model_info import ModelInfo
 from passerby.ranking.distance import FEATURES, KINDS, METRICS, Distance
+from passerby.ranking.rank import rank
+from passerby.ranking.ranking import Ranking
 
 
 class Matcher(BaseModel):
-    """A distance and what it means."""
+    """A distance and what it means.
+
+    Attributes:
+        distance: between crops.
+        calibration: of the distance; None if it was never measured.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     distance: Distance
-    calibration: Calibration
+    calibration: Calibration | None = None
+
+    def rank(self, queries: Embeddings, gallery: Embeddings) -> Ranking:
+        """Rank a whole gallery for each query; see `passerby.ranking.rank`."""
+        return rank(queries, gallery, self.distance)
+
+    def threshold(self, rule: AnswerRule, gallery: int) -> float | None:
+        """Return the largest distance of an answer in a gallery of so many crops.
+
+        Raises:
+            InputError: the rule needs a calibration and there is none.
+        """
+        return rule.threshold(self.calibration, gallery)
+
+    def find_answer_sets(
+        self,
+        queries: Embeddings,
+        gallery: Embeddings,
+        rule: AnswerRule | None = None,
+        *,
+        leave_out_copies: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Ranking:
+        """Return the answer set of each query.
+
+        Args:
+            queries, gallery: embedded with one model.
+            rule: where the sets are cut; the best expected F2 if left out.
+            leave_out_copies: a gallery crop that is the query's file, byte for byte, is not an
+                answer.
+            progress: called with (queries done, all queries).
+
+        Raises:
+            InputError: they cannot be compared, or the rule needs a calibration.
+        """
+        rule = rule or AnswerRule()
+        return find_answer_sets(
+            queries,
+            gallery,
+            self.distance,
+            rule,
+            self.threshold(rule, len(gallery)),
+            leave_out_copies=leave_out_copies,
+            progress=progress,
+        )
+
+    def probability(self, distances: NDArray[np.floating], gallery: int) -> NDArray[np.float64]:
+        """Return the probability that crops so far apart show the same person.
+
+        Raises:
+            InputError: there is no calibration.
+        """
+        return self._known().probability(distances, gallery)
+
+    def pool(self, people: Embeddings) -> Embeddings:
+        """Average attributes over crops that probably show one person; see `pool_attributes`.
+
+        Raises:
+            InputError: there is no calibration.
+        """
+        return pool_attributes(people, self.distance, self._known())
+
+    def _known(self) -> Calibration:
+        if self.calibration is None:
+            raise InputError(
+                f"The distance {self.distance.name} is not calibrated, so probabilities are not "
+                "known: calibrate the model."
+            )
+        return self.calibration
 
 
-_DISTANCES = TypeAdapter(tuple[Matcher, ...])
+_MATCHERS = TypeAdapter(tuple[Matcher, ...])
 
 
 def read_matchers(info: ModelInfo) -> tuple[Matcher, ...]:
@@ -29,22 +110,29 @@ def read_matchers(info: ModelInfo) -> tuple[Matcher, ...]:
         InputError: that part of `model.json` is damaged.
     """
     try:
-        return _DISTANCES.validate_python(info.distances)
+        found = _MATCHERS.validate_python(info.distances)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in ("distances", *first["loc"]))
         raise InputError(
             f"model.json: {key}: {first['msg']}: it is damaged; calibrate the model again."
         ) from None
+    for number, matcher in enumerate(found):
+        if matcher.calibration is None:
+            raise InputError(
+                f"model.json: distances.{number}.calibration: Field required: it is damaged; "
+                "calibrate the model again."
+            )
+    return found
 
 
-def choose_distance(
+def choose_matcher(
     info: ModelInfo,
     features: str | None = None,
     metric: str | None = None,
     kind: str | None = None,
-) -> tuple[Distance, Calibration | None]:
-    """Return the distance that a user asks for, and its calibration if the model has it.
+) -> Matcher:
+    """Return the distance that a user asks for, with its calibration if the model has it.
 
     Args:
         info: of the model.
@@ -53,34 +141,38 @@ def choose_distance(
     Raises:
         InputError: there is no such distance, or the model has none.
     """
+    if metric == "cosine":
+        raise InputError(
+            "`metric` is 'cosine': choose normalized_euclidean, √(2 − 2 cos), which orders alike."
+        )
     for name, wanted, choices in (
         ("features", features, FEATURES),
         ("metric", metric, METRICS),
         ("kind", kind, KINDS),
     ):
         if wanted is not None and wanted not in choices:
-            raise InputError(f"--{name} is {wanted!r}: choose from {', '.join(choices)}.")
-    if "attributes" not in info.tasks and features not in (None, "embedding"):
+            raise InputError(f"`{name}` is {wanted!r}: choose from {', '.join(choices)}.")
+    if info.schema_ is None and features not in (None, "embedding"):
         raise InputError(
-            f"The model was not trained on attributes, so its {features} mean nothing: leave out "
-            "--features, or choose embedding."
+            f"The model was not trained on attributes, so it has no {features} to compare: leave "
+            "out `features`, or choose embedding."
         )
     known = read_matchers(info)
-    for candidate in known:
-        distance = candidate.distance
+    for matcher in known:
+        distance = matcher.distance
         asked = ((features, distance.features), (metric, distance.metric), (kind, distance.kind))
         if all(wanted in (None, found) for wanted, found in asked):
-            return distance, candidate.calibration
+            return matcher
     if kind in ("weighted", "learned"):
         raise InputError(
-            f"The model has no {kind} distance of that sort: calibrate it with "
-            f"`passerby calibrate`, or choose from {_names(known)}."
+            f"The model has no {kind} distance of that sort: calibrate it, or choose from "
+            f"{_names(known)}."
         )
     if features is None:
         features = "embedding" if "identity" in info.tasks else "logits"
-    plain = {"features": features, "metric": metric or "cosine"}
-    return Distance.model_validate(plain), None
+    plain = {"features": features, "metric": metric or "normalized_euclidean"}
+    return Matcher(distance=Distance.model_validate(plain))
 
 
 def _names(known: Sequence[Matcher]) -> str:
-    return ", ".join(c.distance.name for c in known) or "the plain ones"
+    return ", ".join(matcher.distance.name for matcher in known) or "the plain ones"

@@ -1,11 +1,14 @@
 """`passerby calibrate`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from passerby.cli.console import out, progress_bar, say
+from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
+from passerby.cli.reading import read_data
 
 if TYPE_CHECKING:
     from passerby.data.crops import Crops
@@ -16,6 +19,9 @@ def calibrate(
     model: Annotated[Path, typer.Argument(help="A run, or a model file's folder.")],
     data: Annotated[Path, typer.Option(help="Crops of persons the model was not trained on.")],
     split: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "train",
+    root: ROOT = None,
+    pattern: PATTERN = None,
+    accept_missing: ACCEPT_MISSING = False,
     folds: Annotated[
         list[Path] | None,
         typer.Option(
@@ -31,25 +37,37 @@ def calibrate(
     with --fold those whom each fold held out.
     """
     from passerby.calibration import ENOUGH_PERSONS, read_matchers
-    from passerby.datasets import read_crops
     from passerby.errors import InputError
     from passerby.inference import RuntimeModel, find_model, write_model_info
-    from passerby.inference.model_info import read_model_info
+    from passerby.inference.leakage import SeenFiles
+    from passerby.inference.model_info import describe_files, read_model_info
     from passerby.reporting.retrieval_tables import calibration_table
 
     if not model.is_dir():
         raise InputError(f"{model} is not a folder: give a run or a model file on this machine.")
     runtime = RuntimeModel.load(model)
-    crops = read_crops(data, split)
+    crops = read_data(data, split, root, pattern, accept_missing)
     people = _folds(runtime, crops, folds) if folds else [_kept_back(runtime, crops)]
     found = _measured(people, runtime, by_folds=bool(folds))
     folder = find_model(model)
     if read_model_info(folder) != runtime.info:
         raise InputError(f"{folder} was changed meanwhile: calibrate the new model.")
     info = runtime.info.model_copy(update=found)
+    # which files they are: of whom it is evaluated on these, the figures would look too good
+    calibrated_on = SeenFiles.of(calibration=None if folds else people[0].crops)
+    seen = replace(runtime.seen, calibration=calibrated_on.calibration)
+    seen.write(folder)
+    info = info.model_copy(update=describe_files(folder, info.preprocessing))
     write_model_info(folder, info)
     out.print(calibration_table(read_matchers(info)))
-    persons = len({person for fold in people for person in fold.crops.person_ids.tolist()})
+    persons = len(
+        {
+            (dataset, name)
+            for fold in people
+            for dataset, names in fold.crops.persons.items()
+            for name in names
+        }
+    )
     if "attributes" in info.tasks and any(fold.crops.labels is None for fold in people):
         say("Without attribute annotations no distance between attributes is weighted.")
     if persons < ENOUGH_PERSONS:
@@ -61,7 +79,7 @@ def _kept_back(runtime: "RuntimeModel", crops: "Crops") -> "Embeddings":
     from passerby.calibration.fitting import check_enough
     from passerby.inference.leakage import select_for_calibration
 
-    crops = select_for_calibration(crops, runtime.info)
+    crops = select_for_calibration(crops, runtime.info, runtime.seen)
     check_enough(crops)
     return _embedded(runtime, crops)
 
@@ -72,7 +90,7 @@ def _folds(runtime: "RuntimeModel", crops: "Crops", folds: list[Path]) -> "list[
 
     models = [RuntimeModel.load(fold) for fold in folds]
     for model, fold in zip(models, folds, strict=True):
-        check_fold(model.info, runtime.info, crops, str(fold))
+        check_fold(model, runtime.info, crops, str(fold))
     return [
         _embedded(model, crops.of_persons(model.info.training.held_out_persons)) for model in models
     ]
@@ -95,11 +113,9 @@ def _measured(
     found: dict[str, object] = {}
     if by_folds:
         distances = calibrate_by_folds(people, tasks)
-        found["calibration_data"] = ""
         if "attributes" in tasks and len(people) > 1:
             found["decision"] = choose_decision_by_folds(people)
     else:
         distances = calibrate_distances(people[0], tasks)
-        found["calibration_data"] = people[0].crops.fingerprint
     found["distances"] = tuple(distance.model_dump(mode="json") for distance in distances)
     return found

@@ -1,4 +1,4 @@
-"""`passerby data`: what is in a dataset, its labels as a table, and a toy one."""
+"""`passerby data`: known datasets, what is in one, its labels as a table, manifests, a toy one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,29 +6,62 @@ from typing import Annotated
 import typer
 
 from passerby.cli.console import out, print_json, progress_bar, say
+from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
+from passerby.cli.reading import read_data
 
 app = typer.Typer(
-    help="Look into a dataset, write its labels, or render a toy one.",
+    help="Look into a dataset, turn it into a manifest, or render a toy one.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-Data = Annotated[Path, typer.Argument(help="A dataset folder of any known layout.")]
-Split = Annotated[str, typer.Option(help="Which split: train, gallery or query.")]
+Data = Annotated[Path, typer.Argument(help="A dataset's folder, or a manifest.")]
+Split = Annotated[str, typer.Option(help="Which split: train, query, gallery, …")]
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command("list")
+def list_datasets(json: JSON = False) -> None:
+    """Print the datasets that are recognised, with their layouts, protocols and terms of use."""
+    from passerby.datasets import known_datasets
+    from passerby.reporting.tables import dataset_table
+
+    known = known_datasets()
+    if json:
+        names = ("name", "title", "layout", "splits", "scored", "protocol", "terms")
+        print_json(
+            {
+                "datasets": [
+                    {name: getattr(dataset, name) for name in names} for dataset in known.values()
+                ]
+            }
+        )
+        return
+    out.print(dataset_table(known.values()))
 
 
 @app.command()
 def describe(
     data: Data,
     split: Split = "train",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    root: ROOT = None,
+    pattern: PATTERN = None,
+    accept_missing: ACCEPT_MISSING = False,
+    json: JSON = False,
 ) -> None:
     """Print counts, cameras, attribute frequencies and every problem found."""
-    from passerby.datasets.description import describe as described
+    from passerby.datasets.description import describe as describe_data
     from passerby.reporting.tables import description_tables
 
     with progress_bar("Decoding") as progress:
-        description = described(data, split, progress)
+        description = describe_data(
+            data,
+            split,
+            progress,
+            root=root,
+            pattern=pattern,
+            accept_missing=accept_missing,
+        )
     if json:
         print_json(description.to_dict())
         return
@@ -43,24 +76,42 @@ def labels(
         "labels.csv"
     ),
     split: Split = "train",
+    root: ROOT = None,
+    pattern: PATTERN = None,
+    accept_missing: ACCEPT_MISSING = False,
 ) -> None:
-    """Write the persons' binary labels, one column per attribute, as CSV."""
-    from passerby.datasets import read_crops
-    from passerby.datasets.annotations import annotation_csv
+    """Write binary labels, one column per attribute, as CSV: one row a person, or a crop."""
+    from passerby.datasets.labels import labels_csv
     from passerby.errors import InputError
     from passerby.files import write_text
 
-    crops = read_crops(data, split)
+    crops = read_data(data, split, root, pattern, accept_missing)
     if crops.schema is None:
         raise InputError(f"{data} has no attribute annotations: give an annotated dataset.")
-    persons, table = crops.person_labels()
-    names = crops.schema.attributes
-    rows = (
-        (str(person), dict(zip(names, row.astype(int).tolist(), strict=True)))
-        for person, row in zip(persons, table, strict=True)
+    text, rows, what = labels_csv(crops)
+    write_text(target, text)
+    say(f"{rows} {what} with {len(crops.schema)} labels each written to {target}.")
+
+
+@app.command()
+def convert(
+    data: Data,
+    target: Annotated[Path, typer.Option("--out", help="The manifest (.csv, .parquet) or folder.")],
+    to: Annotated[
+        str, typer.Option(help="manifest, or market1501: folders of files named by person.")
+    ] = "manifest",
+    root: ROOT = None,
+    pattern: PATTERN = None,
+    accept_missing: ACCEPT_MISSING = False,
+) -> None:
+    """Turn any dataset into a manifest, or into Market-1501's folders."""
+    from passerby.datasets.convert import convert as convert_data
+
+    counts = convert_data(
+        data, target, to=to, root=root, pattern=pattern, accept_missing=accept_missing
     )
-    write_text(target, annotation_csv(rows, names))
-    say(f"{len(persons)} persons with {len(names)} labels each written to {target}.")
+    told = ", ".join(f"{split}: {count:,}" for split, count in counts.items())
+    say(f"{sum(counts.values()):,} crops written to {target} ({told}).")
 
 
 @app.command()

@@ -11,5 +11,5 @@ FEATURES = Annotated[
         "out."
     ),
 ]
-METRIC = Annotated[str | None, typer.Option(help="euclidean or cosine; likewise.")]
+METRIC = Annotated[str | None, typer.Option(help="euclidean or normalized_euclidean; likewise.")]
 KIND = Annotated[str | None, typer.Option(help="plain, weighted or learned; likewise.")]

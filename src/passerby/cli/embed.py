@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from passerby.cli.console import progress_bar, say
+from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
 from passerby.cli.model_option import MODEL
+from passerby.cli.reading import read_data
 from passerby.cli.skipping import skip_or_stop
 
 
@@ -15,6 +17,9 @@ def embed(
     target: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     model: MODEL = None,
     split: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
+    root: ROOT = None,
+    pattern: PATTERN = None,
+    accept_missing: ACCEPT_MISSING = False,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out crops that cannot be decoded.")
@@ -24,10 +29,9 @@ def embed(
     ] = 64,
 ) -> None:
     """Write embeddings and attributes of many crops; goes on after an interruption."""
-    from passerby.datasets import read_crops
     from passerby.inference import RuntimeModel, embed_to_folder
 
-    found = read_crops(crops, "train" if crops.is_file() else split)
+    found = read_data(crops, split, root, pattern, accept_missing)
     runtime = RuntimeModel.load(model)
     with progress_bar("Embedding") as progress:
         try:
@@ -38,6 +42,7 @@ def embed(
                 flip=flip,
                 batch_size=batch_size,
                 on_broken=skip_or_stop(skip_broken),
+                on_remark=say,
                 progress=progress,
             )
         except KeyboardInterrupt:

@@ -22,6 +22,8 @@ def explain(
 ) -> None:
     """Show where in a crop the model found each attribute: where covering it costs the most."""
     require("train")
+    import numpy as np
+
     from passerby.data.decoding import decode
     from passerby.files import check_no_input, check_writable
     from passerby.inference import check_attributes, find_model
@@ -32,16 +34,17 @@ def explain(
 
     folder = find_model(model)
     info = read_model_info(folder)
-    check_attributes(info)
+    schema = check_attributes(info)
     shown = None if attributes is None else [name.strip() for name in attributes.split(",")]
     for name in shown or ():
-        info.schema_.index(name)
+        schema.index(name)
     check_writable(target)
     check_no_input(target, [image, *folder.iterdir()])
     crop = decode(image)
     found = attribute_maps(load_person_model(folder), crop)
-    labels = info.decision.labels(found.probabilities[None], info.schema_)[0]
-    # as `predict` writes it: one age and one colour under every rule
-    present = info.schema_.encode(info.schema_.decode(labels, found.probabilities))
-    write_explanation(target, crop, info.schema_, found.probabilities, present, found.maps, shown)
+    present = info.decision.labels(found.probabilities[None], schema)[0]
+    for place in schema.groups.values():
+        # as `predict` writes it: one age and one colour under every rule
+        present[place] = np.arange(place.stop - place.start) == found.probabilities[place].argmax()
+    write_explanation(target, crop, schema, found.probabilities, present, found.maps, shown)
     say(f"Written to {target}: names of what the model sees are bold.")

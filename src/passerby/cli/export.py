@@ -25,17 +25,18 @@ def export(
     from passerby.errors import InputError
     from passerby.files import replacing
     from passerby.inference import find_model
-    from passerby.inference.model_info import INFO_NAME, ONNX_NAME, WEIGHTS_NAME, read_model_info
+    from passerby.inference.model_info import INFO_NAME, read_model_info
 
     if precision != "fp16":
         raise InputError(f"--precision is {precision!r}: fp16 is what can be written.")
     source = find_model(model).resolve()
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
         raise InputError(f"{target} exists: choose another place.")
-    if read_model_info(source).precision == "fp16":
+    info = read_model_info(source)
+    if info.precision == "fp16":
         with replacing(target) as draft:
             draft.mkdir()
-            for name in (INFO_NAME, WEIGHTS_NAME, ONNX_NAME):
+            for name in (INFO_NAME, *info.files):
                 shutil.copyfile(source / name, draft / name)
         say(f"Copied to {target}: it is in half precision already.")
         return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from passerby.cli.console import err, out, print_json, progress_bar, say
+from passerby.cli.data_options import ROOT
 from passerby.cli.extras import require
 from passerby.cli.model_option import GALLERY_MODEL, MODEL
 from passerby.cli.skipping import skip_or_stop
@@ -71,18 +72,19 @@ def create(
 def add(
     gallery: GALLERY,
     places: Annotated[
-        list[Path], typer.Argument(metavar="FOLDER|FILE|CSV...", help="Crops to add.")
+        list[Path], typer.Argument(metavar="FOLDER|FILE|MANIFEST...", help="Crops to add.")
     ],
     pattern: Annotated[
         str | None,
         typer.Option(
-            help="What file names say, such as '{source}_cam{camera}_{time:%Y%m%d-%H%M%S}_*.jpg'; "
-            "Market-style names need none."
+            help="What file names say, such as '{source}_cam{camera}_{time:%Y%m%d-%H%M%S}_*.jpg' "
+            "or 'cam{camera}/{track}/*.jpg'; Market-style names and manifests need none."
         ),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="Where the crops come from, if they do not say.")
     ] = None,
+    root: ROOT = None,
     skip_broken: Annotated[
         bool,
         typer.Option(
@@ -96,8 +98,8 @@ def add(
 ) -> None:
     """Add crops; each is added once, however often it is given."""
     require("gallery")
+    from passerby.datasets.finding import find_crops
     from passerby.errors import InputError
-    from passerby.gallery import find_sightings
 
     store = _opened(gallery, model)
     on_broken = skip_or_stop(skip_broken)
@@ -107,12 +109,12 @@ def add(
         say(f"Skipped: {error}")
         unlike.append(str(error))
 
-    sightings = find_sightings(
-        places, pattern, source, on_broken=skip_name if skip_broken else None
+    crops = find_crops(
+        places, pattern, source, root=root, on_broken=skip_name if skip_broken else None
     )
     with progress_bar("Adding") as progress:
         try:
-            added = store.add(sightings, on_broken=on_broken, progress=progress, reason=reason)
+            added = store.add(crops, on_broken=on_broken, progress=progress, reason=reason)
         except KeyboardInterrupt:
             say("Interrupted: what was added stays; the same command adds the rest.")
             raise
@@ -181,7 +183,12 @@ def forget(
     images: Annotated[
         list[Path] | None, typer.Option("--image", help="The crop with this very content.")
     ] = None,
-    person: Annotated[int | None, typer.Option(help="All crops of this person id.")] = None,
+    person: Annotated[
+        str | None, typer.Option(help="All crops of the person of exactly this name.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Of --person, where several datasets have that name.")
+    ] = None,
     where: WHERE = None,
     hashes: Annotated[
         list[str] | None, typer.Option("--hash", help="The crop with this hash, of 64 digits.")
@@ -194,7 +201,7 @@ def forget(
     require("gallery")
     store = _opened(gallery, None)
     condition = store.filter_of(
-        images=images or [], person=person, where=where, hashes=hashes or []
+        images=images or [], person=person, dataset=dataset, where=where, hashes=hashes or []
     )
     _erase(store, condition, "forget", yes, reason, json)
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import sys
 from typing import Annotated
@@ -67,6 +68,53 @@ app.add_typer(gallery.app, name="gallery")
 app.command()(serve.serve)
 
 
+_OPTIONS = [
+    "accept_missing",
+    "beta",
+    "cameras",
+    "channels",
+    "data",
+    "dataset",
+    "decision",
+    "false_match_rate",
+    "features",
+    "flip",
+    "gap",
+    "host",
+    "images",
+    "kind",
+    "mapping",
+    "metric",
+    "model",
+    "older_than",
+    "out",
+    "pattern",
+    "person",
+    "port",
+    "precision",
+    "proxy",
+    "recall",
+    "resume",
+    "root",
+    "runs",
+    "set",
+    "source",
+    "split",
+    "threshold",
+    "token",
+    "top_k",
+    "where",
+]
+"""Parameters that the library names in its messages and that are options here."""
+
+
+def name_options(sentence: str) -> str:
+    """Name the options of the command line where a sentence names parameters."""
+    names = "|".join(_OPTIONS)
+    worded = re.sub(rf"`({names})`", lambda match: f"--{match[1].replace('_', '-')}", sentence)
+    return re.sub(r"(--[a-z-]+) = ", r"\1 ", worded)
+
+
 def main() -> None:
     """Run the command line; exit with 0, 1 (Passerby failed) or 2 (the input was wrong)."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -85,7 +133,7 @@ def main() -> None:
             complain("Stopped.")
         raise
     except InputError as error:
-        complain(str(error))
+        complain(name_options(str(error)))
         sys.exit(2)
     except KeyboardInterrupt:
         complain("Stopped.")

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from passerby.cli.console import out, print_json, progress_bar, say
+from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
 from passerby.cli.model_option import MODEL
+from passerby.cli.reading import read_data
 from passerby.cli.skipping import skip_or_stop
 
 if TYPE_CHECKING:
-    from passerby.calibration import Calibration
+    from passerby.calibration import Matcher
     from passerby.inference import ModelInfo
-    from passerby.ranking import Distance
 
 
 def predict(
@@ -26,6 +27,9 @@ def predict(
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
+    root: ROOT = None,
+    pattern: PATTERN = None,
+    accept_missing: ACCEPT_MISSING = False,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
     pool: Annotated[
         bool,
@@ -37,52 +41,54 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Predict attributes: a readable table for one image, a CSV file for many."""
-    from passerby.calibration import pool_attributes
-    from passerby.datasets import read_crops
+    from passerby.data.decoding import is_image_name
     from passerby.errors import InputError
     from passerby.files import check_no_input, check_writable, write_text
     from passerby.inference import RuntimeModel, check_attributes, find_model
     from passerby.reporting.predictions import prediction_csv, prediction_table
 
-    single = crops.is_file()
+    single = crops.is_file() and is_image_name(crops)
     if pool and single:
         raise InputError("--pool averages over many crops: give a folder, or leave it out.")
     if target is None and not (single or json):
         target = Path("classification_test.csv")
     if target is not None:
         check_writable(target)
-    found = read_crops(crops, "train" if single else split)
+    found = read_data(crops, split, root, pattern, accept_missing)
     folder = find_model(model)
     if target is not None:
         check_no_input(target, [*found.paths, *folder.iterdir()])
     runtime = RuntimeModel.load(folder)
-    check_attributes(runtime.info)
+    schema = check_attributes(runtime.info)
     known = _calibrated(runtime.info) if pool else None
     with progress_bar("Predicting") as progress:
         embeddings = runtime.embed(
-            found, flip=flip, on_broken=skip_or_stop(skip_broken), progress=progress
+            found,
+            flip=flip,
+            on_broken=skip_or_stop(skip_broken),
+            on_remark=say,
+            progress=progress,
         )
     if known is not None:
-        embeddings = pool_attributes(embeddings, *known)
+        embeddings = known.pool(embeddings)
     if target is not None:
         write_text(target, prediction_csv(embeddings, runtime.info.decision))
         say(f"Attributes of {len(embeddings)} crops written to {target}.")
     if json:
-        names = runtime.schema.attributes
-        rows = zip(embeddings.crops.paths, embeddings.attributes.tolist(), strict=True)
-        print_json({str(p): dict(zip(names, values, strict=True)) for p, values in rows})
+        rows = zip(embeddings.crops.addresses, embeddings.known_attributes.tolist(), strict=True)
+        print_json({key: dict(zip(schema.names, values, strict=True)) for key, values in rows})
     elif single:
         out.print(prediction_table(embeddings, runtime.info.decision))
 
 
-def _calibrated(info: "ModelInfo") -> "tuple[Distance, Calibration]":
-    from passerby.calibration import choose_distance
+def _calibrated(info: "ModelInfo") -> "Matcher":
+    from passerby.calibration import choose_matcher
     from passerby.errors import InputError
 
-    distance, calibration = choose_distance(info)
-    if calibration is None:
+    matcher = choose_matcher(info)
+    if matcher.calibration is None:
         raise InputError(
             "--pool has to know which crops show one person, but the model's distances are not "
             "calibrated: see passerby calibrate, or leave it out."
         )
-    return distance, calibration
+    return matcher

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from passerby.cli.console import print_json, progress_bar, say
+from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
 from passerby.cli.distances import FEATURES, KIND, METRIC
 from passerby.cli.model_option import MODEL
+from passerby.cli.reading import read_data
 from passerby.cli.skipping import skip_or_stop
 
 if TYPE_CHECKING:
@@ -39,12 +41,22 @@ def rank(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out crops that cannot be decoded.")
     ] = False,
+    leave_out_copies: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out-copies",
+            help="A gallery crop that is a query's file, byte for byte, is not its answer.",
+        ),
+    ] = False,
+    root: ROOT = None,
+    pattern: PATTERN = None,
+    accept_missing: ACCEPT_MISSING = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, with distances.")
     ] = False,
 ) -> None:
     """Find each query's person in a gallery: its answer set, nearest first, possibly empty."""
-    from passerby.calibration import AnswerRule, choose_distance, find_answer_sets
+    from passerby.calibration import AnswerRule, choose_matcher
     from passerby.data.crops import Crops
     from passerby.files import check_no_input, check_writable, write_text
     from passerby.inference import RuntimeModel, find_model
@@ -63,39 +75,67 @@ def rank(
     folder = find_model(model)
     check_no_input(target, folder.iterdir())
     runtime = RuntimeModel.load(folder)
-    distance, calibration = choose_distance(runtime.info, features, metric, kind)
+    matcher = choose_matcher(runtime.info, features, metric, kind)
     # all that can be wrong is looked at before the long work
-    sources = {part: _read(runtime, path, part, flip) for part, path in paths.items()}
-    for part, source in sources.items():
-        crops = source if isinstance(source, Crops) else source.crops
+    sources: dict[str, Crops | Embeddings] = {}
+    for part, path in paths.items():
+        sources[part] = _stored(runtime, path, flip) or read_data(
+            path, part, root, pattern, accept_missing
+        )
+        crops = _crops_of(sources[part])
         check_names(crops, part)
         check_no_input(target, crops.paths)
-    limit = rule.threshold(calibration, len(sources["gallery"]))
+    copies = _find_copies(_crops_of(sources["query"]), _crops_of(sources["gallery"]))
+    if copies and not leave_out_copies:
+        say(
+            f"{len(copies):,} of {len(sources['query']):,} queries lie in the gallery byte for "
+            "byte, so they find themselves: --leave-out-copies leaves these out."
+        )
+    limit = rule.threshold(matcher.calibration, len(sources["gallery"]))
     asked, searched = (
         _embedded(runtime, sources[part], part, flip, skip_broken) for part in ("query", "gallery")
     )
     with progress_bar("Ranking", "queries") as progress:
-        ranking = find_answer_sets(asked, searched, distance, rule, limit, progress=progress)
+        ranking = matcher.find_answer_sets(
+            asked, searched, rule, leave_out_copies=leave_out_copies, progress=progress
+        )
     write_text(target, ranking_text(ranking))
     empty = sum(1 for rows, _ in ranking if not len(rows))
     cut = "" if limit is None else f", at most {limit:.4g} away"
     say(
         f"Answer sets of {len(ranking)} queries written to {target}: "
-        f"{len(ranking.rows) / len(ranking):.1f} crops each on average ({distance.name}{cut}), "
-        f"{empty} empty."
+        f"{len(ranking.rows) / len(ranking):.1f} crops each on average "
+        f"({matcher.distance.name}{cut}), {empty} empty."
     )
     if json:
-        print_json(ranking_json(ranking, distance, calibration, limit, runtime.info.name))
+        print_json(ranking_json(ranking, matcher, limit, runtime.info.name))
 
 
-def _read(runtime: "RuntimeModel", source: Path, part: str, flip: bool) -> "Crops | Embeddings":
-    from passerby.datasets import read_crops
+def _crops_of(source: "Crops | Embeddings") -> "Crops":
+    from passerby.data.crops import Crops
+
+    return source if isinstance(source, Crops) else source.crops
+
+
+def _find_copies(queries: "Crops", gallery: "Crops") -> list[int]:
+    """Return the queries whose files lie in the gallery under other names."""
+    from passerby.errors import InputError
+    from passerby.ranking.copies import find_copies
+
+    try:
+        return find_copies(queries, gallery)
+    except InputError:
+        # a broken file is named when it is decoded; stored embeddings outlive their files
+        return []
+
+
+def _stored(runtime: "RuntimeModel", source: Path, flip: bool) -> "Embeddings | None":
+    """Return embeddings that lie on disk; None if these are crops."""
     from passerby.errors import InputError
     from passerby.inference import is_embeddings, read_embeddings
 
     if not is_embeddings(source):
-        # of a whole dataset its own queries and gallery
-        return read_crops(source, "train" if source.is_file() else part)
+        return None
     stored = read_embeddings(source)
     if stored.model != runtime.info.fingerprint:
         raise InputError(
@@ -124,5 +164,9 @@ def _embedded(
         return source
     with progress_bar(f"Embedding ({part})") as progress:
         return runtime.embed(
-            source, flip=flip, on_broken=skip_or_stop(skip_broken), progress=progress
+            source,
+            flip=flip,
+            on_broken=skip_or_stop(skip_broken),
+            on_remark=say,
+            progress=progress,
         )

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from passerby.cli.console import progress_bar, say
+from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
 from passerby.cli.extras import require
+from passerby.cli.reading import read_data
 
 if TYPE_CHECKING:
+    from passerby.data import Crops
     from passerby.training.log import EpochRow
     from passerby.training.recipe import Recipe
 
@@ -21,6 +24,9 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe."),
     ] = None,
+    root: ROOT = None,
+    pattern: PATTERN = None,
+    accept_missing: ACCEPT_MISSING = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
 ) -> None:
     """Train a model as a recipe says."""
@@ -29,7 +35,8 @@ def train(
     from passerby.training.run import is_first_process
 
     wanted = load_recipe(recipe, overrides)
-    train_with_progress(wanted, data, run, resume)
+    crops = read_data(data, "train", root, pattern, accept_missing)
+    train_with_progress(wanted, crops, run, resume)
     if not is_first_process():
         return
     say(f"The model is in {run / 'model'}.")
@@ -37,7 +44,7 @@ def train(
         say(f"Next: passerby evaluate {run} --data {data}")
 
 
-def train_with_progress(recipe: "Recipe", data: Path, run: Path, resume: bool) -> None:
+def train_with_progress(recipe: "Recipe", crops: "Path | Crops", run: Path, resume: bool) -> None:
     """Train, and show how far it is, the loss and the time left."""
     from passerby.training import Listener
     from passerby.training import train as train_model
@@ -60,7 +67,7 @@ def train_with_progress(recipe: "Recipe", data: Path, run: Path, resume: bool) -
 
         listener = Listener(say, on_decode, on_step, on_epoch)
         try:
-            train_model(recipe, data, run, resume=resume, listener=listener)
+            train_model(recipe, crops, run, resume=resume, listener=listener)
         except KeyboardInterrupt:
             say("Interrupted: the same command with --resume continues after the last whole epoch.")
             raise

@@ -1,6 +1,15 @@
-"""Crops, attribute schemas and decoding."""
+"""Crops and their columns, attribute schemas, the query language and decoding."""
 
-from passerby.data.crops import DISTRACTOR, JUNK, Crops
-from passerby.data.schema import MARKET1501_ATTRIBUTES, Schema
+from passerby.data.columns import COLUMNS, Column, register_column
+from passerby.data.crops import Crops, concatenate
+from passerby.data.schema import Attribute, Schema
 
-__all__ = ["DISTRACTOR", "JUNK", "MARKET1501_ATTRIBUTES", "Crops", "Schema"]
+__all__ = [
+    "COLUMNS",
+    "Attribute",
+    "Column",
+    "Crops",
+    "Schema",
+    "concatenate",
+    "register_column",
+]

@@ -7,16 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from passerby.data.crops import Crops
+from passerby.data.crops import Pixels as Pixels
 from passerby.errors import InputError
-
-Pixels = NDArray[np.uint8]
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -86,30 +85,88 @@ def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def decode_all(paths: Sequence[Path], size: tuple[int, int], threads: int = 2) -> Iterator[Pixels]:
-    """Decode and resize files in order, a few ahead of the consumer, in threads.
+def load_crop(crops: Crops, row: int) -> Pixels:
+    """Return one crop as it is: what its box cuts out of its file, or of its image in memory.
+
+    Returns:
+        Pixels, uint8, shape (height, width, 3).
 
     Raises:
-        InputError: as `decode`, when the broken file's turn comes.
+        InputError: the file cannot be decoded, or the box lies outside the picture.
     """
-    for image in decode_each(paths, size, threads):
+    name = str(crops.paths[row])
+    pixels = decode(crops.paths[row]) if crops.images is None else check_pixels(crops.images[row])
+    if crops.box is None or crops.box[row, 2] <= 0:
+        return pixels
+    return cut_box(pixels, crops.box[row].tolist(), name)
+
+
+def cut_box(pixels: Pixels, box: Sequence[int], name: str) -> Pixels:
+    """Cut a box out of a picture; what reaches beyond the picture is left out.
+
+    Args:
+        pixels: uint8, shape (height, width, 3).
+        box: left, top, width and height.
+        name: of the file, for messages.
+
+    Raises:
+        InputError: fewer than 8 pixels a side lie in the picture.
+    """
+    left, top, width, height = box
+    part = pixels[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
+    if min(part.shape[:2]) < MIN_SIDE:
+        raise InputError(
+            f"{name}: of the box {left} {top} {width} {height} fewer than {MIN_SIDE} pixels a side "
+            f"lie in the picture of {pixels.shape[1]}×{pixels.shape[0]}: fix the box."
+        )
+    return part
+
+
+def check_pixels(image: Any, channels: str = "rgb") -> Pixels:
+    """Return an image in memory as RGB pixels.
+
+    Args:
+        image: a PIL image, or an array, uint8, shape (height, width, 3).
+        channels: "rgb", or "bgr" for arrays as OpenCV reads them.
+
+    Returns:
+        Pixels, uint8, shape (height, width, 3).
+
+    Raises:
+        InputError: it is neither, or too small.
+    """
+    if channels not in ("rgb", "bgr"):
+        raise InputError(f"`channels` is {channels!r}: choose 'rgb' or 'bgr'.")
+    if isinstance(image, Image.Image):
+        pixels = np.array(_to_rgb(ImageOps.exif_transpose(image)))
+    else:
+        pixels = np.asarray(image)
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise InputError(
+                f"An image of dtype {pixels.dtype} and shape {pixels.shape} cannot be used: give a "
+                "path, a PIL image, or an array of uint8, shape (height, width, 3)."
+            )
+        if channels == "bgr":
+            pixels = np.ascontiguousarray(pixels[:, :, ::-1])
+    if min(pixels.shape[:2]) < MIN_SIDE:
+        raise InputError(
+            f"An image has {pixels.shape[1]}×{pixels.shape[0]} pixels, too few to show a "
+            f"pedestrian: at least {MIN_SIDE} a side are needed."
+        )
+    return pixels
+
+
+def decode_all(crops: Crops, size: tuple[int, int], threads: int = 2) -> Iterator[Pixels]:
+    """Decode and resize crops in order, a few ahead of the consumer, in threads.
+
+    Raises:
+        InputError: as `load_crop`, when the broken crop's turn comes.
+    """
+    load = partial(_load_resized, crops, size=size)
+    for image in map_ahead(load, range(len(crops)), threads):
         if isinstance(image, InputError):
             raise image
         yield image
-
-
-def decode_each(
-    paths: Sequence[Path], size: tuple[int, int], threads: int = 2, ahead: int = 128
-) -> Iterator[Pixels | InputError]:
-    """Do as `decode_all`, but yield the error of a broken file in its place and go on.
-
-    Args:
-        paths: the files.
-        size: the (height, width) to resize to.
-        threads: how many files are decoded at once.
-        ahead: how many images wait for the consumer at most.
-    """
-    yield from map_ahead(partial(_decode_resized, size=size), paths, threads, ahead)
 
 
 def map_ahead(
@@ -136,9 +193,9 @@ def batches(images: Iterable[Pixels], size: int) -> Iterator[Pixels]:
         yield np.stack(batch)
 
 
-def _decode_resized(path: Path, size: tuple[int, int]) -> Pixels | InputError:
+def _load_resized(crops: Crops, row: int, size: tuple[int, int]) -> Pixels | InputError:
     try:
-        return resize(decode(path), size)
+        return resize(load_crop(crops, row), size)
     except InputError as error:
         # a fresh one: the traceback would keep the file's bytes alive
         return InputError(str(error))

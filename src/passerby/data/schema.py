@@ -1,152 +1,149 @@
-"""Attribute schemas: what the columns of an annotation file mean as binary labels, and back.
+"""Attribute schemas: ordered sets of binary attributes. A schema is data, not code."""
 
-An annotation file has one row per person and integer values (Lin et al., "Improving Person
-Re-identification by Attribute and Identity Learning", Pattern Recognition 2019). A schema is a
-tuple of fields; each field turns its columns into binary attributes and back.
-"""
-
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, NamedTuple, Self
 
 from passerby.errors import InputError
 
-Row = Mapping[str, int]
+MOST_ATTRIBUTES = 1000
+_LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
-class _OneColumn:
-    column: str
+class Attribute:
+    """One binary property of a crop.
 
-    @property
-    def name(self) -> str:
-        return self.column
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-@dataclass(frozen=True)
-class Binary(_OneColumn):
-    """One column with the values 1 (`absent`) and 2 (`present`): one attribute of its name."""
-
-    absent: str
-    present: str
-
-    exclusive = False
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        return (self.present,)
-
-    def encode(self, row: Row) -> list[bool]:
-        return [_value(row, self.column, (1, 2)) == 2]
-
-    def decode(self, labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> dict[str, int]:
-        return {self.column: 2 if labels[0] else 1}
-
-
-@dataclass(frozen=True)
-class Choice(_OneColumn):
-    """One column whose values 1 … n each stand for one of `attributes`, exactly one of them."""
-
-    attributes: tuple[str, ...]
-
-    exclusive = True
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        return self.attributes
-
-    def encode(self, row: Row) -> list[bool]:
-        chosen = _value(row, self.column, range(1, len(self.attributes) + 1))
-        return [chosen == value for value, _ in enumerate(self.attributes, start=1)]
-
-    def decode(self, labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> dict[str, int]:
-        return {self.column: int(np.argmax(scores)) + 1}
-
-
-@dataclass(frozen=True)
-class OneOfColumns:
-    """Columns of 1/2 of which at most one is 2; none set means `otherwise`, an attribute too."""
+    Attributes:
+        name: in files, queries and JSON; any printable text, such as "Age18-60".
+        phrase: what people read ("red top"); the name if left out.
+        group: of those attributes of which exactly one holds, such as "upper colour"; empty if
+            it excludes no other.
+        absent: what people read if it does not hold ("male"); "no …" or "not …" if left out.
+    """
 
     name: str
-    columns: tuple[str, ...]
-    otherwise: str
-    words: tuple[str, ...]
+    phrase: str = ""
+    group: str = ""
+    absent: str = ""
 
-    exclusive = True
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        return (*self.columns, self.otherwise)
-
-    def encode(self, row: Row) -> list[bool]:
-        labels = [_value(row, column, (1, 2)) == 2 for column in self.columns]
-        if sum(labels) > 1:
-            chosen = " and ".join(c for c, label in zip(self.columns, labels, strict=True) if label)
-            raise InputError(f"{chosen} are both 2, but at most one {self.name} may be: keep one")
-        return [*labels, not any(labels)]
-
-    def decode(self, labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> dict[str, int]:
-        best = int(np.argmax(scores))
-        return {column: 2 if i == best else 1 for i, column in enumerate(self.columns)}
+    def __post_init__(self) -> None:
+        if not 0 < len(self.name) <= _LONGEST_NAME or not self.name.isprintable():
+            raise InputError(
+                f"{self.name[:_LONGEST_NAME]!r} is not a name of an attribute: write 1 to "
+                f"{_LONGEST_NAME} printable characters."
+            )
+        if self.name != self.name.strip():
+            raise InputError(f"The attribute {self.name!r} begins or ends with a blank: remove it.")
+        if not self.phrase:
+            object.__setattr__(self, "phrase", self.name)
+        if not self.absent:
+            object.__setattr__(self, "absent", f"not {self.phrase}")
 
 
-Field = Binary | Choice | OneOfColumns
+class Field(NamedTuple):
+    """One question: a single attribute, or a group of which exactly one attribute holds.
+
+    Attributes:
+        name: of the attribute or the group.
+        place: positions of its attributes.
+        exclusive: whether it is a group.
+    """
+
+    name: str
+    place: slice
+    exclusive: bool
 
 
 @dataclass(frozen=True)
 class Schema:
-    """An ordered set of binary attributes and how an annotation row spells them.
+    """An ordered set of attributes; two schemas are equal if their attributes are.
 
     Attributes:
-        name: what model files call the schema; two schemas of one name are the same schema.
-        fields: in the order of the attributes.
-        columns: the annotation file's columns, without `id`, in the file's order.
+        attributes: in order; those of a group stand one after the other.
+        name: for messages; it does not count.
     """
 
-    name: str
-    fields: tuple[Field, ...]
-    columns: tuple[str, ...]
+    attributes: tuple[Attribute, ...]
+    name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        if sorted(self.columns) != sorted(c for field in self.fields for c in field.columns):
-            raise ValueError(f"schema {self.name}: columns and fields do not match")
+        object.__setattr__(self, "attributes", tuple(self.attributes))
+        if not self.attributes:
+            raise InputError("A schema has no attributes: name one at least.")
+        if len(self.attributes) > MOST_ATTRIBUTES:
+            raise InputError(
+                f"There are {len(self.attributes):,} attributes, more than {MOST_ATTRIBUTES:,}: "
+                "leave out columns that are not attributes."
+            )
+        seen: set[str] = set()
+        for attribute in self.attributes:
+            if attribute.name in seen:
+                raise InputError(f"The attribute {attribute.name!r} is named twice: keep one.")
+            seen.add(attribute.name)
+        for name, members in self._members().items():
+            first, last = members[0], members[-1]
+            if len(members) < 2 or last - first != len(members) - 1:
+                raise InputError(
+                    f"The group {name!r} must hold two attributes or more, one after the other: "
+                    "order them, or leave the group out."
+                )
+
+    @classmethod
+    def of(cls, names: Iterable[str], name: str = "") -> Self:
+        """Return a schema of attributes without phrases or groups."""
+        return cls(tuple(map(Attribute, names)), name)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` returned.
+
+        Raises:
+            InputError: it is not a schema.
+        """
+        try:
+            attributes = tuple(Attribute(**attribute) for attribute in values["attributes"])
+            return cls(attributes, str(values.get("name", "")))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"It is not a schema of attributes ({error}): write it again."
+            ) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {"name": self.name, "attributes": [asdict(a) for a in self.attributes]}
 
     def __len__(self) -> int:
         return len(self.attributes)
 
     @cached_property
-    def attributes(self) -> tuple[str, ...]:
-        """The names of the binary attributes, in order."""
-        return tuple(a for field in self.fields for a in field.attributes)
+    def names(self) -> tuple[str, ...]:
+        """The names of the attributes, in order."""
+        return tuple(attribute.name for attribute in self.attributes)
 
     @cached_property
-    def words(self) -> tuple[str, ...]:
-        """What each attribute means in plain English, in the order of `attributes`."""
-        return tuple(w for field in self.fields for w in field.words)
+    def phrases(self) -> tuple[str, ...]:
+        """What people read of each attribute, in order."""
+        return tuple(attribute.phrase for attribute in self.attributes)
 
     @cached_property
     def groups(self) -> dict[str, slice]:
-        """The mutually exclusive attributes: field name to their positions."""
-        return {f.name: where for f, where in self.placed_fields() if f.exclusive}
+        """The mutually exclusive attributes: name of the group to their positions."""
+        return {name: slice(m[0], m[-1] + 1) for name, m in self._members().items()}
 
-    def placed_fields(self) -> Iterator[tuple[Field, slice]]:
-        """Yield each field with the positions of its attributes."""
-        start = 0
-        for field in self.fields:
-            stop = start + len(field.attributes)
-            yield field, slice(start, stop)
-            start = stop
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """The questions that the schema answers, in order."""
+        fields = {
+            attribute.group or f"\0{place}": Field(
+                attribute.group or attribute.name,
+                self.groups.get(attribute.group, slice(place, place + 1)),
+                bool(attribute.group),
+            )
+            for place, attribute in enumerate(self.attributes)
+        }
+        return tuple(fields.values())
 
     def index(self, attribute: str) -> int:
         """Return the position of an attribute.
@@ -155,98 +152,16 @@ class Schema:
             InputError: there is no attribute of that name.
         """
         try:
-            return self.attributes.index(attribute)
+            return self.names.index(attribute)
         except ValueError:
+            of = f" of the {self.name} schema" if self.name else ""
             raise InputError(
-                f"{attribute!r} is not an attribute of the {self.name} schema: "
-                f"choose from {', '.join(self.attributes)}."
+                f"{attribute!r} is not an attribute{of}: choose from {', '.join(self.names)}."
             ) from None
 
-    def encode(self, row: Row) -> NDArray[np.bool_]:
-        """Turn one annotation row into binary labels.
-
-        Args:
-            row: column name to integer value; further columns are ignored.
-
-        Returns:
-            Labels, shape (attributes,).
-
-        Raises:
-            InputError: a column is missing or holds a value that it may not.
-        """
-        return np.array([label for field in self.fields for label in field.encode(row)])
-
-    def decode(
-        self, labels: NDArray[np.bool_], scores: NDArray[np.floating] | None = None
-    ) -> dict[str, int]:
-        """Turn binary labels into an annotation row; the inverse of `encode`.
-
-        In an exclusive group the attribute with the highest score is chosen, the first of equals.
-
-        Args:
-            labels: shape (attributes,).
-            scores: e.g. probabilities, shape (attributes,); the labels themselves if left out.
-
-        Returns:
-            Column name to value, in the order of `columns`.
-        """
-        if scores is None:
-            scores = labels.astype(np.float32)
-        values: dict[str, int] = {}
-        for field, where in self.placed_fields():
-            values |= field.decode(labels[where], scores[where])
-        return {column: values[column] for column in self.columns}
-
-
-def _value(row: Row, column: str, allowed: range | tuple[int, ...]) -> int:
-    if column not in row:
-        raise InputError(f"column {column!r} is missing: add it")
-    value = row[column]
-    if value not in allowed:
-        raise InputError(
-            f"{column} is {value!r}: write a whole number from {allowed[0]} to {allowed[-1]}"
-        )
-    return value
-
-
-_UPPER = ("black", "white", "red", "purple", "yellow", "gray", "blue", "green")
-_LOWER = ("black", "white", "pink", "purple", "yellow", "gray", "blue", "green", "brown")
-
-
-def _colours(name: str, prefix: str, garment: str, colours: tuple[str, ...]) -> OneOfColumns:
-    return OneOfColumns(
-        name,
-        columns=tuple(prefix + colour for colour in colours),
-        otherwise=f"{prefix}multicolor",
-        words=tuple(f"{colour} {garment}" for colour in (*colours, "multicolor")),
-    )
-
-
-_AGE = Choice("age", ("young", "teenager", "adult", "old"))
-_BINARY = (
-    Binary("backpack", "no backpack", "backpack"),
-    Binary("bag", "no bag", "bag"),
-    Binary("handbag", "no handbag", "handbag"),
-    Binary("clothes", "dress", "pants"),
-    Binary("down", "long lower clothing", "short lower clothing"),
-    Binary("up", "long sleeve", "short sleeve"),
-    Binary("hair", "short hair", "long hair"),
-    Binary("hat", "no hat", "hat"),
-    Binary("gender", "male", "female"),
-)
-_UPPER_COLOUR = _colours("upcolor", "up", "top", _UPPER)
-_LOWER_COLOUR = _colours("downcolor", "down", "bottom", _LOWER)
-
-#: The 32 attributes of the course, from the 27 columns of Market-1501_Attribute.
-MARKET1501_ATTRIBUTES = Schema(
-    name="course-32",
-    fields=(_AGE, *_BINARY, _UPPER_COLOUR, _LOWER_COLOUR),
-    columns=(
-        "age",
-        *(field.column for field in _BINARY),
-        *_UPPER_COLOUR.columns,
-        *_LOWER_COLOUR.columns,
-    ),
-)
-
-SCHEMAS = {MARKET1501_ATTRIBUTES.name: MARKET1501_ATTRIBUTES}
+    def _members(self) -> dict[str, list[int]]:
+        members: dict[str, list[int]] = {}
+        for place, attribute in enumerate(self.attributes):
+            if attribute.group:
+                members.setdefault(attribute.group, []).append(place)
+        return members

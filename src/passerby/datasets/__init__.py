@@ -1,5 +1,20 @@
-"""Readers of the dataset layouts: each turns a folder into `Crops`."""
+"""Readers of datasets, by a registry: each turns a folder into `Crops`."""
 
-from passerby.datasets.reading import PARTS, read_crops, survey
+from passerby.datasets.reading import read_crops, survey
+from passerby.datasets.registry import (
+    Dataset,
+    known_datasets,
+    recognize,
+    register_dataset,
+    unregister_dataset,
+)
 
-__all__ = ["PARTS", "read_crops", "survey"]
+__all__ = [
+    "Dataset",
+    "known_datasets",
+    "read_crops",
+    "recognize",
+    "register_dataset",
+    "survey",
+    "unregister_dataset",
+]

@@ -3,38 +3,54 @@
 from pathlib import Path
 
 from passerby.data.crops import Crops
-from passerby.data.schema import MARKET1501_ATTRIBUTES
 from passerby.datasets.annotated import join_annotations
-from passerby.datasets.annotations import read_annotation_csv
-from passerby.datasets.file_names import read_named_images
-from passerby.datasets.plain import plain_crops
+from passerby.datasets.file_names import image_files, read_named_images
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES, read_annotation_csv
 from passerby.datasets.problems import Problems
 
 ANNOTATIONS = "annotations_train.csv"
-FOLDERS = {"train": "train", "gallery": "test", "query": "queries"}
+_FOLDERS = {"train": "train", "gallery": "test", "query": "queries"}
 
 
-def is_course(folder: Path) -> bool:
-    return (folder / ANNOTATIONS).is_file() or (folder / "train").is_dir()
+class Course:
+    """Market-1501 as a university course handed it out; drawn crops are written like it."""
 
-
-def read_course(folder: Path, part: str, problems: Problems) -> Crops:
-    """Read one part; only "train" has persons, cameras and labels."""
-    images = folder / FOLDERS[part]
-    if not images.is_dir():
-        problems.add(f"{folder} has no folder {FOLDERS[part]}/: add it.")
-        return Crops(paths=())
-    if part != "train":
-        return plain_crops(images)
-    annotations = folder / ANNOTATIONS
-    if not annotations.is_file():
-        problems.add(f"{folder} has no {ANNOTATIONS}: add the annotation file.")
-        return Crops(paths=())
-    annotated = read_annotation_csv(annotations, MARKET1501_ATTRIBUTES, problems)
-    paths, persons, cameras = read_named_images(images, problems)
-    if not annotated.labels:
-        return Crops(paths=tuple(paths))
-    where = f"{annotations} and {images}"
-    return join_annotations(
-        paths, persons, cameras, annotated, MARKET1501_ATTRIBUTES, problems, where
+    name = "course"
+    title = "course"
+    layout = f"{ANNOTATIONS}, train/PERSON_cCAMERA_NUMBER.jpg, test/, queries/"
+    terms = (
+        "The crops are Market-1501's (Zheng et al., ICCV 2015), which states no licence: "
+        "academic research only."
     )
+    splits = tuple(_FOLDERS)
+    scored = ("train",)
+    protocol = "course"
+
+    def recognizes(self, folder: Path) -> bool:
+        if (folder / ANNOTATIONS).is_file():
+            return True
+        return (folder / "train").is_dir() and bool(image_files(folder / "train"))
+
+    def present(self, folder: Path) -> tuple[str, ...]:
+        return tuple(s for s in self.splits if s == "train" or (folder / _FOLDERS[s]).is_dir())
+
+    def read(self, folder: Path, split: str, problems: Problems) -> Crops:
+        """Read one split; only "train" has persons, cameras and labels."""
+        images = folder / _FOLDERS[split]
+        if not images.is_dir():
+            problems.add(f"{folder} has no folder {_FOLDERS[split]}/: add it.")
+            return Crops(())
+        if split != "train":
+            paths = image_files(images)
+            return Crops(paths, dataset=[self.name] * len(paths))
+        annotations = folder / ANNOTATIONS
+        if not annotations.is_file():
+            problems.add(f"{folder} has no {ANNOTATIONS}: add the annotation file.")
+            return Crops(())
+        annotated = read_annotation_csv(annotations, problems)
+        named = read_named_images(images, problems)
+        if not annotated.labels:
+            return Crops(named.paths)
+        where = f"{annotations} and {images}"
+        schema = MARKET1501_ATTRIBUTES
+        return join_annotations(named, annotated, schema, problems, dataset=self.name, where=where)

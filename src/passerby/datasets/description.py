@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from passerby.data.crops import DISTRACTOR, JUNK, Crops
-from passerby.data.decoding import decode, is_image_name
+from passerby.data.columns import DISTRACTOR, JUNK
+from passerby.data.crops import NOBODY_CODE, Crops, attribute_frequencies
+from passerby.data.decoding import is_image_name, load_crop
 from passerby.datasets.problems import list_few
 from passerby.datasets.reading import survey
 from passerby.errors import InputError
@@ -19,97 +20,109 @@ class Description:
     """One part of a dataset in numbers.
 
     Attributes:
-        layout, part: what was read.
-        crops, persons, distractors, junk: counts; persons is None without person ids.
-        cameras: camera id to its number of crops; None for data without cameras.
+        layout, split: what was read.
+        crops, persons, distractors, junk: counts; persons is None where nobody is known.
+        cameras: camera to its number of crops, "" for those whose camera is unknown; None
+            without cameras.
         crops_per_person: least, median and most crops of one person.
-        attributes: attribute to the fraction of *persons* who have it.
+        attributes: attribute to the fraction of *persons* who have it, of crops without persons;
+            None where it is not known of anybody.
         unfilled_groups: exclusive group to those of its attributes that no person has.
-        problems: one sentence each.
+        problems: what has to be fixed, one sentence each.
+        remarks: what is worth knowing.
     """
 
     layout: str
-    part: str
+    split: str
     crops: int
     persons: int | None
     distractors: int
     junk: int
-    cameras: dict[int, int] | None
+    cameras: dict[str, int] | None
     crops_per_person: tuple[int, float, int] | None
-    attributes: dict[str, float] | None
+    attributes: dict[str, float | None] | None
     unfilled_groups: dict[str, tuple[str, ...]]
     problems: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def describe(
-    data: Path | str, part: str = "train", progress: Callable[[int, int], None] | None = None
+    data: Path | str,
+    split: str = "train",
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    root: Path | str | None = None,
+    pattern: str | None = None,
+    accept_missing: bool = False,
 ) -> Description:
     """Read a dataset, decode every image, and say what is in it.
 
     Args:
-        data: a folder of any known layout.
-        part: "train", "gallery" or "query".
+        data: a folder of any known layout, or a manifest.
+        split: which part.
         progress: called with (images decoded, all images).
+        root, pattern, accept_missing: see `read_crops`.
 
     Raises:
         InputError: the folder does not exist or has no known layout; anything else that is
             wrong is among the description's problems.
     """
-    seen = survey(data, part)
+    seen = survey(data, split, root=root, pattern=pattern, accept_missing=accept_missing)
     crops = seen.crops
     return Description(
-        layout=seen.layout,
-        part=part,
+        layout=seen.dataset.title,
+        split=seen.split,
         crops=len(crops),
-        persons=None if crops.persons is None else len(crops.person_ids),
+        persons=crops.person_count if crops.has_persons else None,
         distractors=_count(crops, DISTRACTOR),
         junk=_count(crops, JUNK),
         cameras=_crops_per_camera(crops),
         crops_per_person=_crops_per_person(crops),
-        attributes=_attribute_frequencies(crops),
+        attributes=_frequencies(crops),
         unfilled_groups=_unfilled_groups(crops),
-        problems=(*seen.problems, *_passed_over(crops), *_undecodable(crops, progress)),
+        problems=(*seen.problems, *_undecodable(crops, progress)),
+        remarks=(*seen.remarks, *_passed_over(crops)),
     )
 
 
-def _count(crops: Crops, person: int) -> int:
-    return 0 if crops.persons is None else int(np.sum(crops.persons == person))
+def _count(crops: Crops, role: str) -> int:
+    return 0 if crops.role is None else int(np.sum(crops.role == role))
 
 
-def _crops_per_camera(crops: Crops) -> dict[int, int] | None:
-    if crops.cameras is None:
+def _crops_per_camera(crops: Crops) -> dict[str, int] | None:
+    if crops.camera is None:
         return None
-    cameras, counts = np.unique(crops.cameras, return_counts=True)
+    cameras, counts = np.unique(crops.camera, return_counts=True)
     return dict(zip(cameras.tolist(), counts.tolist(), strict=True))
 
 
 def _crops_per_person(crops: Crops) -> tuple[int, float, int] | None:
-    if crops.persons is None or not len(crops.person_ids):
+    if not crops.has_persons:
         return None
-    _, counts = np.unique(crops.persons[crops.persons > DISTRACTOR], return_counts=True)
+    codes = crops.person_codes
+    _, counts = np.unique(codes[codes > NOBODY_CODE], return_counts=True)
     return int(counts.min()), float(np.median(counts)), int(counts.max())
 
 
-def _attribute_frequencies(crops: Crops) -> dict[str, float] | None:
+def _frequencies(crops: Crops) -> dict[str, float | None] | None:
     if crops.schema is None or not len(crops):
         return None
-    frequencies = crops.person_labels()[1].mean(axis=0)
-    return dict(zip(crops.schema.attributes, frequencies.tolist(), strict=True))
+    known = [None if np.isnan(p) else float(p) for p in attribute_frequencies(crops)]
+    return dict(zip(crops.schema.names, known, strict=True))
 
 
 def _unfilled_groups(crops: Crops) -> dict[str, tuple[str, ...]]:
-    if crops.schema is None or not len(crops):
+    if crops.schema is None or crops.labels is None or not len(crops):
         return {}
-    someone = crops.person_labels()[1].any(axis=0)
-    filled = {crops.schema.attributes[i] for i in np.flatnonzero(someone)}
-    unfilled = {
-        group: tuple(a for a in crops.schema.attributes[where] if a not in filled)
+    unfilled = ~(crops.labels == 1).any(axis=0)
+    found = {
+        group: tuple(np.array(crops.schema.names)[where][unfilled[where]].tolist())
         for group, where in crops.schema.groups.items()
     }
-    return {group: attributes for group, attributes in unfilled.items() if attributes}
+    return {group: attributes for group, attributes in found.items() if attributes}
 
 
 def _passed_over(crops: Crops) -> list[str]:
@@ -123,16 +136,16 @@ def _passed_over(crops: Crops) -> list[str]:
         )
         if others and len(crops) > 1:
             problems.append(
-                f"{folder}: {list_few(others)} passed over: no image of a known format."
+                f"{folder}: {list_few(others)} passed over: not an image of a known format."
             )
     return problems
 
 
 def _undecodable(crops: Crops, progress: Callable[[int, int], None] | None) -> list[str]:
     problems = []
-    for done, path in enumerate(crops.paths, start=1):
+    for done in range(1, len(crops) + 1):
         try:
-            decode(path)
+            load_crop(crops, done - 1)
         except InputError as error:
             problems.append(str(error))
         if progress:

@@ -1,74 +1,57 @@
-"""What file names say, by a pattern that the user gives."""
+"""What names say, by a pattern that the user gives."""
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
 
+from passerby.data.columns import COLUMNS, parse_value, to_utc
 from passerby.errors import InputError
 
 _PARTS = re.compile(r"\{(?P<field>[^{}]*)\}|(?P<star>\*)|(?P<text>[^{}*]+)|(?P<brace>[{}])")
-_FIELDS = {
-    "person": r"-?\d{1,9}",
-    "camera": r"\d{1,9}",
-    "source": r"[^/]+?",
-    "time": r"[^/]+?",
-}
 _TIME = "%Y%m%d%H%M%S"
 
 
-@dataclass(frozen=True)
-class Named:
-    """What a name says; None for what it does not."""
-
-    person: int | None = None
-    camera: int | None = None
-    time: datetime | None = None
-    source: str | None = None
-
-
 class NamePattern:
-    """Such as `{source}_cam{camera}_{time:%Y%m%d-%H%M%S}_*.jpg`.
+    """Such as `{source}_cam{camera}_{time:%Y%m%d-%H%M%S}_*.jpg` or `cam{camera}/{track}/*.jpg`.
 
-    `{person}` and `{camera}` are whole numbers, `{source}` is any text, `{time}` is
-    YYYYMMDDHHMMSS or in the format of `strptime` after the colon, UTC where it names no zone;
-    `*` stands for anything. A pattern with a slash is held against the path below the folder.
+    A field is a column of text, whose value is exactly what stands there, or `{time}`:
+    YYYYMMDDHHMMSS or in the format of `strptime` after the colon, UTC where it names no zone; `*`
+    stands for anything but a slash. A pattern with a slash is held against the path below the
+    folder, one without against the file's name.
     """
 
     def __init__(self, text: str) -> None:
         """Read a pattern.
 
         Raises:
-            InputError: it is none.
+            InputError: it is not one.
         """
         self.text = text
         self._time = _TIME
         try:
             self._regex = re.compile("".join(self._part(m) for m in _PARTS.finditer(text)))
         except re.error:
-            raise InputError(f"--pattern {text!r} names a field twice: name each once.") from None
+            raise InputError(f"`pattern` {text!r} names a field twice: name each once.") from None
         if not self._regex.groupindex:
-            raise InputError(
-                f"--pattern {text!r} names no field: use {{camera}}, {{time}}, {{person}} or "
-                "{source}."
-            )
+            raise InputError(f"`pattern` {text!r} names no field: use {_fields()}.")
 
     def _part(self, part: re.Match[str]) -> str:
         if part["star"]:
-            return ".*"
+            return "[^/]*"
         if part["text"]:
             return re.escape(part["text"])
         field, _, form = (part["field"] or "").partition(":")
-        if part["brace"] or field not in _FIELDS or (form and field != "time"):
+        known = field in COLUMNS and COLUMNS[field].kind.name in ("text", "time")
+        if part["brace"] or not known or (form and field != "time"):
             raise InputError(
-                f"--pattern {self.text!r}: {part.group()!r} is not a field: use {{camera}}, "
-                "{time}, {time:%Y%m%d-%H%M%S}, {person}, {source} or *."
+                f"`pattern` {self.text!r}: {part.group()!r} is not a field: use {_fields()} or *."
             )
         if form:
             self._time = form
-        return f"(?P<{field}>{_FIELDS[field]})"
+        return f"(?P<{field}>[^/]+?)"
 
-    def read(self, name: str) -> Named:
-        """Return what a file's path below the folder says.
+    def read(self, name: str) -> dict[str, Any]:
+        """Return what a file's path below the folder says, by name of the column.
 
         Raises:
             InputError: it does not look like the pattern.
@@ -77,34 +60,25 @@ class NamePattern:
             name = name.rpartition("/")[2]
         match = self._regex.fullmatch(name)
         if match is None:
-            raise InputError(f"{name} is not like --pattern {self.text!r}: fix one of them.")
-        found = match.groupdict()
-        return Named(
-            person=_person(found.get("person")),
-            camera=None if found.get("camera") is None else int(found["camera"]),
-            time=None if found.get("time") is None else self._moment(found["time"], name),
-            source=found.get("source"),
-        )
+            raise InputError(f"{name} is not like `pattern` {self.text!r}: fix one of them.")
+        found: dict[str, Any] = {}
+        for field, text in match.groupdict().items():
+            if field == "time":
+                found[field] = self._moment(text, name)
+            else:
+                found[field] = parse_value(field, text, name)
+        return found
 
     def _moment(self, text: str, name: str) -> datetime:
         try:
-            return utc(datetime.strptime(text, self._time))
+            return to_utc(datetime.strptime(text, self._time))
         except (ValueError, OverflowError, re.error):
             raise InputError(
-                f"{name}: {text!r} is not a time in the form {self._time!r}: fix --pattern or the "
+                f"{name}: {text!r} is not a time in the form {self._time!r}: fix `pattern` or the "
                 "name."
             ) from None
 
 
-def utc(moment: datetime) -> datetime:
-    """Return a moment in UTC; one that names no zone is taken to be there.
-
-    Raises:
-        OverflowError: it lies beyond the calendar.
-    """
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-
-
-def _person(text: str | None) -> int | None:
-    # distractors and junk of datasets are nobody
-    return int(text) if text is not None and int(text) > 0 else None
+def _fields() -> str:
+    texts = [f"{{{name}}}" for name, column in COLUMNS.items() if column.kind.name == "text"]
+    return ", ".join([*texts, "{time}", "{time:%Y%m%d-%H%M%S}"])

@@ -1,46 +1,51 @@
-"""One folder per person, named by an id or by a name."""
+"""One folder per person, named as the person is."""
 
 from pathlib import Path
 
-import numpy as np
-
+from passerby.data.columns import parse_value
 from passerby.data.crops import Crops
-from passerby.datasets.file_names import camera_of, image_files
+from passerby.datasets.file_names import cameras_of, image_files, sub_folders
 from passerby.datasets.problems import Problems, list_few
+from passerby.datasets.unrecognized import holds_frames, names_no_person
+from passerby.errors import InputError
 
 
-def person_folders(folder: Path) -> list[Path]:
-    """Return the visible sub-folders, sorted by name."""
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+class PersonFolders:
+    """One folder of crops per person: `alice/1.jpg`."""
 
+    name = "person_folders"
+    title = "one folder per person"
+    layout = "PERSON/*.jpg"
+    terms = ""
+    splits = ("train",)
+    scored = ("train",)
+    protocol = "course"
 
-def is_person_folders(folder: Path) -> bool:
-    return any(image_files(person) for person in person_folders(folder))
+    def recognizes(self, folder: Path) -> bool:
+        if not folder.is_dir() or image_files(folder) or holds_frames(folder):
+            return False
+        filled = [sub for sub in sub_folders(folder) if image_files(sub)]
+        return bool(filled) and not any(names_no_person(sub.name) for sub in filled)
 
-
-def read_person_folders(folder: Path, problems: Problems) -> Crops:
-    """Read all crops; cameras are taken from the file names if every name tells one.
-
-    Folders named by whole numbers of up to nine digits keep them as person ids; otherwise the
-    persons are numbered from 1 in the order of the folders' names.
-    """
-    folders = person_folders(folder)
-    numbered = all(p.name.isdecimal() and len(p.name) < 10 for p in folders)
-    paths: list[Path] = []
-    persons: list[int] = []
-    empty: list[str] = []
-    for position, person in enumerate(folders, start=1):
-        images = image_files(person)
-        if not images:
-            empty.append(person.name)
-        paths += images
-        persons += [int(person.name) if numbered else position] * len(images)
-    if empty:
-        problems.add(f"{folder}: no image in folder {list_few(empty)}: add crops or remove it.")
-    cameras = [camera_of(path) for path in paths]
-    known = [camera for camera in cameras if camera is not None]
-    return Crops(
-        paths=tuple(paths),
-        persons=np.array(persons, np.int64),
-        cameras=np.array(known, np.int64) if len(known) == len(paths) else None,
-    )
+    def read(self, folder: Path, split: str, problems: Problems) -> Crops:
+        """Read all crops; cameras are taken from the file names if every name tells one."""
+        paths: list[Path] = []
+        persons: list[str] = []
+        empty: list[str] = []
+        for person in sub_folders(folder):
+            images = image_files(person)
+            if not images:
+                empty.append(person.name)
+                continue
+            try:
+                name = parse_value("person", person.name, str(folder))
+            except InputError as error:
+                problems.add(f"{str(error).removesuffix('.')}: rename the folder.")
+                continue
+            paths += images
+            persons += [name] * len(images)
+            if inner := [f"{person.name}/{sub.name}" for sub in sub_folders(person)]:
+                problems.remark(f"{folder}: the folder {list_few(inner)} is passed over.")
+        if empty:
+            problems.add(f"{folder}: no image in folder {list_few(empty)}: add crops or remove it.")
+        return Crops(paths, person=persons, camera=cameras_of(paths))

@@ -1,5 +1,6 @@
 """Collecting what is wrong with a dataset: strict readers stop at it, `describe` lists it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from passerby.errors import InputError
@@ -7,12 +8,30 @@ from passerby.errors import InputError
 
 @dataclass
 class Problems:
-    """What a reader found wrong, one sentence each, in the order found."""
+    """What a reader found wrong, one sentence each, in the order found.
+
+    Attributes:
+        found: what has to be fixed.
+        remarks: what is worth knowing and stops nobody.
+        accept_missing: whether what is not there, such as images, is only a remark.
+    """
 
     found: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    accept_missing: bool = False
 
     def add(self, sentence: str) -> None:
         self.found.append(sentence)
+
+    def add_missing(self, sentence: str) -> None:
+        """Add a problem that goes away where `accept_missing` is set.
+
+        The reader leaves out what is missing, in any case.
+        """
+        (self.remarks if self.accept_missing else self.found).append(sentence)
+
+    def remark(self, sentence: str) -> None:
+        self.remarks.append(sentence)
 
     def raise_first(self) -> None:
         """Raise the first problem, and say how many more there are.
@@ -27,8 +46,8 @@ class Problems:
         raise InputError(first + more)
 
 
-def list_few(values: list[str], most: int = 3) -> str:
+def list_few(values: Sequence[str], most: int = 3) -> str:
     """Return 'a, b, c and 4 more'."""
     shown = ", ".join(values[:most])
     rest = len(values) - most
-    return f"{shown} and {rest} more" if rest > 0 else shown
+    return f"{shown} and {rest:,} more" if rest > 0 else shown

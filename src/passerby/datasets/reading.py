@@ -4,35 +4,46 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from passerby.data.crops import Crops
-from passerby.data.decoding import is_image_name
-from passerby.datasets.course import is_course, read_course
-from passerby.datasets.file_names import image_files
-from passerby.datasets.market import is_market, read_market
-from passerby.datasets.person_folders import is_person_folders, read_person_folders
-from passerby.datasets.plain import plain_crops
 from passerby.datasets.problems import Problems
+from passerby.datasets.registry import Dataset, present_splits, recognize
 from passerby.errors import InputError
-
-PARTS = ("train", "gallery", "query")
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A dataset as far as it can be read, and what is wrong with it."""
+    """A dataset as far as it can be read, and what is wrong with it.
 
-    layout: str
+    Attributes:
+        dataset: which it is.
+        split: that was read.
+        crops: what could be read.
+        problems: what has to be fixed, one sentence each.
+        remarks: what is worth knowing.
+    """
+
+    dataset: Dataset
+    split: str
     crops: Crops
-    problems: list[str]
+    problems: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
-def read_crops(data: Path | str, part: str = "train") -> Crops:
-    """Read a dataset folder, or a single image, of any known layout.
+def read_crops(
+    data: Path | str,
+    split: str = "train",
+    *,
+    root: Path | str | None = None,
+    accept_missing: bool = False,
+    pattern: str | None = None,
+) -> Crops:
+    """Read a dataset's folder, a manifest or a single image.
 
     Args:
-        data: the course layout, the official Market-1501 layout, one folder per person, or a
-            plain folder of images.
-        part: "train", "gallery" or "query"; folders of persons and plain folders have one part
-            only, called "train".
+        data: the folder or file.
+        split: which part; a dataset with one split only is read whatever is asked.
+        root: where a manifest's paths start; its own folder if left out.
+        accept_missing: take what is there of a dataset that is not whole.
+        pattern: what names say, see `NamePattern`; the layout is not looked at then.
 
     Returns:
         At least one crop.
@@ -40,46 +51,51 @@ def read_crops(data: Path | str, part: str = "train") -> Crops:
     Raises:
         InputError: no known layout, or anything wrong with the files or the annotations.
     """
-    seen = survey(data, part)
-    problems = Problems(seen.problems)
-    problems.raise_first()
+    seen = survey(data, split, root=root, accept_missing=accept_missing, pattern=pattern)
+    Problems(list(seen.problems)).raise_first()
     return seen.crops
 
 
-def survey(data: Path | str, part: str = "train") -> Survey:
+def survey(
+    data: Path | str,
+    split: str = "train",
+    *,
+    root: Path | str | None = None,
+    accept_missing: bool = False,
+    pattern: str | None = None,
+) -> Survey:
     """Read as much of a dataset as can be read and list the problems, as `read_crops` would.
 
     Raises:
-        InputError: the folder does not exist or has no known layout.
+        InputError: the place does not exist, has no known layout, or no such split.
     """
-    folder = Path(data)
-    if part not in PARTS:
-        raise InputError(f"{part!r} is not a part of a dataset: choose from {', '.join(PARTS)}.")
-    if not folder.exists():
-        raise InputError(f"{folder} does not exist: give a folder of crops.")
-    problems = Problems()
-    layout, crops = _read(folder, part, problems)
+    place = Path(data)
+    if not place.exists():
+        raise InputError(f"{place} does not exist: give a folder of crops, or a manifest.")
+    problems = Problems(accept_missing=accept_missing)
+    if pattern is not None:
+        from passerby.datasets.finding import read_by_pattern
+        from passerby.datasets.plain import Plain
+
+        crops = read_by_pattern(place, pattern, problems)
+        dataset: Dataset = Plain()
+    else:
+        dataset = recognize(place)
+        if root is not None:
+            if not hasattr(dataset, "with_root"):
+                raise InputError(f"{place} is not a manifest: leave out `root`.")
+            dataset = dataset.with_root(Path(root))
+        split = _check_split(dataset, split, place)
+        crops = dataset.read(place, split, problems)
     if not len(crops) and not problems.found:
-        problems.add(f"{folder} has no images in its part {part!r}: add crops.")
-    return Survey(layout, crops, problems.found)
+        problems.add(f"{place} has no images in its split {split!r}: add crops.")
+    return Survey(dataset, split, crops, tuple(problems.found), tuple(problems.remarks))
 
 
-def _read(folder: Path, part: str, problems: Problems) -> tuple[str, Crops]:
-    if folder.is_file():
-        if not is_image_name(folder):
-            raise InputError(f"{folder} is not an image: give a JPEG or PNG file, or a folder.")
-        return "single image", Crops(paths=(folder,))
-    if is_course(folder):
-        return "course", read_course(folder, part, problems)
-    if is_market(folder):
-        return "Market-1501", read_market(folder, part, problems)
-    if image_files(folder):
-        return "plain images", plain_crops(folder)
-    if is_person_folders(folder):
-        return "one folder per person", read_person_folders(folder, problems)
-    if not any(folder.iterdir()):
-        raise InputError(f"{folder} is empty: add crops.")
-    raise InputError(
-        f"{folder} has no known layout: it needs annotations_train.csv and train/ (course), "
-        "bounding_box_train/ (Market-1501), one folder of images per person, or images."
-    )
+def _check_split(dataset: Dataset, split: str, place: Path) -> str:
+    if len(dataset.splits) == 1:
+        return dataset.splits[0]
+    if split not in dataset.splits:
+        there = ", ".join(present_splits(dataset, place)) or ", ".join(dataset.splits)
+        raise InputError(f"{split!r} is not a split of {dataset.title}: choose from {there}.")
+    return split

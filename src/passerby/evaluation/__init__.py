@@ -1,5 +1,6 @@
 """Scoring attributes and re-identification."""
 
+from passerby.evaluation.arrays import evaluate_arrays
 from passerby.evaluation.attributes import AttributeReport, evaluate_attributes
 from passerby.evaluation.evaluate import Report, evaluate
 from passerby.evaluation.protocols import EvaluationProtocol
@@ -14,6 +15,7 @@ __all__ = [
     "best_thresholds",
     "choose_decision",
     "evaluate",
+    "evaluate_arrays",
     "evaluate_attributes",
     "evaluate_retrieval",
 ]

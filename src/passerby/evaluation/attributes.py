@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.data.crops import DISTRACTOR
-from passerby.data.schema import Choice, OneOfColumns, Schema
+from passerby.data.crops import owners
+from passerby.data.schema import Schema
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES, OFFICIAL_COLOURS
 from passerby.errors import InputError
 from passerby.evaluation.bootstrap import interval, person_weights
 from passerby.inference.decision import Decision
@@ -32,31 +33,37 @@ class AttributeReport:
 
     Attributes:
         decision: name of the decision rule.
-        crops, persons: how many were scored.
-        macro: averages of the label-based figures over all attributes, an undefined term
-            counted as 0 (the course report's convention).
+        crops: how many were scored.
+        persons: how many they show; None where nobody is known.
+        macro: averages of the label-based figures over all attributes with a known label, an
+            undefined term counted as 0 (the course report's convention).
         defined: the same over the defined attributes only.
         undefined: attributes that no scored crop, or every one, has.
+        unknown: attributes without a known label: they are in no average.
+        known: attribute to the number of crops whose label is known; the others do not count.
         instance: instance-based figures.
         official12: mean accuracy over the twelve attributes of Market-1501's official script:
-            the most probable of the real colours; a person without a colour is never right.
+            the most probable of the real colours; a person without a colour is never right. None
+            for other schemas, and where a label is unknown.
         official12_multicolor: the same with "multicolor" as one more colour.
         per_attribute: attribute to its label-based figures, None for those that are undefined
-            (all but accuracy, if nobody or everybody has the attribute), and `positives`, the
-            fraction of crops that have it.
+            (all but accuracy, if nobody or everybody has the attribute), `positives`, the
+            fraction of crops that have it, and `known`, how many labels are known.
         intervals: 95 % intervals, low and high, of the figures of the same names in `macro`,
             `defined`, `instance` and for the official ones; empty without resampling.
     """
 
     decision: str
     crops: int
-    persons: int
+    persons: int | None
     macro: Mapping[str, float]
     defined: Mapping[str, float]
     undefined: tuple[str, ...]
+    unknown: tuple[str, ...]
+    known: Mapping[str, int]
     instance: Mapping[str, float]
-    official12: float
-    official12_multicolor: float
+    official12: float | None
+    official12_multicolor: float | None
     per_attribute: Mapping[str, Mapping[str, float | None]]
     intervals: Mapping[str, tuple[float, float]]
 
@@ -69,16 +76,21 @@ class AttributeReport:
             **self._with_intervals("macro", self.macro),
             "defined": self._with_intervals("defined", self.defined),
             "undefined": list(self.undefined),
+            "unknown": list(self.unknown),
+            "known": dict(self.known),
             "instance": self._with_intervals("instance", self.instance),
-            **self._with_intervals(
-                "official",
-                {
-                    "official12": self.official12,
-                    "official12_multicolor": self.official12_multicolor,
-                },
-            ),
+            **self._official_dict(),
             "per_attribute": {name: dict(values) for name, values in self.per_attribute.items()},
         }
+
+    def _official_dict(self) -> dict[str, Any]:
+        if self.official12 is None or self.official12_multicolor is None:
+            return {}
+        official = {
+            "official12": self.official12,
+            "official12_multicolor": self.official12_multicolor,
+        }
+        return self._with_intervals("official", official)
 
     def _with_intervals(self, group: str, values: Mapping[str, float]) -> dict[str, Any]:
         intervals = {
@@ -96,9 +108,10 @@ def evaluate_attributes(
     resamples: int = 1000,
     seed: int = 0,
 ) -> AttributeReport:
-    """Score a model's attributes against the labels of the persons shown.
+    """Score a model's attributes against labels; unknown ones do not count.
 
-    Crops of distractors and junk are left out.
+    Crops of distractors and junk are left out. Where persons are known they are resampled for the
+    intervals, else crops are.
 
     Args:
         embeddings: of annotated crops.
@@ -111,42 +124,56 @@ def evaluate_attributes(
             number.
     """
     decision = decision or Decision()
-    schema, probabilities = embeddings.schema, embeddings.attributes
-    labels, persons = embeddings.crops.labels, embeddings.crops.persons
-    if labels is None or persons is None:
+    crops, schema = embeddings.crops, embeddings.schema
+    if crops.labels is None:
         raise InputError("These crops have no attribute annotations to score against: add them.")
-    real = persons > DISTRACTOR
+    probabilities = embeddings.known_attributes
+    assert schema is not None
+    if crops.schema != schema:
+        raise InputError(
+            "The labels are of other attributes than the model's: map them to its schema first."
+        )
+    owner = owners(crops)
+    real = (owner >= 0) & ~np.isnan(crops.labels).all(axis=1)
     if not real.any():
         raise InputError("There is no crop of an annotated person to score: add annotated crops.")
     if not np.isfinite(probabilities).all():
         raise InputError("The model answers NaN for some crops: its weights are damaged.")
-    probabilities, labels, persons = probabilities[real], labels[real], persons[real]
+    probabilities, labels, owner = probabilities[real], crops.labels[real], owner[real]
     answers = decision.labels(probabilities, schema)
-    tallies = _Tallies.of_persons(probabilities, answers, labels, persons, schema)
+    tallies = _Tallies.of_owners(probabilities, answers, labels, owner, schema)
 
-    once = tallies.weighted(np.ones((1, tallies.persons)))
+    once = tallies.weighted(np.ones((1, tallies.owners)))
     figures = {name: float(value[0]) for name, value in _summary(once).items()}
     scores = _label_scores(once.confusion)
     defined = _defined(once.confusion)[0]
+    known = (~np.isnan(labels)).sum(axis=0)
+    some = known > 0
+    names = np.array(schema.names)
     return AttributeReport(
         decision=decision.rule,
         crops=len(labels),
-        persons=tallies.persons,
+        persons=tallies.owners if crops.has_persons else None,
         macro=_part(figures, "macro"),
         defined=_part(figures, "defined"),
-        undefined=tuple(np.array(schema.attributes)[~defined].tolist()),
+        undefined=tuple(names[~defined & some].tolist()),
+        unknown=tuple(names[~some].tolist()),
+        known=dict(zip(schema.names, known.tolist(), strict=True)),
         instance=_part(figures, "instance"),
-        official12=figures["official.official12"],
-        official12_multicolor=figures["official.official12_multicolor"],
+        official12=figures.get("official.official12"),
+        official12_multicolor=figures.get("official.official12_multicolor"),
         per_attribute={
             name: {
                 **{
-                    score: float(scores[score][0, i]) if defined[i] or score == "accuracy" else None
+                    score: float(scores[score][0, i])
+                    if defined[i] or (score == "accuracy" and some[i])
+                    else None
                     for score in LABEL_BASED
                 },
-                "positives": float(labels[:, i].mean()),
+                "positives": float(np.nanmean(labels[:, i], dtype=np.float64)) if some[i] else None,
+                "known": int(known[i]),
             }
-            for i, name in enumerate(schema.attributes)
+            for i, name in enumerate(schema.names)
         },
         intervals=_intervals(tallies, resamples, seed),
     )
@@ -161,7 +188,7 @@ class _Tallies:
             shape (persons, attributes, 4).
         instance: sums over crops of accuracy, precision and recall, shape (persons, 3).
         official: right answers for the twelve attributes, without and with multicolor,
-            shape (persons, 12, 2).
+            shape (persons, 12, 2); (persons, 0, 2) where these are not defined.
         crops: shape (persons,).
     """
 
@@ -171,29 +198,30 @@ class _Tallies:
     crops: Array
 
     @property
-    def persons(self) -> int:
+    def owners(self) -> int:
         return len(self.crops)
 
     @classmethod
-    def of_persons(
+    def of_owners(
         cls,
         probabilities: NDArray[np.floating],
         answers: NDArray[np.bool_],
-        labels: NDArray[np.bool_],
-        persons: NDArray[np.int64],
+        labels: NDArray[np.float32],
+        owner: NDArray[np.int64],
         schema: Schema,
     ) -> "_Tallies":
-        ids, owner = np.unique(persons, return_inverse=True)
+        ids, owner = np.unique(owner, return_inverse=True)
 
         def summed(values: NDArray) -> Array:
             sums = np.zeros((len(ids), *values.shape[1:]))
             np.add.at(sums, owner, values)
             return sums
 
-        outcomes = (answers & labels, answers & ~labels, ~answers & labels, ~answers & ~labels)
+        yes, no = labels == 1, labels == 0
+        outcomes = (answers & yes, answers & no, ~answers & yes, ~answers & no)
         return cls(
             confusion=summed(np.stack(outcomes, axis=2)),
-            instance=summed(_instance_scores(answers, labels)),
+            instance=summed(_instance_scores(answers & (yes | no), yes)),
             official=summed(_official_hits(probabilities, answers, labels, schema)),
             crops=summed(np.ones(len(labels))),
         )
@@ -224,24 +252,25 @@ def _instance_scores(answers: NDArray[np.bool_], labels: NDArray[np.bool_]) -> A
 def _official_hits(
     probabilities: NDArray[np.floating],
     answers: NDArray[np.bool_],
-    labels: NDArray[np.bool_],
+    labels: NDArray[np.float32],
     schema: Schema,
 ) -> NDArray[np.bool_]:
     """Return which fields are right, shape (N, fields, 2): without and with multicolor."""
+    if schema != MARKET1501_ATTRIBUTES or np.isnan(labels).any():
+        return np.zeros((len(labels), 0, 2), np.bool_)
     hits = []
-    for field, where in schema.placed_fields():
-        wanted = labels[:, where]
-        rows = np.arange(len(labels))
-        with_last = wanted[rows, probabilities[:, where].argmax(axis=1)]
-        match field:
-            case OneOfColumns():
-                real = probabilities[:, where][:, :-1].argmax(axis=1)
-                hits.append(np.stack([wanted[rows, real], with_last], axis=1))
-            case Choice():
-                hits.append(np.stack([with_last, with_last], axis=1))
-            case _:
-                right = (answers[:, where] == wanted)[:, 0]
-                hits.append(np.stack([right, right], axis=1))
+    rows = np.arange(len(labels))
+    for field in schema.fields:
+        wanted = labels[:, field.place] == 1
+        with_last = wanted[rows, probabilities[:, field.place].argmax(axis=1)]
+        if field.name in OFFICIAL_COLOURS:
+            real = probabilities[:, field.place][:, :-1].argmax(axis=1)
+            hits.append(np.stack([wanted[rows, real], with_last], axis=1))
+        elif field.exclusive:
+            hits.append(np.stack([with_last, with_last], axis=1))
+        else:
+            right = (answers[:, field.place] == wanted)[:, 0]
+            hits.append(np.stack([right, right], axis=1))
     return np.stack(hits, axis=1)
 
 
@@ -257,7 +286,7 @@ def _label_scores(confusion: Array) -> dict[str, Array]:
         "f1": _ratio(2 * tp, 2 * tp + fp + fn),
         "ma": (recall + _ratio(tn, tn + fp)) / 2,
         "accuracy": accuracy,
-        "gain": accuracy - np.maximum(tp + fn, tn + fp) / total,
+        "gain": accuracy - _ratio(np.maximum(tp + fn, tn + fp), total),
     }
 
 
@@ -286,25 +315,34 @@ def _summary(
             name: np.where(lost, averages[name][..., None], values)
             for name, values in scores.items()
         }
+    # of an attribute without a known label nothing can be said
+    some = tallies.confusion.sum(axis=-1).any(axis=0)
     accuracy, precision, recall = (tallies.instance / tallies.crops[:, None]).T
-    official = (tallies.official / tallies.crops[:, None, None]).mean(axis=1)
-    return {
-        **{f"macro.{name}": values.mean(axis=-1) for name, values in scores.items()},
+    figures = {
+        **{f"macro.{name}": _mean_of(values, some) for name, values in scores.items()},
         **{f"defined.{name}": values for name, values in averages.items()},
         "instance.accuracy": accuracy,
         "instance.precision": precision,
         "instance.recall": recall,
         "instance.f1": _ratio(2 * precision * recall, precision + recall),
-        "official.official12": official[:, 0],
-        "official.official12_multicolor": official[:, 1],
     }
+    if tallies.official.shape[1]:
+        official = (tallies.official / tallies.crops[:, None, None]).mean(axis=1)
+        figures["official.official12"] = official[:, 0]
+        figures["official.official12_multicolor"] = official[:, 1]
+    return figures
+
+
+def _mean_of(values: Array, chosen: NDArray[np.bool_]) -> Array:
+    # a copy of all columns would be added up in another order
+    return (values if chosen.all() else values[:, chosen]).mean(axis=-1)
 
 
 def _intervals(tallies: _Tallies, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
     if not resamples:
         return {}
-    weights = person_weights(tallies.persons, resamples, seed)
-    once = _defined(tallies.weighted(np.ones((1, tallies.persons))).confusion)
+    weights = person_weights(tallies.owners, resamples, seed)
+    once = _defined(tallies.weighted(np.ones((1, tallies.owners))).confusion)
     figures = _summary(tallies.weighted(weights.astype(np.float64)), once)
     return {name: tuple(interval(values).tolist()) for name, values in figures.items()}
 

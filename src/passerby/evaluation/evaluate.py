@@ -1,23 +1,27 @@
 """Scoring a model on people it was not trained on: what they look like, and who they are."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from passerby.calibration.calibration import Calibration
 from passerby.calibration.identity_pooling import pool_attributes
-from passerby.data.crops import DISTRACTOR, Crops
+from passerby.data.crops import NOBODY_CODE, Crops
 from passerby.errors import InputError
 from passerby.evaluation.attributes import AttributeReport, evaluate_attributes
 from passerby.evaluation.protocols import EvaluationProtocol
 from passerby.evaluation.retrieval import RetrievalReport, evaluate_retrieval
 from passerby.inference.decision import Decision
-from passerby.inference.embeddings import Embeddings
+from passerby.inference.embeddings import Embeddings, import_pandas
 from passerby.ranking.distance import Distance
 from passerby.ranking.query_scores import AveragePrecision, check_average_precision
 from passerby.ranking.reranking import Reranking
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,27 @@ class Report:
         }
         return {name: part.to_dict() for name, part in parts.items() if part is not None}
 
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a pandas DataFrame: part, metric, value, low and high, a row a metric.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        rows: list[tuple[str, str, float, float | None, float | None]] = []
+        if self.attributes is not None:
+            report = self.attributes
+            for part in ("macro", "defined", "instance"):
+                for name, value in getattr(report, part).items():
+                    low, high = report.intervals.get(f"{part}.{name}", (None, None))
+                    rows.append((f"attributes, {part}", name, value, low, high))
+        if self.retrieval is not None:
+            parts = {"retrieval": self.retrieval, "across cameras": self.retrieval.across_cameras}
+            for part, scored in parts.items():
+                for name, value in () if scored is None else scored.metrics.items():
+                    low, high = scored.intervals.get(name, (None, None)) if scored else (None, None)
+                    rows.append((part, name, value, low, high))
+        return import_pandas().DataFrame(rows, columns=["part", "metric", "value", "low", "high"])
+
 
 def evaluate(
     people: Embeddings,
@@ -59,22 +84,26 @@ def evaluate(
     average_precision: AveragePrecision = "plain",
     reranking: Reranking | None = None,
     resamples: int = 1000,
+    trials: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Score attributes and re-identification.
 
     Args:
-        people: of crops with person ids, labels or both. Without a gallery the protocol divides
+        people: of crops with persons, labels or both. Without a gallery the protocol divides
             them into queries and gallery; with one they are the queries.
         gallery: a given gallery; attributes are scored on it.
         protocol: "course", "market", or a `EvaluationProtocol`.
-        distance: between crops; the cosine distance of the embeddings if left out.
+        distance: between crops; the normalised Euclidean distance of the embeddings if left
+            out.
         calibration: of the distance; adds answer sets, and attributes averaged over crops that
             probably show one person.
         decision: turns attribute probabilities into labels; group argmax if left out.
         average_precision: "plain" or "trapezoid".
         reranking: adds the figures after k-reciprocal re-ranking.
         resamples: bootstrap samples of persons for the intervals; 0 for none.
+        trials: how often random queries are drawn, with the seeds that follow the protocol's;
+            their metrics are means over the draws.
         progress: called with (queries done, all queries).
 
     Raises:
@@ -84,8 +113,8 @@ def evaluate(
     if isinstance(protocol, str):
         protocol = EvaluationProtocol.named(protocol)
     labelled = people if gallery is None else gallery
-    if labelled.crops.labels is None and people.crops.persons is None:
-        raise InputError("These crops have no person ids and no labels to score against: add them.")
+    if labelled.crops.labels is None and not people.crops.has_persons:
+        raise InputError("These crops have no persons and no labels to score against: add them.")
     distance = distance or Distance(features="embedding")
     attributes = pooled = None
     if labelled.crops.labels is not None:
@@ -93,30 +122,33 @@ def evaluate(
         if calibration is not None:
             together = pool_attributes(labelled, distance, calibration)
             pooled = evaluate_attributes(together, decision, resamples=resamples)
-    name: str = protocol.name
-    if gallery is not None:
-        name += ", given queries and gallery"
-        protocol.check(people.crops, gallery.crops)
-    elif not _somebody_twice(people.crops):
-        return Report(attributes, pooled, None, None, None)
-    else:
-        queries, others = protocol.split(people.crops)
-        people, gallery = people.of_rows(queries), people.of_rows(others)
-    retrieval = evaluate_retrieval(
-        people,
-        gallery,
-        distance,
-        calibration,
-        protocol=name,
+    score = partial(
+        evaluate_retrieval,
+        distance=distance,
+        calibration=calibration,
         leave_out_same_camera=protocol.leave_out_same_camera,
         average_precision=average_precision,
         reranking=reranking,
         resamples=resamples,
         progress=progress,
     )
-    return Report(attributes, pooled, retrieval, people, gallery)
+    if gallery is not None:
+        protocol.check(people.crops, gallery.crops)
+        name = f"{protocol.name}, given queries and gallery"
+        return Report(attributes, pooled, score(people, gallery, protocol=name), people, gallery)
+    if not _somebody_twice(people.crops):
+        return Report(attributes, pooled, None, None, None)
+    draws = []
+    for trial in range(trials):
+        drawn = replace(protocol, seed=protocol.seed + trial)
+        draws.append(tuple(map(people.of_rows, drawn.split(people.crops))))
+    reports = [score(*draw, protocol=protocol.name) for draw in draws]
+    queries, others = draws[0]
+    return Report(attributes, pooled, reports[0].with_trials(reports[1:]), queries, others)
 
 
 def _somebody_twice(crops: Crops) -> bool:
-    persons = crops.known_persons
-    return bool((np.unique(persons[persons > DISTRACTOR], return_counts=True)[1] > 1).any())
+    if not crops.has_persons:
+        return False
+    codes = crops.person_codes
+    return bool((np.unique(codes[codes > NOBODY_CODE], return_counts=True)[1] > 1).any())

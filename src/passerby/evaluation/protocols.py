@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.data.crops import Crops
+from passerby.data.crops import Crops, encode_cameras
 from passerby.errors import InputError
 from passerby.ranking.queries import draw_queries
 
@@ -51,7 +51,7 @@ class EvaluationProtocol:
             InputError: there is no such protocol or treatment of cameras.
         """
         if cameras not in (None, "ignored", "cross"):
-            raise InputError(f"--cameras is {cameras!r}: choose 'ignored' or 'cross'.")
+            raise InputError(f"`cameras` is {cameras!r}: choose 'ignored' or 'cross'.")
         cross = name == "market" if cameras is None else cameras == "cross"
         return cls(name, cross, seed)  # type: ignore[arg-type]
 
@@ -64,10 +64,11 @@ class EvaluationProtocol:
         """
         if not self.leave_out_same_camera:
             return
-        if len(np.unique(np.concatenate([part.known_cameras for part in parts]))) < 2:
+        codes = np.concatenate(encode_cameras(*parts))
+        if len(np.unique(codes[codes > 0])) < 2:
             raise InputError(
                 "All crops are of one camera, so leaving out matches within a camera leaves "
-                "nothing: evaluate with --cameras ignored."
+                "nothing: evaluate with `cameras` = ignored."
             )
 
     def split(self, crops: Crops) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -80,5 +81,6 @@ class EvaluationProtocol:
             InputError: there is nobody to ask for, or cameras are needed and there are none.
         """
         self.check(crops)
-        by_camera = self.name == "market" and crops.cameras is not None
-        return draw_queries(crops.known_persons, crops.cameras if by_camera else None, self.seed)
+        by_camera = self.name == "market" and crops.camera is not None
+        cameras = encode_cameras(crops)[0] if by_camera else None
+        return draw_queries(crops.person_codes, cameras, self.seed)

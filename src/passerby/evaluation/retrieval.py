@@ -1,7 +1,7 @@
 """Re-identification as a whole: CMC, mAP and mINP, for whom they are lower, and answer sets."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.calibration.calibration import Calibration
-from passerby.data.crops import JUNK
+from passerby.data.crops import JUNK_CODE, encode_cameras, encode_persons
 from passerby.errors import InputError
 from passerby.evaluation.answer_sets import AnswerSetScores, PairCounts, score_answer_sets
 from passerby.evaluation.bootstrap import interval, person_weights
@@ -62,6 +62,21 @@ class Reranked:
 
 
 @dataclass(frozen=True)
+class AcrossCameras:
+    """The metrics where what the query's own camera saw of its person does not count.
+
+    Attributes:
+        metrics, intervals: as in `RetrievalReport`.
+        queries, skipped: scored ones, and those without a right answer from another camera.
+    """
+
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    queries: int
+    skipped: int
+
+
+@dataclass(frozen=True)
 class RetrievalReport:
     """How well persons are found again; fractions between 0 and 1, means over the scored queries.
 
@@ -82,6 +97,10 @@ class RetrievalReport:
         answer_sets: one for each rule; empty if the distance is not calibrated.
         reliability: of the calibrated probabilities; None likewise.
         scores: of each query.
+        across_cameras: the same across cameras, if cameras were ignored and are known.
+        trials: how often random queries were drawn: the metrics are means over the draws, all
+            else is of the first; None for given queries.
+        top1_sd: standard deviation of top1 over the draws; None likewise.
     """
 
     protocol: str
@@ -100,6 +119,9 @@ class RetrievalReport:
     answer_sets: Sequence[AnswerSetScores]
     reliability: Reliability | None
     scores: QueryScores
+    across_cameras: AcrossCameras | None = None
+    trials: int | None = None
+    top1_sd: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `passerby evaluate --json` prints under "retrieval"."""
@@ -124,7 +146,43 @@ class RetrievalReport:
             "slices": {name: dict(sides) for name, sides in self.slices.items()},
             "answer_sets": [asdict(scores) for scores in self.answer_sets],
             "reliability": None if self.reliability is None else asdict(self.reliability),
+            "across_cameras": self._across_cameras_dict(),
+            **({} if self.trials is None else {"trials": self.trials, "top1_sd": self.top1_sd}),
         }
+
+    def _across_cameras_dict(self) -> dict[str, Any] | None:
+        across = self.across_cameras
+        if across is None:
+            return None
+        return {
+            **_figures_json(across.metrics, across.intervals),
+            "queries": across.queries,
+            "skipped": across.skipped,
+        }
+
+    def with_trials(self, others: Sequence["RetrievalReport"]) -> "RetrievalReport":
+        """Return the report of several draws of the queries, of which this is the first.
+
+        Args:
+            others: of the other draws.
+        """
+        draws = [self, *others]
+        across = self.across_cameras
+        if across is not None:
+            found = [draw.across_cameras for draw in draws if draw.across_cameras is not None]
+            across = replace(across, metrics=_mean_metrics([draw.metrics for draw in found]))
+        top1 = [draw.metrics["top1"] for draw in draws]
+        return replace(
+            self,
+            metrics=_mean_metrics([draw.metrics for draw in draws]),
+            across_cameras=across,
+            trials=len(draws),
+            top1_sd=float(np.std(top1, ddof=1)) if others else 0.0,
+        )
+
+
+def _mean_metrics(draws: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([draw[name] for draw in draws])) for name in METRIC_NAMES}
 
 
 def _figures_json(
@@ -175,7 +233,7 @@ def evaluate_retrieval(
     )
     scores = score(progress=progress)
     scored = scores.scored
-    searched = int((gallery.crops.known_persons != JUNK).sum())
+    searched = int((encode_persons(gallery.crops)[0] != JUNK_CODE).sum())
     if not scored.any():
         raise InputError(_nobody(leave_out_same_camera))
     values = _per_query(scores)
@@ -204,16 +262,40 @@ def evaluate_retrieval(
         answer_sets=answer_sets,
         reliability=reliability,
         scores=scores,
+        across_cameras=None
+        if leave_out_same_camera
+        else _across_cameras(
+            queries, gallery, partial(score, leave_out_same_camera=True), resamples, seed
+        ),
     )
+
+
+def _across_cameras(
+    queries: Embeddings,
+    gallery: Embeddings,
+    score: Callable[[], QueryScores],
+    resamples: int,
+    seed: int,
+) -> AcrossCameras | None:
+    """Score across cameras; None where some are unknown, or nobody is seen by two."""
+    parts = (queries.crops, gallery.crops)
+    known = [part.camera is not None and bool((part.camera != "").all()) for part in parts]
+    if not all(known) or len(np.unique(np.concatenate(encode_cameras(*parts)))) < 2:
+        return None
+    scores = score()
+    if not scores.scored.any():
+        return None
+    found = int(scores.scored.sum())
+    return AcrossCameras(*_figures(scores, resamples, seed), found, len(queries) - found)
 
 
 def _nobody(leave_out_same_camera: bool) -> str:
     if leave_out_same_camera:
         return (
             "No query has a right answer in the gallery that another camera took: check the "
-            "person and camera ids, or evaluate with --cameras ignored."
+            "persons and cameras, or evaluate with `cameras` = ignored."
         )
-    return "No query has a right answer in the gallery: check the person ids of both."
+    return "No query has a right answer in the gallery: check the persons of both."
 
 
 def _per_query(scores: QueryScores) -> NDArray[np.float64]:
@@ -252,8 +334,8 @@ def _slices(
     if labels is None or schema is None:
         return {}
     slices: dict[str, dict[str, dict[str, float]]] = {}
-    for name, has in zip(schema.attributes, labels.T, strict=True):
-        for side, chosen in (("with", has & scored), ("without", ~has & scored)):
+    for name, has in zip(schema.names, labels.T, strict=True):
+        for side, chosen in (("with", (has == 1) & scored), ("without", (has == 0) & scored)):
             if chosen.any():
                 top1, _, _, mean_ap, _ = values[chosen].mean(axis=0).tolist()
                 figures = {"queries": int(chosen.sum()), "top1": top1, "map": mean_ap}

@@ -13,7 +13,7 @@ from passerby.inference.embeddings import Embeddings
 
 
 def best_thresholds(
-    probabilities: NDArray[np.floating], labels: NDArray[np.bool_], beta: float = 1.0
+    probabilities: NDArray[np.floating], labels: NDArray[np.floating], beta: float = 1.0
 ) -> NDArray[np.float64]:
     """Choose for each attribute the threshold with the highest F-beta.
 
@@ -22,7 +22,7 @@ def best_thresholds(
 
     Args:
         probabilities: shape (N, attributes), of crops that no weight was trained on.
-        labels: shape (N, attributes).
+        labels: 1, 0 or NaN where unknown, shape (N, attributes).
         beta: weight of recall against precision; 1 for F1.
 
     Returns:
@@ -85,10 +85,9 @@ def thresholds_of_others(folds: Sequence[Embeddings], number: int) -> Decision:
     Raises:
         InputError: nobody is left, or a fold has no labels.
     """
-    tried = folds[number].crops.person_ids
+    tried = folds[number].crops.persons
     others = [
-        fold.of_rows(np.flatnonzero(~np.isin(fold.crops.known_persons, tried)))
-        for fold in (*folds[:number], *folds[number + 1 :])
+        fold.of_rows(~fold.crops.shows(tried)) for fold in (*folds[:number], *folds[number + 1 :])
     ]
     if not sum(map(len, others)):
         raise InputError(
@@ -103,7 +102,7 @@ def _thresholds_of(groups: Sequence[Embeddings]) -> Decision:
     labels = [group.crops.labels for group in groups if group.crops.labels is not None]
     if len(labels) < len(groups):
         raise InputError("These crops have no attribute annotations to choose by: add them.")
-    probabilities = np.concatenate([group.attributes for group in groups])
+    probabilities = np.concatenate([group.known_attributes for group in groups])
     found = best_thresholds(probabilities, np.concatenate(labels))
     return Decision("thresholds", tuple(found.tolist()))
 
@@ -112,7 +111,9 @@ def _macro_f1(people: Embeddings, decision: Decision) -> float:
     return evaluate_attributes(people, decision, resamples=0).macro["f1"]
 
 
-def _best(scores: NDArray[np.floating], labels: NDArray[np.bool_], beta: float) -> float:
+def _best(scores: NDArray[np.floating], labels: NDArray[np.floating], beta: float) -> float:
+    known = ~np.isnan(labels)
+    scores, labels = scores[known], labels[known]
     positives = int(labels.sum())
     if not positives:
         return 0.5

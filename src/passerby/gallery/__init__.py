@@ -3,6 +3,5 @@
 from passerby.gallery.answers import Answer, AnswerSet
 from passerby.gallery.gallery import Gallery
 from passerby.gallery.retention import parse_age
-from passerby.gallery.sightings import Sighting, find_sightings
 
-__all__ = ["Answer", "AnswerSet", "Gallery", "Sighting", "find_sightings", "parse_age"]
+__all__ = ["Answer", "AnswerSet", "Gallery", "parse_age"]

@@ -1,26 +1,35 @@
-"""Adding crops: each once, by the hash of its file, whoever adds it and however often."""
+"""Adding crops: each once, by the hash of its file and its box, whoever adds it, however often."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.data.decoding import Pixels, decode_bytes, map_ahead, read_file, resize
+from passerby.data.columns import COLUMNS, is_text
+from passerby.data.crops import Crops, Pixels
+from passerby.data.decoding import cut_box, decode_bytes, map_ahead, read_file, resize
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
 from passerby.gallery.erasing import is_unfinished
 from passerby.gallery.settings import Settings
-from passerby.gallery.sightings import Sighting, is_text
 from passerby.gallery.store import Store
-from passerby.gallery.table_schema import arrow_table, hash_filter
+from passerby.gallery.table_schema import arrow_table, hash_filter, known_columns
 from passerby.gallery.thumbnails import thumbnail
-from passerby.inference.runtime_model import OnBroken, Progress, RuntimeModel, report_broken
+from passerby.inference.embeddings import Embeddings
+from passerby.inference.runtime_model import (
+    Answers,
+    OnBroken,
+    Progress,
+    RuntimeModel,
+    report_broken,
+)
 
 COMMIT_ROWS = 1024
 """Rows that are committed together: after each commit they survive whatever happens."""
@@ -30,20 +39,30 @@ _AHEAD = 256
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedCrop:
     """A crop ready for the model.
 
     Attributes:
-        sighting: what is known about it.
-        hash: SHA-256 of the file, in hexadecimal digits.
+        path: of its file, or the name of an upload, for messages.
+        known: name of a column to what is known, as Python has it; unknown ones are left out.
+        keeps_path: whether the gallery stores the path, which of an upload is its name only.
+        hash: what it is known by: the SHA-256 of its file, or of that and its box.
+        frame: SHA-256 of the file that a box was cut out of; None without a box.
         pixels: as the model sees them.
         thumbnail: JPEG; None if the gallery keeps none.
+        vector: its embedding, if it is known already, shape (D,).
+        attributes: likewise its probabilities, shape (attributes,).
     """
 
-    sighting: Sighting
+    path: Path
+    known: Mapping[str, Any]
+    keeps_path: bool
     hash: str
+    frame: str | None
     pixels: Pixels
     thumbnail: bytes | None
+    vector: NDArray[np.float32] | None = None
+    attributes: NDArray[np.float32] | None = None
 
 
 @dataclass
@@ -66,7 +85,7 @@ class Added:
 def add(
     store: Store,
     model: RuntimeModel,
-    sightings: Sequence[Sighting],
+    crops: Crops | Embeddings,
     *,
     on_broken: OnBroken | None = None,
     progress: Progress | None = None,
@@ -78,44 +97,85 @@ def add(
     Args:
         store: the gallery.
         model: whose vectors it holds.
-        sightings: the crops.
+        crops: the crops; embeddings of the same model are not computed again.
         on_broken: called with what is wrong with each crop that cannot be decoded; without it
             the first one stops the work. What was committed before stays.
         progress: called with (crops done, all crops): those are in the gallery for good.
         reason, who: for the audit log.
 
     Raises:
-        InputError: the gallery holds another model's vectors, a crop cannot be decoded, or the
-            gallery cannot be written to.
+        InputError: the gallery holds another model's vectors, or lacks a column that the crops
+            have, a crop cannot be decoded, or the gallery cannot be written to.
     """
-    prepare = partial(prepare_crop, settings=store.settings)
-    ready = map_ahead(partial(_prepared_file, prepare=prepare), sightings, ahead=_AHEAD)
+    people = crops if isinstance(crops, Embeddings) else None
+    table = people.crops if people is not None else crops
+    assert isinstance(table, Crops)
+    check_columns(store, table)
+    if people is not None:
+        _check_embeddings(store, people)
+    load = partial(_prepare_row, table, people, store.settings)
+    ready = map_ahead(load, range(len(table)), ahead=_AHEAD)
     added = Added()
     try:
         for done in _committed(store, model, ready, added, on_broken):
             if progress:
-                progress(done, len(sightings))
+                progress(done, len(table))
     finally:
         if added.rows:
             store.audit.append(Entry.now("add", added.rows, reason, who))
     return added
 
 
-def prepare_crop(content: bytes, sighting: Sighting, settings: Settings) -> Prepared:
+def check_columns(store: Store, crops: Crops) -> None:
+    """Check that a gallery has a column for all that is known of crops.
+
+    Raises:
+        InputError: it was made before a column was declared.
+    """
+    kept = {column.name for column in known_columns(store.schema)}
+    for name in crops.columns:
+        if COLUMNS[name].in_gallery and name not in kept:
+            raise InputError(
+                f"{store.where} has no column {name}, which was declared after it was made: make "
+                f"a new gallery, or leave {name} out."
+            )
+
+
+def prepare_crop(
+    content: bytes,
+    path: Path,
+    known: Mapping[str, Any],
+    settings: Settings,
+    *,
+    keeps_path: bool = True,
+    image: Pixels | None = None,
+) -> PreparedCrop:
     """Make a crop ready for the model of a gallery.
 
     Args:
         content: of the image file.
-        sighting: what is known about it.
+        path: of it.
+        known: name of a column to what is known; with `box`, that part of the file is the crop.
         settings: of the gallery.
+        keeps_path: whether the gallery stores the path.
+        image: the content's pixels, if they are known already.
 
     Raises:
         InputError: it cannot be decoded.
     """
-    pixels = decode_bytes(content, str(sighting.path))
-    return Prepared(
-        sighting,
-        hashlib.sha256(content).hexdigest(),
+    pixels = decode_bytes(content, str(path)) if image is None else image
+    digest, frame = hashlib.sha256(content).hexdigest(), None
+    box = known.get("box")
+    if box is not None:
+        pixels = cut_box(pixels, box, str(path))
+        frame = digest
+        digest = hashlib.sha256(f"{frame}:{','.join(map(str, box))}".encode()).hexdigest()
+    return PreparedCrop(
+        path,
+        known,
+        keeps_path,
+        digest,
+        frame,
         resize(pixels, (settings.height, settings.width)),
         thumbnail(pixels) if settings.images == "thumbnails" else None,
     )
@@ -130,7 +190,7 @@ class AddRequest:
         reason, who: for the audit log.
     """
 
-    crops: Sequence[Prepared]
+    crops: Sequence[PreparedCrop]
     reason: str | None = None
     who: str | None = None
 
@@ -150,7 +210,7 @@ def add_together(store: Store, model: RuntimeModel, batches: Sequence[AddRequest
         InputError: the gallery holds another model's vectors, or cannot be written to.
     """
     store.settings.check_model(model.info, store.where)
-    unique: dict[str, Prepared] = {}
+    unique: dict[str, PreparedCrop] = {}
     for batch in batches:
         for crop in batch.crops:
             unique.setdefault(crop.hash, crop)
@@ -172,7 +232,7 @@ def add_together(store: Store, model: RuntimeModel, batches: Sequence[AddRequest
 def commit(
     store: Store,
     known: dict[str, Sequence[Any]],
-    attributes: NDArray[np.float32],
+    attributes: NDArray[np.float32] | None,
     vectors: NDArray[np.float32],
 ) -> int:
     """Add rows in one commit, but those whose hash is in the gallery; return how many.
@@ -180,10 +240,10 @@ def commit(
     Args:
         store: the gallery.
         known: the other columns, N values each.
-        attributes: probabilities, shape (N, attributes).
+        attributes: probabilities, shape (N, attributes); None without attributes.
         vectors: embeddings, shape (N, D).
     """
-    rows = arrow_table(store.settings, known, attributes, vectors)
+    rows = arrow_table(store.schema, store.settings, known, attributes, vectors)
     with store.committing():
         result = store.crops.merge_insert("hash").when_not_matched_insert_all().execute(rows)
         # rows that are still to be erased must stay where they are noted
@@ -192,22 +252,48 @@ def commit(
     return int(result.num_inserted_rows)
 
 
-def _prepared_file(
-    sighting: Sighting, prepare: Callable[[bytes, Sighting], Prepared]
-) -> Prepared | InputError:
+def _check_embeddings(store: Store, people: Embeddings) -> None:
+    if people.model != store.settings.model_fingerprint:
+        raise InputError(
+            f"{store.where} holds vectors of the model {store.settings.model_name} "
+            f"({store.settings.model_fingerprint[:12]}…), these embeddings are of another one "
+            f"({people.model[:12]}…): embed the crops with the gallery's."
+        )
+    if people.flip:
+        raise InputError(
+            "These embeddings were averaged with mirror images, a gallery's are not: embed the "
+            "crops again without `flip`."
+        )
+
+
+def _prepare_row(
+    crops: Crops, people: Embeddings | None, settings: Settings, row: int
+) -> PreparedCrop | InputError:
+    path = crops.paths[row]
+    known = {
+        name: value
+        for name, values in crops.columns.items()
+        if (value := COLUMNS[name].kind.to_python(values[row])) is not None
+    }
     try:
-        if not is_text(str(sighting.path)):
-            raise InputError(f"{str(sighting.path)!r} is not named in UTF-8: rename it.")
-        return prepare(read_file(sighting.path), sighting)
+        if not is_text(str(path)):
+            raise InputError(f"{str(path)!r} is not named in UTF-8: rename it.")
+        image = None if crops.images is None else crops.images[row]
+        content = read_file(path) if image is None else np.ascontiguousarray(image).tobytes()
+        crop = prepare_crop(content, path, known, settings, keeps_path=image is None, image=image)
     except InputError as error:
         # a fresh one: the traceback would keep the file's bytes alive
         return InputError(str(error))
+    if people is None:
+        return crop
+    attributes = None if people.attributes is None else people.attributes[row]
+    return replace(crop, vector=people.vectors[row], attributes=attributes)
 
 
 def _committed(
     store: Store,
     model: RuntimeModel,
-    ready: Iterator[Prepared | InputError],
+    ready: Iterator[PreparedCrop | InputError],
     added: Added,
     on_broken: OnBroken | None,
 ) -> Iterator[int]:
@@ -216,9 +302,9 @@ def _committed(
     done = 0
     while chunk := list(islice(ready, COMMIT_ROWS)):
         broken = [crop for crop in chunk if isinstance(crop, InputError)]
-        unique: dict[str, Prepared] = {}
+        unique: dict[str, PreparedCrop] = {}
         for crop in chunk:
-            if isinstance(crop, Prepared):
+            if isinstance(crop, PreparedCrop):
                 # of several files of the same content the first one says what is known
                 unique.setdefault(crop.hash, crop)
         known = _known(store, list(unique))
@@ -233,8 +319,8 @@ def _committed(
         yield done
 
 
-def _path(sighting: Sighting) -> str | None:
-    return str(sighting.path.absolute()) if sighting.keeps_path else None
+def _path(crop: PreparedCrop) -> str | None:
+    return str(crop.path.absolute()) if crop.keeps_path else None
 
 
 def _known(store: Store, hashes: list[str]) -> set[str]:
@@ -243,22 +329,35 @@ def _known(store: Store, hashes: list[str]) -> set[str]:
     return set(store.read(store.query(["hash"], hash_filter(hashes))).column("hash").to_pylist())
 
 
-def _embedded_and_committed(store: Store, model: RuntimeModel, crops: list[Prepared]) -> int:
+def _embedded_and_committed(store: Store, model: RuntimeModel, crops: list[PreparedCrop]) -> int:
+    vectors, attributes = _answers(model, crops)
+    now = datetime.now(UTC)
+    known: dict[str, Sequence[Any]] = {
+        column.name: [crop.known.get(column.name) for crop in crops]
+        for column in known_columns(store.schema)
+    }
+    known |= {
+        "hash": [crop.hash for crop in crops],
+        "path": [_path(crop) for crop in crops],
+        "frame": [crop.frame for crop in crops],
+        "added": [now] * len(crops),
+        "thumbnail": [crop.thumbnail for crop in crops],
+    }
+    return commit(store, known, attributes, vectors)
+
+
+def _answers(model: RuntimeModel, crops: list[PreparedCrop]) -> Answers:
+    """Return embeddings and probabilities: those that are known, or the model's."""
+    if all(crop.vector is not None for crop in crops):
+        vectors = np.stack([crop.vector for crop in crops if crop.vector is not None])
+        probabilities = [crop.attributes for crop in crops if crop.attributes is not None]
+        return vectors, np.stack(probabilities) if probabilities else None
     pixels = np.stack([crop.pixels for crop in crops])
     answers = [
         model.run(pixels[start : start + _MODEL_ROWS])
         for start in range(0, len(crops), _MODEL_ROWS)
     ]
-    vectors, attributes = (np.concatenate(part) for part in zip(*answers, strict=True))
-    now = datetime.now(UTC)
-    known: dict[str, Sequence[Any]] = {
-        "hash": [crop.hash for crop in crops],
-        "path": [_path(crop.sighting) for crop in crops],
-        "person": [crop.sighting.person for crop in crops],
-        "camera": [crop.sighting.camera for crop in crops],
-        "time": [crop.sighting.time for crop in crops],
-        "source": [crop.sighting.source for crop in crops],
-        "added": [now] * len(crops),
-        "thumbnail": [crop.thumbnail for crop in crops],
-    }
-    return commit(store, known, attributes, vectors)
+    told = [attributes for _, attributes in answers if attributes is not None]
+    return np.concatenate([vectors for vectors, _ in answers]), (
+        np.concatenate(told) if told else None
+    )

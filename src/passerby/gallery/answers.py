@@ -1,5 +1,6 @@
 """What a search answers: crops, how sure it is of each, and what speaks for and against them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,8 +16,10 @@ class Answer:
     """One crop of an answer set.
 
     Attributes:
-        hash: SHA-256 of its file.
-        path, person, camera, time, source, added: of its row.
+        hash: what it is known by.
+        path: of its file; None of an upload.
+        known: name of a column to what is known of it; None where it is unknown.
+        added: when it was added.
         distance: to the query, √(2 − 2 cos); None without a query image.
         probability: of showing the same person; None without a query image or calibration.
         score: how probable it is that the crop fits the description, its attributes taken as
@@ -28,10 +31,7 @@ class Answer:
 
     hash: str
     path: str | None
-    person: int | None
-    camera: int | None
-    time: datetime | None
-    source: str | None
+    known: Mapping[str, Any]
     added: datetime
     distance: float | None
     probability: float | None
@@ -48,11 +48,10 @@ class Answer:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `--json` and the HTTP API say."""
-        known = {name: getattr(self, name) for name in ("hash", "path", "person", "camera")}
         return {
-            **known,
-            "time": None if self.time is None else self.time.isoformat(),
-            "source": self.source,
+            "hash": self.hash,
+            "path": self.path,
+            **{name: to_json(value) for name, value in self.known.items()},
             "added": self.added.isoformat(),
             "distance": self.distance,
             "probability": self.probability,
@@ -101,6 +100,11 @@ class AttributeDifferences(NamedTuple):
     only_crop: tuple[str, ...] = ()
 
 
+def to_json(value: Any) -> Any:
+    """Return a value of a column as JSON has it."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
 def compare_attributes(
     asked: NDArray[np.bool_], found: NDArray[np.bool_], schema: Schema
 ) -> AttributeDifferences:
@@ -113,6 +117,6 @@ def compare_attributes(
     Returns:
         As in `Answer`.
     """
-    names = np.array(schema.attributes)
+    names = np.array(schema.names)
     parts = (asked & found, asked & ~found, found & ~asked)
     return AttributeDifferences(*(tuple(names[where].tolist()) for where in parts))

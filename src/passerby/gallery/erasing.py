@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel
 
+from passerby.data.columns import gallery_columns
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry, Operation
-from passerby.gallery.byte_scan import find_bytes
+from passerby.gallery.byte_scan import LEAST, find_bytes
 from passerby.gallery.indexing import LEAST_ROWS, build_index, drop_index, index_of
 from passerby.gallery.store import Store
 from passerby.gallery.table_schema import EMBEDDING, vectors_of
@@ -86,7 +87,7 @@ def erase(
         drop_index(store)
         entry = Entry.now(operation, count, reason, who)
         # noted first: what is interrupted will be finished
-        store.annotate(_KEY, _Note.of_rows(marks.rows, entry).model_dump_json())
+        store.annotate(_KEY, _Note.of_rows(marks.rows, marks.files, entry).model_dump_json())
         store.audit.append(entry)
         store.crops.delete(where)
         twins = finish(store, marks)
@@ -121,30 +122,25 @@ class _Note(BaseModel):
     """What is to be done by whoever opens the gallery, should the process that does it die.
 
     Attributes:
-        rows: ids of rows to delete, as runs of the first and the last. Their files are written
-            anew.
+        rows: ids of rows to delete, as runs of the first and the last: they stay the same when
+            a file is written anew.
+        files: numbers of the files that held them, which are written anew.
         entry: of the audit log, which may lack it.
     """
 
     rows: list[tuple[int, int]] = []
+    files: list[int] = []
     entry: Entry | None = None
 
     @classmethod
-    def of_rows(cls, rows: Iterable[int], entry: Entry) -> Self:
+    def of_rows(cls, rows: Iterable[int], files: Iterable[int], entry: Entry) -> Self:
         runs: list[tuple[int, int]] = []
         for row in sorted(rows):
             if runs and runs[-1][1] == row - 1:
                 runs[-1] = (runs[-1][0], row)
             else:
                 runs.append((row, row))
-        return cls(rows=runs, entry=entry)
-
-    @property
-    def files(self) -> list[int]:
-        """Numbers of the files that hold the rows: a row's id begins with its file's."""
-        return sorted(
-            {file for run in self.rows for file in range(run[0] >> 32, (run[1] >> 32) + 1)}
-        )
+        return cls(rows=runs, files=sorted(files), entry=entry)
 
 
 def note_clean_up(store: Store) -> None:
@@ -176,22 +172,29 @@ class _Marks:
 
     Attributes:
         rows: their ids.
+        files: numbers of the files that hold them.
+        names: text that may tell who they are.
         traces: bytes by which they would be found in a file.
         embeddings: those of the traces that begin an embedding.
     """
 
     rows: list[int]
+    files: set[int]
+    names: set[bytes]
     traces: set[bytes]
     embeddings: set[bytes]
 
     @classmethod
     def of(cls, store: Store, where: str) -> "_Marks":
         """Read the rows that a filter admits, a few at a time."""
-        marks = cls([], set(), set())
-        query = store.query(_columns(store), where).with_row_id(True)
+        marks = cls([], set(), set(), set(), set())
+        query = store.query([*_columns(store), "_rowid", "_rowaddr"], where)
         for batch in store.batches(query, _ROWS):
             rows = pa.Table.from_batches([batch])
             marks.rows.extend(rows.column("_rowid").to_pylist())
+            # an address begins with the number of its file
+            marks.files.update(address >> 32 for address in rows.column("_rowaddr").to_pylist())
+            marks.names.update(_names_of(rows))
             marks.traces.update(traces_of(rows))
             marks.embeddings.update(_beginnings(rows))
         return marks
@@ -218,9 +221,7 @@ def finish(store: Store, marks: _Marks | None = None) -> tuple[str, ...]:
         _catch_up(store, note)
     for file in note.files:
         # an update moves rows to a new file
-        store.crops.update(
-            where=_between(file << 32, ((file + 1) << 32) - 1), values_sql={"added": "added"}
-        )
+        store.crops.update(where=within_file(file), values_sql={"added": "added"})
     store.clean_up()
     twins = () if marks is None or store.folder is None else _proved(store, store.folder, marks)
     store.annotate(_KEY, None)
@@ -238,6 +239,11 @@ def _catch_up(store: Store, note: _Note) -> None:
         for known in store.audit.latest(_LATEST)
     ):
         store.audit.append(entry)
+
+
+def within_file(file: int) -> str:
+    """Return the filter for the rows of a file of the table."""
+    return f"(_rowaddr >= {file << 32} AND _rowaddr < {(file + 1) << 32})"
 
 
 def _between(first: int, last: int) -> str:
@@ -265,12 +271,24 @@ def _of_jpeg(image: bytes) -> bytes | None:
 
 def _columns(store: Store) -> list[str]:
     known = store.schema.names
-    return [name for name in ("hash", "thumbnail", EMBEDDING) if name in known]
+    names = ("hash", "path", *_personal_columns(), "thumbnail", EMBEDDING)
+    return [name for name in names if name in known]
+
+
+def _personal_columns() -> list[str]:
+    return [c.name for c in gallery_columns() if c.personal and c.kind.name == "text"]
+
+
+def _names_of(rows: pa.Table) -> set[bytes]:
+    """Return text of rows that may tell who somebody is, as bytes; short ones occur by chance."""
+    columns = [name for name in ("path", *_personal_columns()) if name in rows.column_names]
+    texts = (text for name in columns for text in rows.column(name).to_pylist() if text)
+    return {content for text in texts if len(content := text.encode()) >= LEAST}
 
 
 def _proved(store: Store, folder: Path, marks: _Marks) -> tuple[str, ...]:
     """Search every file for what was erased; return the twins."""
-    left = find_bytes(folder, marks.traces)
+    left = find_bytes(folder, marks.traces | marks.names)
     if not left:
         return ()
     twins = _explained(store, left, marks.embeddings)
@@ -289,6 +307,9 @@ def _explained(store: Store, left: dict[bytes, Path], embeddings: set[bytes]) ->
         rows = pa.Table.from_batches([batch])
         thumbnails = rows.column("thumbnail") if "thumbnail" in rows.column_names else None
         hashes = rows.column("hash").to_pylist()
+        staying = b"\0".join(_names_of(rows))
+        for trace in [trace for trace in left if trace in staying]:
+            del left[trace]
         for number, vector in enumerate(map(np.ndarray.tobytes, vectors_of(rows))):
             image = b"" if thumbnails is None else thumbnails[number].as_py()
             for trace in [trace for trace in left if vector.startswith(trace) or trace in image]:

@@ -1,16 +1,22 @@
 """Writing a gallery's table to a file that other programs read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import csv, parquet
 
+from passerby.data.columns import Kind, is_text
 from passerby.errors import InputError
 from passerby.files import replacing
 from passerby.gallery.audit import Entry
-from passerby.gallery.sightings import is_text
 from passerby.gallery.store import Store
-from passerby.gallery.table_schema import EMBEDDING, KNOWN
+from passerby.gallery.table_schema import (
+    EMBEDDING,
+    attribute_columns,
+    known_columns,
+    shown_names,
+)
 
 _ROWS = 4096
 
@@ -31,14 +37,31 @@ def export(store: Store, target: Path, where: str | None = None, reason: str | N
         InputError: the file's name ends otherwise, or it cannot be written.
     """
     if not is_text(str(target)):
-        raise InputError(f"{str(target)!r} is not text in UTF-8: write it anew.")
+        raise InputError(f"{str(target)!r} is not text in UTF-8: write it again.")
     suffix = target.suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise InputError(f"{target} is neither .csv nor .parquet: choose one of these.")
-    names = [*KNOWN, *store.settings.schema_.attributes]
+    attributes = attribute_columns(store.settings)
+    names = [*shown_names(store.schema), *attributes.values()]
     if suffix == ".parquet":
         names.append(EMBEDDING)
-    schema = pa.schema([store.schema.field(name) for name in names])
+    own_names = {column: name for name, column in attributes.items()}
+    # an attribute may be called as a column is
+    clashes = {name for name in attributes if name in names}
+    titles = [
+        f"attribute {own_names[name]}"
+        if own_names.get(name) in clashes
+        else own_names.get(name, name)
+        for name in names
+    ]
+    formats = {c.name: c.kind for c in known_columns(store.schema)} if suffix == ".csv" else {}
+    fields = [store.schema.field(name) for name in names]
+    schema = pa.schema(
+        [
+            pa.field(title, pa.string() if _is_list(field, formats) else field.type)
+            for title, field in zip(titles, fields, strict=True)
+        ]
+    )
     rows = 0
     store.audit.append(Entry.now("export", store.count(where), reason))
     with replacing(target) as draft:
@@ -49,7 +72,23 @@ def export(store: Store, target: Path, where: str | None = None, reason: str | N
         )
         with writer:
             for batch in store.batches(store.query(names, where), _ROWS):
-                table = pa.Table.from_batches([batch]).select(names).cast(schema)
+                columns = [
+                    _as_text(batch.column(field.name), formats[field.name])
+                    if _is_list(field, formats)
+                    else batch.column(field.name)
+                    for field in fields
+                ]
+                table = pa.Table.from_arrays(columns, schema=schema)
                 writer.write_table(table)
                 rows += len(table)
     return rows
+
+
+def _is_list(field: pa.Field, formats: Mapping[str, Kind]) -> bool:
+    """Tell whether a column of CSV has to be written as text: a box."""
+    return field.name in formats and pa.types.is_fixed_size_list(field.type)
+
+
+def _as_text(column: pa.Array, kind: Kind) -> pa.Array:
+    texts = [None if value is None else kind.format(value) for value in column.to_pylist()]
+    return pa.array(texts, pa.string())

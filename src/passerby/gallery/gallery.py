@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
@@ -13,28 +13,39 @@ import pyarrow as pa
 from pyarrow import compute
 
 from passerby.calibration.answer_rule import AnswerRule
+from passerby.data.conditions import Condition, quote
+from passerby.data.crops import Crops
 from passerby.data.decoding import read_file
+from passerby.data.query_language import parse_query
 from passerby.errors import InputError
-from passerby.gallery.adding import Added, AddRequest, Prepared, add, add_together, prepare_crop
+from passerby.gallery.adding import (
+    Added,
+    AddRequest,
+    PreparedCrop,
+    add,
+    add_together,
+    prepare_crop,
+)
 from passerby.gallery.answers import AnswerSet
 from passerby.gallery.audit import Entry
-from passerby.gallery.conditions import Condition
 from passerby.gallery.erasing import Erased, erase, finish_interrupted
 from passerby.gallery.exporting import export
+from passerby.gallery.filters import decide_presence
 from passerby.gallery.indexing import Index, build_index, has_drifted, index_of
 from passerby.gallery.reindexing import reindex
 from passerby.gallery.repairing import repair
 from passerby.gallery.retention import older_than
 from passerby.gallery.searching import Query, search
 from passerby.gallery.settings import Images, Settings
-from passerby.gallery.sightings import Sighting
 from passerby.gallery.store import Store
-from passerby.gallery.table_schema import KNOWN, hash_filter
-from passerby.gallery.where import parse_where
-from passerby.inference.model_info import check_attributes
+from passerby.gallery.table_schema import (
+    attribute_columns,
+    hash_filter,
+    known_columns,
+    shown_names,
+)
+from passerby.inference.embeddings import Embeddings
 from passerby.inference.runtime_model import OnBroken, Progress, RuntimeModel
-
-_LARGEST = 2**31 - 1
 
 
 class Gallery:
@@ -124,7 +135,7 @@ class Gallery:
                 model = RuntimeModel.load(self.settings.model_source)
             except InputError as error:
                 raise InputError(
-                    f"The model of {self.where} is not where it was: give --model. ({error})"
+                    f"The model of {self.where} is not where it was: give `model`. ({error})"
                 ) from None
             self._take(model)
             self._model = model
@@ -143,20 +154,31 @@ class Gallery:
         return self._store.count()
 
     def parse(self, text: str) -> Condition:
-        """Read a description; see `parse_where`.
+        """Read a description; see `passerby.data.query_language`.
 
         Raises:
             InputError: it is not in the language, or names attributes that the model does not
                 know.
         """
-        condition = parse_where(text, self.settings.schema_, self.settings.decision)
-        if condition.attributes() and "attributes" not in self.settings.tasks:
-            check_attributes(self.model.info)
-        return condition
+        settings = self.settings
+        try:
+            return parse_query(
+                text, settings.schema_, decide_presence(settings.schema_, settings.decision)
+            )
+        except InputError as error:
+            if settings.schema_ is None:
+                raise InputError(
+                    f"{error} The model {settings.model_name} was not trained on attributes."
+                ) from None
+            raise
+
+    def to_sql(self, condition: Condition) -> str:
+        """Return a condition as a filter for the store."""
+        return condition.sql(attribute_columns(self.settings))
 
     def add(
         self,
-        sightings: Sequence[Sighting],
+        crops: Crops | Embeddings,
         *,
         on_broken: OnBroken | None = None,
         progress: Progress | None = None,
@@ -166,19 +188,26 @@ class Gallery:
         return add(
             self._store,
             self.model,
-            sightings,
+            crops,
             on_broken=on_broken,
             progress=progress,
             reason=reason,
         )
 
-    def prepare(self, content: bytes, sighting: Sighting) -> Prepared:
-        """Decode a crop.
+    def prepare(
+        self,
+        content: bytes,
+        path: Path,
+        known: Mapping[str, Any] | None = None,
+        *,
+        keeps_path: bool = True,
+    ) -> PreparedCrop:
+        """Decode a crop; see `passerby.gallery.adding.prepare_crop`.
 
         Raises:
             InputError: it is not an image.
         """
-        return prepare_crop(content, sighting, self.settings)
+        return prepare_crop(content, path, known or {}, self.settings, keeps_path=keeps_path)
 
     def add_together(self, batches: Sequence[AddRequest]) -> list[Added]:
         """Add what several clients sent; see `passerby.gallery.adding.add_together`."""
@@ -186,7 +215,7 @@ class Gallery:
 
     def search(
         self,
-        images: Sequence[Path | Prepared] = (),
+        images: Sequence[Path | PreparedCrop] = (),
         where: str | None = None,
         rule: AnswerRule | None = None,
         *,
@@ -199,7 +228,7 @@ class Gallery:
 
         Args:
             images: crops of one person.
-            where: a description; see `parse_where`.
+            where: a description; see `parse`.
             rule: where the answer set is cut; see `passerby.gallery.searching.search`.
             like: hashes of crops of the gallery to search with instead of images.
             exact: look at every row even if there is an index.
@@ -214,7 +243,7 @@ class Gallery:
         self._store.audit.append(Entry.now("search", len(found.answers), reason, who))
         return found
 
-    def _query(self, images: Sequence[Path | Prepared], like: Sequence[str]) -> Query | None:
+    def _query(self, images: Sequence[Path | PreparedCrop], like: Sequence[str]) -> Query | None:
         if images and like:
             raise InputError("Search with photos or with crops of the gallery, not with both.")
         if like:
@@ -222,9 +251,7 @@ class Gallery:
         if not images:
             return None
         crops = [
-            image
-            if isinstance(image, Prepared)
-            else self.prepare(read_file(image), Sighting(image))
+            image if isinstance(image, PreparedCrop) else self.prepare(read_file(image), image)
             for image in images
         ]
         return Query.of_images(self._store, self.model, crops)
@@ -233,7 +260,8 @@ class Gallery:
         self,
         *,
         images: Sequence[Path] = (),
-        person: int | None = None,
+        person: str | None = None,
+        dataset: str | None = None,
         where: str | None = None,
         hashes: Sequence[str] = (),
         older: timedelta | None = None,
@@ -241,8 +269,9 @@ class Gallery:
         """Return the filter for the rows that one of these names.
 
         Args:
-            images: files: the crops with the very same content.
-            person: a person's id.
+            images: files: the crops with the very same content, and those cut out of them.
+            person: a person's name, exactly.
+            dataset: of the person, where several datasets have one of that name.
             where: a description.
             hashes: of crops.
             older: crops taken or added longer ago.
@@ -260,17 +289,31 @@ class Gallery:
         if sum(given) != 1:
             raise InputError("Say whom to erase in one way: an image, a person, or a description.")
         if images:
-            return hash_filter([hashlib.sha256(read_file(path)).hexdigest() for path in images])
+            files = [hashlib.sha256(read_file(path)).hexdigest() for path in images]
+            return f"({hash_filter(files)} OR {hash_filter(files, 'frame')})"
         if person is not None:
-            if abs(person) > _LARGEST:
-                raise InputError(f"{person} is not a person's id: give one up to {_LARGEST:,}.")
-            return f"(person IS NOT NULL AND person = {int(person)})"
+            return self._filter_of_person(person, dataset)
         if hashes:
             return hash_filter(hashes)
         if older is not None:
             return older_than(older)
         assert where is not None
-        return self.parse(where).sql()
+        return self.to_sql(self.parse(where))
+
+    def _filter_of_person(self, person: str, dataset: str | None) -> str:
+        """Return the filter for a person of one dataset; "" is where none is named."""
+        named = f"(person IS NOT NULL AND person = {quote(person)})"
+        table = self._store.read(self._store.query(["dataset"], named))
+        datasets = sorted({name or "" for name in table.column("dataset").to_pylist()})
+        if dataset is None and len(datasets) > 1:
+            raise InputError(
+                f"The datasets {', '.join(repr(name) for name in datasets)} each have a person "
+                f"{person!r}, who are different persons: give `dataset`."
+            )
+        if dataset is None:
+            return named
+        of = f"dataset = {quote(dataset)}" if dataset else "dataset IS NULL"
+        return f"({named} AND {of})"
 
     def rows(
         self, where: str | None = None, limit: int = 20, offset: int = 0
@@ -288,16 +331,20 @@ class Gallery:
         return self.of_hashes(chosen)
 
     def of_hashes(self, hashes: Sequence[str]) -> list[dict[str, Any]]:
-        """Return what is known of crops, with their attributes, in the order of the hashes.
+        """Return what is known of crops, with `attributes`, in the order of the hashes.
 
         Raises:
             InputError: one is not a hash.
         """
         if not hashes:
             return []
-        names = [*KNOWN, *self.settings.schema_.attributes]
+        columns = attribute_columns(self.settings)
+        names = [*shown_names(self._store.schema), *columns.values()]
         query = self._store.query(names, hash_filter(hashes))
-        rows = {row["hash"]: row for row in self._store.read(query).to_pylist()}
+        rows = {}
+        for row in self._store.read(query).to_pylist():
+            attributes = {name: row.pop(column) for name, column in columns.items()}
+            rows[row["hash"]] = {**row, "attributes": attributes}
         return [rows[value] for value in hashes if value in rows]
 
     def thumbnail(self, value: str) -> bytes | None:
@@ -357,7 +404,7 @@ class Gallery:
 
     def export(self, target: Path, where: str | None = None, reason: str | None = None) -> int:
         """Write rows to a .csv or .parquet file; see `passerby.gallery.exporting`."""
-        condition = None if where is None else self.parse(where).sql()
+        condition = None if where is None else self.to_sql(self.parse(where))
         return export(self._store, target, condition, reason)
 
     def repair(self, reason: str | None = None) -> int:
@@ -375,16 +422,27 @@ class Gallery:
     def info(self) -> dict[str, Any]:
         """Return what is in the gallery and how it is kept."""
         settings = self.settings
-        columns = ["person", "camera", "time", "source", "added"]
-        table = self._store.read(self._store.query(columns))
+        kept = [column.name for column in known_columns(self._store.schema)]
+        columns = [n for n in kept if n != "box"]
+        table = self._store.read(self._store.query([*columns, "added"]))
+        persons = {
+            (dataset, person)
+            for dataset, person in zip(
+                table.column("dataset").to_pylist(), table.column("person").to_pylist(), strict=True
+            )
+            if person is not None
+        }
         index = index_of(self._store)
         return {
             "gallery": self.where,
             "format": settings.format,
             "rows": len(table),
-            "persons": compute.count_distinct(table.column("person")).as_py(),
+            "persons": len(persons),
             "cameras": _counts(table.column("camera")),
             "sources": _counts(table.column("source")),
+            "datasets": _counts(table.column("dataset")),
+            "tracks": compute.count_distinct(table.column("track")).as_py(),
+            "columns": kept,
             "taken": _span(table.column("time")),
             "added": _span(table.column("added")),
             "images": settings.images,

@@ -1,19 +1,26 @@
 """Embedding a whole gallery again, by another model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from passerby.data.decoding import decode_bytes, read_file, resize
+from passerby.data.crops import Pixels
+from passerby.data.decoding import cut_box, decode_bytes, read_file, resize
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
 from passerby.gallery.erasing import finish, with_note
 from passerby.gallery.settings import Settings
 from passerby.gallery.store import CROPS, Store
-from passerby.gallery.table_schema import KNOWN, arrow_schema, arrow_table
+from passerby.gallery.table_schema import (
+    STORAGE_OPTIONS,
+    arrow_schema,
+    arrow_table,
+    shown_names,
+)
 from passerby.inference.runtime_model import OnBroken, Progress, RuntimeModel
 
 _ROWS = 256
@@ -51,12 +58,15 @@ def reindex(
     settings = store.settings.with_model(model.info, source)
     with store.committing():
         broken: list[InputError] = []
-        batches = _embedded(store, settings, model, on_broken or _stop_at(broken), progress)
         entry = Entry.now("reindex", store.count(), reason)
-        schema = with_note(arrow_schema(settings), entry)
+        plain = arrow_schema(settings)
+        schema = with_note(plain, entry)
+        batches = _embedded(store, plain, settings, model, on_broken or _stop_at(broken), progress)
         reader = pa.RecordBatchReader.from_batches(schema, batches)
         try:
-            store.database.create_table(CROPS, data=reader, mode="overwrite")
+            store.database.create_table(
+                CROPS, data=reader, mode="overwrite", storage_options=STORAGE_OPTIONS
+            )
         except RuntimeError:
             # on its way through the database an exception becomes a text
             if broken:
@@ -72,23 +82,21 @@ def reindex(
 
 def _embedded(
     store: Store,
+    schema: pa.Schema,
     settings: Settings,
     model: RuntimeModel,
     on_broken: OnBroken,
     progress: Progress | None,
 ) -> Iterator[pa.RecordBatch]:
     thumbnails = settings.images == "thumbnails"
-    columns = [*KNOWN, *(["thumbnail"] if thumbnails else [])]
+    columns = [*shown_names(store.schema), "frame", *(["thumbnail"] if thumbnails else [])]
     total, done = store.count(), 0
     for batch in store.batches(store.query(columns), _ROWS):
         rows = batch.to_pylist()
         kept, images = [], []
         for row in rows:
             try:
-                content = row["thumbnail"] if thumbnails else read_file(Path(row["path"]))
-                images.append(
-                    resize(decode_bytes(content, row["path"]), model.info.preprocessing.size)
-                )
+                images.append(resize(_pixels(row, thumbnails), model.info.preprocessing.size))
                 kept.append(row)
             except InputError as error:
                 on_broken(InputError(str(error)))
@@ -96,9 +104,19 @@ def _embedded(
         if kept:
             vectors, attributes = model.run(np.stack(images))
             known = {name: [row[name] for row in kept] for name in columns}
-            yield from arrow_table(settings, known, attributes, vectors).to_batches()
+            yield from arrow_table(schema, settings, known, attributes, vectors).to_batches()
         if progress:
             progress(done, total)
+
+
+def _pixels(row: Mapping[str, Any], thumbnails: bool) -> Pixels:
+    name = row["path"] or row["hash"][:12]
+    if thumbnails:
+        return decode_bytes(row["thumbnail"], name)
+    if row["path"] is None:
+        raise InputError(f"The crop {name} was uploaded, and no picture of it is kept.")
+    pixels = decode_bytes(read_file(Path(row["path"])), name)
+    return pixels if row.get("box") is None else cut_box(pixels, row["box"], name)
 
 
 def _stop_at(broken: list[InputError]) -> OnBroken:

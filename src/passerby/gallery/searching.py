@@ -10,13 +10,21 @@ from numpy.typing import NDArray
 from pyarrow import compute
 
 from passerby.calibration.answer_rule import AnswerRule
+from passerby.data.conditions import Condition
 from passerby.errors import InputError
-from passerby.gallery.adding import Prepared
+from passerby.gallery.adding import PreparedCrop
 from passerby.gallery.answers import Answer, AnswerSet, AttributeDifferences, compare_attributes
-from passerby.gallery.conditions import Condition
 from passerby.gallery.indexing import Index, index_of
 from passerby.gallery.store import Store
-from passerby.gallery.table_schema import EMBEDDING, KNOWN, attributes_of, hash_filter, vectors_of
+from passerby.gallery.table_schema import (
+    EMBEDDING,
+    attribute_columns,
+    attributes_of,
+    hash_filter,
+    known_of,
+    shown_names,
+    vectors_of,
+)
 from passerby.inference.runtime_model import RuntimeModel, normalize_rows
 
 MOST = 10_000
@@ -38,16 +46,16 @@ class Query:
 
     Attributes:
         vector: embedding, length 1, shape (D,).
-        attributes: probabilities, shape (attributes,).
+        attributes: probabilities, shape (attributes,); None without attributes.
         hashes: crops that are the query itself, and no answer.
     """
 
     vector: NDArray[np.float32]
-    attributes: NDArray[np.float32]
+    attributes: NDArray[np.float32] | None
     hashes: tuple[str, ...] = ()
 
     @classmethod
-    def of_images(cls, store: Store, model: RuntimeModel, crops: Sequence[Prepared]) -> Self:
+    def of_images(cls, store: Store, model: RuntimeModel, crops: Sequence[PreparedCrop]) -> Self:
         """Return what one or several crops of the same person ask for: the mean of them.
 
         Raises:
@@ -64,7 +72,7 @@ class Query:
         Raises:
             InputError: one of them is not there.
         """
-        names = store.settings.schema_.attributes
+        names = list(attribute_columns(store.settings).values())
         columns = ["hash", EMBEDDING, *names]
         query = store.query(columns, hash_filter(hashes))
         rows = store.read(query)
@@ -73,17 +81,19 @@ class Query:
             raise InputError(
                 f"The gallery has no crop {min(missing)[:12]}…: it was erased, or never added."
             )
-        return cls._mean(vectors_of(rows), attributes_of(rows, names), hashes)
+        attributes = attributes_of(rows, names) if names else None
+        return cls._mean(vectors_of(rows), attributes, hashes)
 
     @classmethod
     def _mean(
         cls,
         vectors: NDArray[np.float32],
-        attributes: NDArray[np.float32],
+        attributes: NDArray[np.float32] | None,
         hashes: Sequence[str],
     ) -> Self:
         mean = normalize_rows(vectors.mean(axis=0, keepdims=True))[0]
-        return cls(mean, attributes.mean(axis=0), tuple(hashes))
+        told = None if attributes is None else attributes.mean(axis=0)
+        return cls(mean, told, tuple(hashes))
 
 
 def search(
@@ -117,7 +127,7 @@ def search(
         assert condition is not None
         return _by_description(store, condition, rule)
     store.check_current()
-    where = None if condition is None else condition.sql()
+    where = None if condition is None else condition.sql(attribute_columns(store.settings))
     searched = store.count(where)
     if not searched:
         return AnswerSet((), None, 0, True, False)
@@ -128,8 +138,7 @@ def search(
     if calibration is None and rule.rule not in ("top_k", "threshold"):
         raise InputError(
             f"The model {store.settings.model_name} is not calibrated, so no threshold is known: "
-            "ask for the nearest --top-k, give a --threshold, or calibrate it with `passerby "
-            "calibrate`."
+            "ask for the nearest `top_k`, give a `threshold`, or calibrate it."
         )
     threshold = rule.threshold(calibration, searched)
     index = None if exact else index_of(store)
@@ -190,24 +199,30 @@ class _Nearest:
 
     @property
     def _columns(self) -> list[str]:
-        return [*KNOWN, *self.store.settings.schema_.attributes, EMBEDDING, "_distance"]
+        attributes = attribute_columns(self.store.settings).values()
+        return [*shown_names(self.store.schema), *attributes, EMBEDDING, "_distance"]
 
 
 def _by_description(store: Store, condition: Condition, rule: AnswerRule | None) -> AnswerSet:
     if rule is not None and rule.rule != "top_k":
         raise InputError(
-            "A description alone has no distances to cut at: give --top-k, or a photo too."
+            "A description alone has no distances to cut at: give `top_k`, or a photo too."
         )
     count = _TOP if rule is None else min(int(rule.value), MOST)
-    where = condition.sql()
+    columns_of = attribute_columns(store.settings)
+    where = condition.sql(columns_of)
     names = sorted(condition.attributes())
     matching = store.count(where)
     if not matching:
         return AnswerSet((), None, 0, True, False)
-    light = store.read(store.query(["hash", "time", "added", *names], where))
+    light = store.read(
+        store.query(["hash", "time", "added", *(columns_of[n] for n in names)], where)
+    )
     scores = np.ones(len(light))
     if names:
-        scores = np.asarray(condition.score({n: light.column(n).to_numpy() for n in names}))
+        scores = np.asarray(
+            condition.score({n: light.column(columns_of[n]).to_numpy() for n in names})
+        )
     hashes = np.array(light.column("hash").to_pylist(), dtype="U64")
     taken = compute.coalesce(light.column("time"), light.column("added"))
     latest = -taken.to_numpy().astype(np.int64)
@@ -215,7 +230,7 @@ def _by_description(store: Store, condition: Condition, rule: AnswerRule | None)
     if not len(order):
         return AnswerSet((), None, 0, True, False)
     chosen = hashes[order].tolist()
-    columns = [*KNOWN, *store.settings.schema_.attributes]
+    columns = [*shown_names(store.schema), *columns_of.values()]
     rows = store.read(store.query(columns, hash_filter(chosen)))
     place = {value: number for number, value in enumerate(rows.column("hash").to_pylist())}
     rows = rows.take([place[value] for value in chosen if value in place])
@@ -233,32 +248,33 @@ def _answers(
 ) -> tuple[Answer, ...]:
     settings = store.settings
     schema = settings.schema_
-    attributes = attributes_of(rows, schema.attributes)
-    labels = settings.decision.labels(attributes, schema)
+    names = attribute_columns(settings)
+    attributes = attributes_of(rows, list(names.values()))
+    labels = None if schema is None else settings.decision.labels(attributes, schema)
     asked = _asked(query, store)
     named = frozenset() if condition is None else condition.attributes()
     scores = None
-    if condition is not None and named:
+    if condition is not None and named and schema is not None:
         columns = {name: attributes[:, schema.index(name)] for name in named}
         scores = np.broadcast_to(np.asarray(condition.score(columns)), len(rows))
     probabilities = None
     if distances is not None and settings.calibration is not None:
         probabilities = settings.calibration.probability(distances, searched)
-    known = rows.select(KNOWN).to_pylist()
     found = []
-    for number, row in enumerate(known):
-        compared = (
-            AttributeDifferences()
-            if asked is None
-            else compare_attributes(asked, labels[number], schema)
-        )
+    for number, row in enumerate(rows.select(shown_names(store.schema)).to_pylist()):
+        compared = AttributeDifferences()
+        if asked is not None and labels is not None and schema is not None:
+            compared = compare_attributes(asked, labels[number], schema)
         found.append(
             Answer(
-                **row,
+                hash=row["hash"],
+                path=row["path"],
+                known=known_of(row),
+                added=row["added"],
                 distance=None if distances is None else float(distances[number]),
                 probability=None if probabilities is None else float(probabilities[number]),
                 score=None if scores is None else float(scores[number]),
-                attributes=_by_name(attributes[number], schema.attributes),
+                attributes=_by_name(attributes[number], list(names)),
                 **compared._asdict(),
             )
         )
@@ -268,7 +284,7 @@ def _answers(
 def _asked(query: Query | None, store: Store) -> NDArray[np.bool_] | None:
     """Return the attributes that the query shows, if it shows any."""
     settings = store.settings
-    if query is None or "attributes" not in settings.tasks:
+    if query is None or query.attributes is None or settings.schema_ is None:
         return None
     return settings.decision.labels(query.attributes[None], settings.schema_)[0]
 

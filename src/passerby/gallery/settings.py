@@ -7,17 +7,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from passerby.calibration.calibration import Calibration
 from passerby.calibration.matcher import read_matchers
-from passerby.data.schema import SCHEMAS, Schema
 from passerby.errors import InputError
 from passerby.inference.decision import Decision
-from passerby.inference.model_info import ModelInfo
+from passerby.inference.model_info import ModelInfo, SchemaField
 from passerby.ranking.distance import Distance
 
-FORMAT = 1
 METADATA_KEY = b"passerby.gallery"
 
 DISTANCE = Distance(features="embedding")
-"""What galleries search by: the cosine distance of the embeddings, as √(2 − 2 cos)."""
+"""What galleries search by: the normalised Euclidean distance of the embeddings, √(2 − 2 cos)."""
 
 Images = Literal["thumbnails", "paths"]
 
@@ -29,7 +27,7 @@ class Settings(BaseModel):
         format: version of the table's layout.
         model_name, model_fingerprint: of the model whose vectors it holds; others are refused.
         model_source: where that model was found; None is the model that ships with Passerby.
-        schema_name: of the attributes.
+        schema_: of the attributes, in the metadata "schema"; None for a model without any.
         tasks: what the model was trained for.
         decision: when an attribute counts as present.
         embedding_size: length of the vectors.
@@ -40,13 +38,13 @@ class Settings(BaseModel):
         created: when.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     model_name: str
     model_fingerprint: str
     model_source: str | None = None
-    schema_name: str
+    schema_: SchemaField = Field(None, alias="schema")
     tasks: tuple[str, ...]
     decision: Decision
     embedding_size: int = Field(ge=1)
@@ -85,11 +83,6 @@ class Settings(BaseModel):
         """Return the settings of the same gallery, embedded again by another model."""
         return self.model_copy(update=_of_model(info, source))
 
-    @property
-    def schema_(self) -> Schema:
-        """The attributes."""
-        return SCHEMAS[self.schema_name]
-
     def check_model(self, info: ModelInfo, where: str) -> None:
         """Check that a model's vectors belong here.
 
@@ -104,12 +97,12 @@ class Settings(BaseModel):
             raise InputError(
                 f"{where} holds vectors of the model {self.model_name} "
                 f"({self.model_fingerprint[:12]}…), not of this {info.name} "
-                f"({info.fingerprint[:12]}…): give --model, or embed all again with "
-                f"`passerby gallery reindex {where} --model …`."
+                f"({info.fingerprint[:12]}…): give `model`, or embed all again with "
+                f"`passerby gallery reindex {where}`."
             )
 
     def to_metadata(self) -> dict[bytes, bytes]:
-        return {METADATA_KEY: self.model_dump_json().encode()}
+        return {METADATA_KEY: self.model_dump_json(by_alias=True).encode()}
 
     @classmethod
     def from_metadata(cls, metadata: "dict[bytes, bytes] | None", where: str) -> Self:
@@ -132,11 +125,6 @@ class Settings(BaseModel):
                 f"{where} was written by another version of Passerby ({key}: {first['msg']}): "
                 "use that version."
             ) from None
-        if settings.schema_name not in SCHEMAS:
-            raise InputError(
-                f"{where} has attributes of the unknown schema {settings.schema_name!r}: use the "
-                "version of Passerby that made it."
-            )
         return settings
 
 
@@ -146,7 +134,7 @@ def _of_model(info: ModelInfo, source: str | None) -> dict[str, object]:
         "model_name": info.name,
         "model_fingerprint": info.fingerprint,
         "model_source": source,
-        "schema_name": info.schema_name,
+        "schema_": info.schema_,
         "tasks": info.tasks,
         "decision": info.decision,
         "embedding_size": info.embedding_size,

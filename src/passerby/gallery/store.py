@@ -19,7 +19,7 @@ from passerby.errors import InputError
 from passerby.gallery.audit import AuditFile, AuditLog, AuditTable
 from passerby.gallery.database_errors import plain_words
 from passerby.gallery.settings import Settings
-from passerby.gallery.table_schema import EMBEDDING, arrow_schema
+from passerby.gallery.table_schema import EMBEDDING, STORAGE_OPTIONS, arrow_schema
 from passerby.gallery.uri import folder_of
 
 CROPS = "crops"
@@ -68,7 +68,9 @@ class Store:
         with plain_words(where, "make"):
             database = _connect(where)
             try:
-                crops = database.create_table(CROPS, schema=arrow_schema(settings))
+                crops = database.create_table(
+                    CROPS, schema=arrow_schema(settings), storage_options=STORAGE_OPTIONS
+                )
             except ValueError as error:
                 raise (taken if "already exists" in str(error) else error) from error
         return cls(where, database, crops)

@@ -7,23 +7,40 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from passerby.data.columns import COLUMNS, Column, gallery_columns
 from passerby.errors import InputError
 from passerby.gallery.settings import Settings
 
 EMBEDDING = "embedding"
-KNOWN = ("hash", "path", "person", "camera", "time", "source", "added")
-"""What is shown of a row besides its attributes."""
 
+STORAGE_OPTIONS = {"new_table_enable_stable_row_ids": "true"}
+"""A row keeps its id when its file is written anew."""
 
 _PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
 """Of two that add the same crop at once the second notices only with this; see lance's merge."""
 
 
+def attribute_columns(settings: Settings) -> dict[str, str]:
+    """Return the table's column of each attribute: an attribute may be called `path`."""
+    names = () if settings.schema_ is None else settings.schema_.names
+    return {name: f"a{place:04d}" for place, name in enumerate(names)}
+
+
+def known_columns(schema: pa.Schema) -> tuple[Column, ...]:
+    """Return what a table keeps of `passerby.data.columns`, in their order."""
+    return tuple(column for column in gallery_columns() if column.name in schema.names)
+
+
+def shown_names(schema: pa.Schema) -> list[str]:
+    """Return what is shown of a row besides its attributes."""
+    return ["hash", "path", *(column.name for column in known_columns(schema)), "added"]
+
+
 def arrow_schema(settings: Settings) -> pa.Schema:
     """Return the columns, with the settings in their metadata.
 
-    `hash` is the SHA-256 of the crop's file; `time`, when it was taken, and `added` are UTC;
-    attributes are probabilities.
+    `hash` is what the crop is known by, `frame` the SHA-256 of the file that a box was cut out of;
+    `added` is UTC; attributes are probabilities.
     """
     moment = pa.timestamp("us", tz="UTC")
     thumbnail = [pa.field("thumbnail", pa.binary())] if settings.images == "thumbnails" else []
@@ -31,13 +48,14 @@ def arrow_schema(settings: Settings) -> pa.Schema:
         [
             pa.field("hash", pa.string(), nullable=False, metadata=_PRIMARY_KEY),
             pa.field("path", pa.string()),
-            pa.field("person", pa.int32()),
-            pa.field("camera", pa.int32()),
-            pa.field("time", moment),
-            pa.field("source", pa.string()),
+            *(pa.field(c.name, c.kind.arrow_type()) for c in gallery_columns()),
+            pa.field("frame", pa.string()),
             pa.field("added", moment, nullable=False),
             *thumbnail,
-            *(pa.field(a, pa.float32(), nullable=False) for a in settings.schema_.attributes),
+            *(
+                pa.field(column, pa.float32(), nullable=False)
+                for column in attribute_columns(settings).values()
+            ),
             pa.field(EMBEDDING, pa.list_(pa.float32(), settings.embedding_size), nullable=False),
         ],
         metadata=settings.to_metadata(),
@@ -45,30 +63,33 @@ def arrow_schema(settings: Settings) -> pa.Schema:
 
 
 def arrow_table(
+    schema: pa.Schema,
     settings: Settings,
     known: Mapping[str, Sequence[Any]],
-    attributes: NDArray[np.float32],
+    attributes: NDArray[np.float32] | None,
     vectors: NDArray[np.float32],
 ) -> pa.Table:
     """Return rows for the table.
 
     Args:
+        schema: of the table.
         settings: of the gallery.
-        known: column to values, N of each.
-        attributes: probabilities, shape (N, attributes).
+        known: column to values, N of each; those that are left out are unknown.
+        attributes: probabilities, shape (N, attributes); None without attributes.
         vectors: embeddings, shape (N, D).
     """
-    schema = arrow_schema(settings)
+    places = {column: place for place, column in enumerate(attribute_columns(settings).values())}
     columns: list[pa.Array] = []
     for field in schema:
         if field.name == EMBEDDING:
             flat = pa.array(np.ascontiguousarray(vectors).reshape(-1), pa.float32())
             columns.append(pa.FixedSizeListArray.from_arrays(flat, settings.embedding_size))
-        elif field.name in known:
-            columns.append(pa.array(known[field.name], field.type))
+        elif field.name in places:
+            assert attributes is not None
+            columns.append(pa.array(np.ascontiguousarray(attributes[:, places[field.name]])))
         else:
-            position = settings.schema_.index(field.name)
-            columns.append(pa.array(np.ascontiguousarray(attributes[:, position])))
+            values = known.get(field.name, [None] * len(vectors))
+            columns.append(pa.array(values, field.type))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -79,15 +100,20 @@ def vectors_of(table: pa.Table) -> NDArray[np.float32]:
     return values.reshape(len(table), column.type.list_size)
 
 
-def attributes_of(table: pa.Table, names: Sequence[str]) -> NDArray[np.float32]:
-    """Return attribute probabilities of rows, shape (N, names)."""
-    values = np.empty((len(table), len(names)), np.float32)
-    for position, name in enumerate(names):
+def attributes_of(table: pa.Table, columns: Sequence[str]) -> NDArray[np.float32]:
+    """Return attribute probabilities of rows, shape (N, columns)."""
+    values = np.empty((len(table), len(columns)), np.float32)
+    for position, name in enumerate(columns):
         values[:, position] = table.column(name).to_numpy()
     return values
 
 
-def hash_filter(hashes: Sequence[str]) -> str:
+def known_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a row, by name of the column."""
+    return {name: row[name] for name in COLUMNS if name in row}
+
+
+def hash_filter(hashes: Sequence[str], column: str = "hash") -> str:
     """Return the filter for rows of these hashes.
 
     Raises:
@@ -96,4 +122,4 @@ def hash_filter(hashes: Sequence[str]) -> str:
     for value in hashes:
         if len(value) != 64 or set(value) - set("0123456789abcdef"):
             raise InputError(f"{value[:80]!r} is not a hash of a crop: take one from a search.")
-    return f"hash IN ({', '.join(repr(value) for value in hashes)})"
+    return f"{column} IN ({', '.join(repr(value) for value in hashes)})"

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from passerby.data.columns import is_text
 from passerby.errors import InputError
-from passerby.gallery.sightings import is_text
 
 SCHEMES = ("s3", "gs", "az")
 

@@ -1,30 +1,28 @@
-"""`crops.csv`: the rows of embeddings on disk, with the paths, persons and cameras."""
+"""`crops.csv`: the rows of embeddings on disk, with paths and all that is known of the crops."""
 
 import csv
 from collections.abc import Iterable, Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from passerby.data.columns import COLUMNS
 from passerby.data.crops import Crops
 from passerby.errors import InputError
 
-_COLUMNS = ["path", "person", "camera"]
 # any file name is kept: bytes that are no UTF-8 too
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
 
 
 def write_crops_file(target: Path, crops: Crops) -> None:
-    """Write absolute paths, persons and cameras, empty where unknown; labels are left out."""
-    persons, cameras = _ids_or_blanks(crops.persons), _ids_or_blanks(crops.cameras)
-    rows = zip(crops.paths, persons, cameras, strict=False)
+    """Write absolute paths and the known columns, empty where unknown; labels are left out."""
+    kinds = {name: COLUMNS[name].kind for name in crops.columns}
+    columns = [
+        [kinds[name].format(value) for value in values] for name, values in crops.columns.items()
+    ]
     with target.open("w", **_TEXT) as file:
         writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        writer.writerows([path.absolute(), person, camera] for path, person, camera in rows)
+        writer.writerow(["path", *crops.columns])
+        writer.writerows(zip((path.absolute() for path in crops.paths), *columns, strict=True))
 
 
 def read_crops_file(path: Path) -> Crops:
@@ -44,22 +42,12 @@ def read_crops_file(path: Path) -> Crops:
 
 def _crops(lines: Iterable[Sequence[str]]) -> Crops:
     header, *rows = lines
-    if header != _COLUMNS:
-        raise ValueError(f"its columns are not {', '.join(_COLUMNS)}")
-    if not all(len(row) == len(_COLUMNS) and row[0] for row in rows):
+    if header[:1] != ["path"] or not set(header[1:]) <= set(COLUMNS):
+        raise ValueError(f"its columns are not path and some of {', '.join(COLUMNS)}")
+    if not all(len(row) == len(header) and row[0] for row in rows):
         raise ValueError("a row is cut off")
-    return Crops(
-        paths=tuple(Path(path) for path, _, _ in rows),
-        persons=_ids([person for _, person, _ in rows]),
-        cameras=_ids([camera for _, _, camera in rows]),
-    )
-
-
-def _ids(values: list[str]) -> NDArray[np.int64] | None:
-    if not any(values):
-        return None
-    return np.array([int(value) for value in values], np.int64)
-
-
-def _ids_or_blanks(ids: NDArray[np.int64] | None) -> Iterable[int | str]:
-    return repeat("") if ids is None else ids.tolist()
+    columns: dict[str, Any] = {
+        name: [COLUMNS[name].kind.parse(row[place]) for row in rows]
+        for place, name in enumerate(header[1:], start=1)
+    }
+    return Crops([row[0] for row in rows], **columns)

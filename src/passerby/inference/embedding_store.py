@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from passerby.data.schema import SCHEMAS, Schema
 from passerby.errors import InputError
 from passerby.inference.crops_file import read_crops_file
 from passerby.inference.embeddings import Embeddings
+from passerby.inference.model_info import SchemaField
 
 INFO_NAME = "embeddings.json"
 VECTORS_NAME = "vectors.npy"
@@ -25,18 +25,20 @@ class StoreInfo(BaseModel):
         format: version of this layout.
         model: fingerprint of the model; vectors of different models cannot be compared.
         model_name: its name, for people.
-        schema_name: what the columns of the attributes mean.
+        schema_: what the columns of the attributes mean; in the file "schema"; None without any.
         rows: number of crops.
         embedding_size: length of an embedding.
         flip: whether mirror images were averaged in.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), populate_by_name=True
+    )
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     model: str
     model_name: str
-    schema_name: str
+    schema_: SchemaField = Field(None, alias="schema")
     rows: int = Field(ge=1)
     embedding_size: int = Field(ge=1, le=1_000_000)
     flip: bool
@@ -51,7 +53,8 @@ def read_embeddings(folder: Path | str) -> Embeddings:
     """Open embeddings that `embed_to_folder` wrote.
 
     Args:
-        folder: holds `embeddings.json`, `vectors.npy`, `attributes.npy` and `crops.csv`.
+        folder: holds `embeddings.json`, `vectors.npy`, `crops.csv` and, from a model with
+            attributes, `attributes.npy`.
 
     Returns:
         Embeddings whose `vectors` and `attributes` are read-only memory maps: what is not looked
@@ -62,12 +65,13 @@ def read_embeddings(folder: Path | str) -> Embeddings:
     """
     folder = Path(folder)
     info = _read_info(folder)
-    schema = _schema(info, folder)
     crops = read_crops_file(folder / CROPS_NAME)
     if len(crops) != info.rows:
         raise _damaged(folder / CROPS_NAME, f"{len(crops)} rows instead of {info.rows}")
     vectors = _open_rows(folder / VECTORS_NAME, (info.rows, info.embedding_size))
-    attributes = _open_rows(folder / ATTRIBUTES_NAME, (info.rows, len(schema)))
+    schema, attributes = info.schema_, None
+    if schema is not None:
+        attributes = _open_rows(folder / ATTRIBUTES_NAME, (info.rows, len(schema)))
     return Embeddings(crops, vectors, attributes, schema, info.model, info.flip)
 
 
@@ -77,22 +81,14 @@ def _read_info(folder: Path) -> StoreInfo:
         return StoreInfo.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            f"{folder} holds no embeddings: it has no {INFO_NAME}; make them with `passerby embed`."
+            f"{folder} holds no embeddings: it has no {INFO_NAME}; embed crops into it."
         ) from None
+    except InputError as error:
+        raise _damaged(path, str(error)) from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         raise _damaged(path, f"{key}: {first['msg']}") from None
-
-
-def _schema(info: StoreInfo, folder: Path) -> Schema:
-    schema = SCHEMAS.get(info.schema_name)
-    if schema is None:
-        raise InputError(
-            f"{folder / INFO_NAME}: the schema {info.schema_name!r} is unknown to this version, "
-            f"which knows {', '.join(SCHEMAS)}: embed the crops with a model of one of these."
-        )
-    return schema
 
 
 def _open_rows(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -1,77 +1,156 @@
-"""Which crops a model may be scored and calibrated on: of nobody whom it was trained on."""
+"""Which crops a model may be scored and calibrated on: of nobody whom it was trained on.
 
-from dataclasses import replace
+A model file knows the files that it learned from, by the first 8 bytes of the SHA-256 of their
+content: whatever their names and folders are, training crops are recognised. The persons of a
+dataset whom such a crop shows are known to the model too, in their other crops.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from passerby.data.crops import Crops
+from passerby.data.decoding import read_file
 from passerby.errors import InputError
-from passerby.inference.model_info import ModelInfo
+from passerby.inference.model_info import SEEN_NAME, ModelInfo
+
+Hashes = NDArray[np.uint64]
+
+_NONE = np.empty(0, np.uint64)
+_PARTS = ("training", "unlabelled", "calibration")
 
 
-def is_training_data(crops: Crops, info: ModelInfo) -> bool:
-    """Tell whether these are the data that the model was trained on a part of."""
-    return info.training.data == crops.fingerprint
+@dataclass(frozen=True)
+class SeenFiles:
+    """The files that a model has seen, each by 8 bytes; ascending, uint64.
+
+    Attributes:
+        training: whose annotation its weights were learned from.
+        unlabelled: that it learned from without annotation.
+        calibration: that its thresholds and distances were measured on.
+    """
+
+    training: Hashes
+    unlabelled: Hashes
+    calibration: Hashes
+
+    @classmethod
+    def of(
+        cls,
+        training: Crops | None = None,
+        unlabelled: Crops | None = None,
+        calibration: Crops | None = None,
+    ) -> "SeenFiles":
+        """Hash the files of crops; what is left out is none."""
+        return cls(
+            *(
+                _NONE if part is None else np.unique(hash_files(part))
+                for part in (training, unlabelled, calibration)
+            )
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> "SeenFiles":
+        """Read what a model file knows; a model that was made elsewhere knows none.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = folder / SEEN_NAME
+        if not path.is_file():
+            return cls(_NONE, _NONE, _NONE)
+        try:
+            with np.load(path, allow_pickle=False) as parts:
+                found = cls(*(parts[name] for name in _PARTS))
+            if any(getattr(found, name).dtype != np.uint64 for name in _PARTS):
+                raise ValueError("its values are not 8 bytes each")
+        except Exception as error:
+            # NumPy and zipfile raise ValueError, KeyError, BadZipFile, EOFError, …
+            raise InputError(f"{path} is damaged ({error}): save the model again.") from error
+        return found
+
+    def write(self, folder: Path) -> None:
+        """Write them into a model file's folder."""
+        np.savez(folder / SEEN_NAME, **{name: getattr(self, name) for name in _PARTS})
 
 
-def is_unlabelled_data(crops: Crops, info: ModelInfo) -> bool:
-    """Tell whether the model learned from these crops without their annotation."""
-    return Crops(crops.paths).fingerprint in info.training.unlabelled
+def hash_files(crops: Crops) -> Hashes:
+    """Return the first 8 bytes of the SHA-256 of each crop's file, uint64, shape (N,).
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    if crops.images is not None:
+        contents = (np.ascontiguousarray(image).tobytes() for image in crops.images)
+    else:
+        contents = (read_file(path) for path in crops.paths)
+    digests = b"".join(hashlib.sha256(content).digest()[:8] for content in contents)
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
 
 
-def leave_out_seen(crops: Crops, info: ModelInfo) -> Crops:
+def find_known_crops(crops: Crops, files: Hashes) -> NDArray[np.bool_]:
+    """Tell which crops are among the files, or show a person who is in one of them.
+
+    Returns:
+        bool, shape (N,).
+    """
+    if not len(files):
+        return np.zeros(len(crops), np.bool_)
+    known = np.isin(hash_files(crops), files)
+    if crops.has_persons:
+        codes = crops.person_codes
+        known |= (codes > 0) & np.isin(codes, codes[known])
+    return known
+
+
+def has_training_crops(crops: Crops, seen: SeenFiles) -> bool:
+    """Tell whether a model was trained on some of these crops."""
+    return bool(np.isin(hash_files(crops), seen.training).any())
+
+
+def leave_out_seen(crops: Crops, info: ModelInfo, seen: SeenFiles) -> Crops:
     """Return the crops that a model may be scored on.
 
-    Args:
-        crops: crops with person ids: of the model's training data, or any others.
-        info: of the model.
-
-    Returns:
-        The crops of the held-out persons if the model was trained on these data, else all.
-        Without their labels if the model was not trained on attributes.
+    Those that it was trained or calibrated on, and the other crops of their persons, are left out:
+    of data that it was trained on a part of, the held-out persons remain. Data that were used for
+    calibration alone, none of it for training, are scored whole.
 
     Raises:
-        InputError: the crops have no person ids, or labels of another schema, or the model was
-            trained on all of their persons.
+        InputError: nothing remains: the model was trained on all of them.
     """
-    _ = crops.known_persons
-    if "attributes" not in info.tasks:
-        crops = replace(crops, labels=None, schema=None)
-    if crops.schema is not None and crops.schema.name != info.schema_name:
-        raise InputError(
-            f"The model answers the schema {info.schema_name}, but the crops are annotated with "
-            f"{crops.schema.name}: choose a model of the same schema."
-        )
-    if not is_training_data(crops, info):
+    trained = find_known_crops(crops, seen.training)
+    if not trained.any():
         return crops
-    held_out = info.training.held_out_persons
-    if not held_out:
+    left = ~(trained | find_known_crops(crops, seen.calibration))
+    if crops.role is not None:
+        left |= crops.role != ""
+    if not left.any() or (crops.has_persons and not crops[left].has_persons):
         raise InputError(
-            "The model was trained on every person of these data: evaluate it on other data, or "
-            "train with data.held_out_persons."
+            f"The model {info.name} was trained on all of these crops, or on all persons whom "
+            "they show: evaluate it on other data, or train with data.held_out_persons."
         )
-    return crops.of_persons(held_out)
+    return crops[left]
 
 
-def select_for_calibration(crops: Crops, info: ModelInfo) -> Crops:
+def select_for_calibration(crops: Crops, info: ModelInfo, seen: SeenFiles) -> Crops:
     """Return the crops that a model's distances may be calibrated on.
 
-    Args:
-        crops: crops with person ids: of the model's training data, or any others.
-        info: of the model.
-
-    Returns:
-        Of the model's training data the crops of the persons kept for calibration, never the
-        held-out ones, which it is evaluated on; of other data all.
+    Of data that it was trained on a part of, those of the persons kept for calibration, never the
+    held-out ones, whom it is evaluated on; of other data all.
 
     Raises:
-        InputError: the crops have no person ids, or nobody was kept for calibration.
+        InputError: nobody was kept for calibration.
     """
-    _ = crops.known_persons
-    if not is_training_data(crops, info):
+    trained = find_known_crops(crops, seen.training)
+    if not trained.any():
         return crops
-    kept = info.training.calibration_persons
-    if not kept:
+    kept = find_known_crops(crops, seen.calibration) & ~trained
+    if not kept.any():
         raise InputError(
-            "The model kept no training persons to calibrate on: train it with "
+            f"The model {info.name} kept no training persons to calibrate on: train it with "
             "data.calibration_persons, or give other data."
         )
-    return crops.of_persons(kept)
+    return crops[kept]

@@ -4,18 +4,25 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+)
 
-from passerby.data.schema import SCHEMAS, Schema
+from passerby.data.schema import Schema
 from passerby.errors import InputError
 from passerby.files import write_text
 from passerby.inference.decision import BY_FREQUENCY, Decision
 
-FORMAT = 1
-
 INFO_NAME = "model.json"
 WEIGHTS_NAME = "model.safetensors"
 ONNX_NAME = "model.onnx"
+SEEN_NAME = "seen_files.npz"
+"""Which files the model learned from and was calibrated on; see `passerby.inference.leakage`."""
 
 
 Side = Annotated[int, Field(ge=8, le=4096)]
@@ -24,6 +31,23 @@ Spread = Annotated[float, Field(ge=1e-3, le=10)]
 
 
 Task = Literal["attributes", "identity"]
+
+
+def _as_schema(value: Any) -> Schema | None:
+    return value if value is None or isinstance(value, Schema) else Schema.from_dict(value)
+
+
+def _as_json(schema: Schema | None) -> Any:
+    return None if schema is None else schema.to_dict()
+
+
+SchemaField = Annotated[
+    Schema | None, PlainValidator(_as_schema), PlainSerializer(_as_json, return_type=Any)
+]
+"""A schema inside a file: its whole content."""
+
+PersonNames = dict[str, tuple[str, ...]]
+"""Names of persons by dataset."""
 
 
 class _Strict(BaseModel):
@@ -54,24 +78,23 @@ class Provenance(_Strict):
 
     Attributes:
         recipe: the whole recipe.
-        data: fingerprint of the data.
-        persons, calibration_persons, held_out_persons: ids of those trained on, of those kept back
-            for thresholds and weights, and of those left for evaluation.
+        persons, calibration_persons, held_out_persons: names, by dataset, of those trained on, of
+            those kept back for thresholds and weights, and of those left for evaluation.
         crops: trained on.
-        unlabelled: fingerprints of the folders of unlabelled crops.
+        unlabelled_crops: without annotation, among which persons were looked for.
         pseudo_persons, pseudo_crops: found among them, and trained on in the last phase.
-        frequencies: fraction of the persons trained on who have each attribute.
+        frequencies: fraction of the persons trained on (or crops, where nobody is known) who have
+            each attribute; one half where no label is known.
         epochs, seconds, peak_memory_mb, precision, processes, machine, finished: of the training.
         versions: of the libraries.
     """
 
     recipe: dict[str, Any] = {}
-    data: str = ""
-    persons: tuple[int, ...] = ()
-    calibration_persons: tuple[int, ...] = ()
-    held_out_persons: tuple[int, ...] = ()
+    persons: PersonNames = {}
+    calibration_persons: PersonNames = {}
+    held_out_persons: PersonNames = {}
     crops: int = 0
-    unlabelled: tuple[str, ...] = ()
+    unlabelled_crops: int = 0
     pseudo_persons: int = 0
     pseudo_crops: int = 0
     frequencies: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
@@ -91,43 +114,42 @@ class ModelInfo(_Strict):
     Attributes:
         format: version of this layout.
         name: of the recipe that made the model.
-        fingerprint: SHA-256 of the network as it runs: of the ONNX file, followed, at half
-            precision, by the weights.
-        weights: SHA-256 of `model.safetensors`; empty if an older Passerby wrote it.
+        fingerprint: SHA-256 of weights and preprocessing: what its vectors depend on, whichever
+            runtime computes them.
+        files: name of each other file of the model to its SHA-256.
         precision: of the weights; "fp16" are stored once, in `model.safetensors`, which the ONNX
             file refers to. Both forms compute in float32.
-        schema_name, attributes: what the attribute outputs mean, in order.
-        tasks: what it was trained for; without "attributes" its attribute outputs mean nothing.
+        schema_: what the attribute outputs mean, in order; in the file "schema"; None for a model
+            that answers no attributes.
+        tasks: what it was trained for.
         embedding_size: length of the embedding.
         preprocessing: from pixels to input.
         decision: from probabilities to labels.
         distances: calibrated distances, the best first; read by `passerby.ranking`.
-        calibration_data: fingerprint of the crops that these were measured on, if they were
-            measured again after the training.
         architecture: what `PersonModel` is built from.
         training: where the weights come from.
     """
 
-    format: Literal[1] = 1
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    format: Literal[2] = 2
     name: str
     fingerprint: str = ""
-    weights: str = ""
+    files: dict[str, str] = {}
     precision: Literal["fp32", "fp16"] = "fp32"
-    schema_name: str
-    attributes: tuple[str, ...]
+    schema_: SchemaField = Field(None, alias="schema")
     tasks: tuple[Task, ...] = ("attributes",)
     embedding_size: int = Field(ge=1, le=1_000_000)
     preprocessing: Preprocessing
     decision: Decision = Decision()
     distances: tuple[dict[str, Any], ...] = ()
-    calibration_data: str = ""
     architecture: dict[str, Any]
     training: Provenance = Provenance()
 
     @property
-    def schema_(self) -> Schema:
-        """The schema itself."""
-        return SCHEMAS[self.schema_name]
+    def attribute_count(self) -> int:
+        """How many attributes it answers."""
+        return 0 if self.schema_ is None else len(self.schema_)
 
     def decision_by(self, rule: str | None) -> Decision:
         """Return the decision rule of a name; the model's own if left out.
@@ -139,7 +161,7 @@ class ModelInfo(_Strict):
             return self.decision
         if rule not in BY_FREQUENCY:
             return Decision(rule)  # type: ignore[arg-type]
-        if len(self.training.frequencies) != len(self.attributes):
+        if len(self.training.frequencies) != self.attribute_count:
             raise InputError(
                 f"The model {self.name} does not say how frequent the attributes were in its "
                 "training: train it again, or choose another decision rule."
@@ -154,7 +176,7 @@ def read_model_info(folder: Path) -> ModelInfo:
     """Read and check a model file's `model.json`.
 
     Raises:
-        InputError: there is none, it is damaged, of a later format or of an unknown schema.
+        InputError: there is none, it is damaged, or of another format.
     """
     path = folder / INFO_NAME
     try:
@@ -170,57 +192,64 @@ def read_model_info(folder: Path) -> ModelInfo:
             f"{path}: {key}: {first['msg']}: it is damaged or was written by another version; "
             "save the model again."
         ) from None
-    _check_schema(info, path)
+    _check_thresholds(info, path)
     return info
 
 
-def fingerprint_of(folder: Path, precision: str) -> str:
-    """Return the SHA-256 of a model file's network, as `ModelInfo.fingerprint` says."""
-    digest = hashlib.sha256((folder / ONNX_NAME).read_bytes())
-    if precision == "fp16":
-        digest.update((folder / WEIGHTS_NAME).read_bytes())
-    return digest.hexdigest()
+def describe_files(folder: Path, preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return `fingerprint` and `files` of a model file that lies in a folder."""
+    names = [name for name in (ONNX_NAME, WEIGHTS_NAME, SEEN_NAME) if (folder / name).is_file()]
+    files = {name: sha256_of(folder / name) for name in names}
+    weights = files.get(WEIGHTS_NAME) or files[ONNX_NAME]
+    fingerprint = hashlib.sha256(f"{weights}\n{preprocessing.model_dump_json()}".encode())
+    return {"fingerprint": fingerprint.hexdigest(), "files": files}
 
 
-def weights_fingerprint_of(folder: Path) -> str:
-    """Return the SHA-256 of a model file's weights, as `ModelInfo.weights` says."""
-    return hashlib.sha256((folder / WEIGHTS_NAME).read_bytes()).hexdigest()
-
-
-def check_attributes(info: ModelInfo) -> None:
-    """Check that a model's attributes mean something.
+def check_file(folder: Path, name: str, info: ModelInfo) -> None:
+    """Check that a file of the model is the one that `model.json` describes.
 
     Raises:
-        InputError: it was not trained on them.
+        InputError: it is missing or another one.
     """
-    if "attributes" not in info.tasks:
+    path = folder / name
+    if not path.is_file():
+        raise InputError(f"{folder} is not a whole model file: {name} is missing.")
+    if sha256_of(path) != info.files.get(name):
+        raise InputError(
+            f"{path} is damaged or not the one that {INFO_NAME} describes: save the model again."
+        )
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_attributes(info: ModelInfo) -> Schema:
+    """Return the schema of a model that answers attributes.
+
+    Raises:
+        InputError: it answers none.
+    """
+    if info.schema_ is None:
         raise InputError(
             f"The model {info.name} was not trained on attributes: choose one that was."
         )
+    return info.schema_
 
 
 def write_model_info(folder: Path, info: ModelInfo) -> None:
     """Write a model file's `model.json`, whole or not at all."""
-    write_text(folder / INFO_NAME, info.model_dump_json(indent=2) + "\n")
+    write_text(folder / INFO_NAME, info.model_dump_json(indent=2, by_alias=True) + "\n")
 
 
-def _check_schema(info: ModelInfo, path: Path) -> None:
-    schema = SCHEMAS.get(info.schema_name)
-    if schema is None:
-        raise InputError(
-            f"{path}: the schema {info.schema_name!r} is unknown to this version, which knows "
-            f"{', '.join(SCHEMAS)}: take a model of one of these."
-        )
-    if info.attributes != schema.attributes:
-        raise InputError(
-            f"{path}: its attributes are not those of the schema {schema.name}: "
-            "take a model trained with this schema."
-        )
+def _check_thresholds(info: ModelInfo, path: Path) -> None:
     thresholds = info.decision.thresholds
+    count = info.attribute_count
     if thresholds and not (
-        len(thresholds) == len(schema) and all(0 <= value <= 1 for value in thresholds)
+        len(thresholds) == count and all(0 <= value <= 1 for value in thresholds)
     ):
         raise InputError(
-            f"{path}: decision.thresholds must be {len(schema)} numbers from 0 to 1: "
+            f"{path}: decision.thresholds must be {count} numbers from 0 to 1: "
             "save the model again."
         )

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from passerby.errors import InputError
-from passerby.inference.model_info import INFO_NAME, ONNX_NAME, WEIGHTS_NAME
+from passerby.inference.model_info import INFO_NAME, ONNX_NAME, SEEN_NAME, WEIGHTS_NAME
 
 MODEL_FOLDER = "model"
 """Name of the model file inside a training run."""
@@ -49,9 +49,7 @@ def _why_no_model(folder: Path) -> str:
             "model.json with model.safetensors or model.onnx only; convert them first."
         )
     if (folder / "checkpoint.safetensors").is_file():
-        return (
-            f"{folder} is a run that has not finished: continue it with `passerby train --resume`."
-        )
+        return f"{folder} is a run that has not finished: resume it."
     return f"{folder} is not a model file: it has no {INFO_NAME}."
 
 
@@ -63,7 +61,7 @@ def _download(source: str) -> Path:
         folder = snapshot_download(
             name,
             revision=revision or None,
-            allow_patterns=[INFO_NAME, ONNX_NAME, WEIGHTS_NAME],
+            allow_patterns=[INFO_NAME, ONNX_NAME, WEIGHTS_NAME, SEEN_NAME],
         )
     except Exception as error:
         # The Hub's client raises its own, httpx's and the operating system's errors.

@@ -2,26 +2,29 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from passerby.data.crops import Crops
-from passerby.data.decoding import Pixels, decode_each
+from passerby.data.decoding import Pixels, check_pixels, load_crop, map_ahead, resize
 from passerby.data.schema import Schema
+from passerby.data.suspicions import describe_suspicions, find_suspicion
 from passerby.errors import InputError
 from passerby.inference.embeddings import Embeddings
+from passerby.inference.leakage import SeenFiles
 from passerby.inference.model_info import (
     ONNX_NAME,
     WEIGHTS_NAME,
     ModelInfo,
     Preprocessing,
     check_attributes,
-    fingerprint_of,
+    check_file,
     read_model_info,
 )
 from passerby.inference.model_location import find_model
@@ -31,8 +34,17 @@ onnxruntime.disable_telemetry_events()
 
 Progress = Callable[[int, int], None]
 OnBroken = Callable[[InputError], None]
-Answers = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Embeddings, shape (N, D), and attribute probabilities, shape (N, attributes)."""
+OnRemark = Callable[[str], None]
+Image = Any
+"""A path, a PIL image, or an array, uint8, shape (height, width, 3)."""
+
+Answers = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+"""Embeddings, shape (N, D), and attribute probabilities, shape (N, attributes), or None."""
+
+_SAME = 1e-3
+"""Embeddings that are all nearer than this are the same for every crop."""
+
+_ENOUGH_TO_COMPARE = 20
 
 
 @dataclass(frozen=True)
@@ -43,15 +55,18 @@ class EmbeddedBatch:
         count: how many crops.
         rows: positions, among them, of the n crops that could be decoded, ascending.
         vectors: their embeddings, float32, shape (n, D).
-        attributes: their attribute probabilities, float32, shape (n, attributes).
+        attributes: their attribute probabilities, float32, shape (n, attributes), or None.
         broken: positions of the others, with what is wrong.
+        suspicions: positions of crops that do not look like one, with a key of
+            `passerby.data.suspicions.SUSPICIONS`.
     """
 
     count: int
     rows: list[int]
     vectors: NDArray[np.float32]
-    attributes: NDArray[np.float32]
+    attributes: NDArray[np.float32] | None
     broken: dict[int, InputError]
+    suspicions: dict[int, str]
 
 
 class RuntimeModel:
@@ -59,11 +74,16 @@ class RuntimeModel:
 
     Attributes:
         info: the content of `model.json`.
+        folder: of the model file.
     """
 
-    def __init__(self, info: ModelInfo, session: onnxruntime.InferenceSession) -> None:
+    def __init__(
+        self, info: ModelInfo, session: onnxruntime.InferenceSession, folder: Path
+    ) -> None:
         self.info = info
+        self.folder = folder
         self._session = session
+        self._outputs = ["embedding"] if info.schema_ is None else ["embedding", "attributes"]
 
     @classmethod
     def load(cls, source: Path | str | None = None, threads: int | None = None) -> Self:
@@ -79,13 +99,17 @@ class RuntimeModel:
         """
         folder = find_model(source)
         info = read_model_info(folder)
-        session = _open_session(folder / ONNX_NAME, info, threads)
-        return cls(info, session)
+        return cls(info, _open_session(folder, info, threads), folder)
 
     @property
-    def schema(self) -> Schema:
-        """What the attributes are."""
+    def schema(self) -> Schema | None:
+        """What the attributes are; None if the model answers none."""
         return self.info.schema_
+
+    @cached_property
+    def seen(self) -> SeenFiles:
+        """The files that the model learned from and was calibrated on."""
+        return SeenFiles.read(self.folder)
 
     def embed(
         self,
@@ -94,6 +118,7 @@ class RuntimeModel:
         flip: bool = False,
         batch_size: int = 64,
         on_broken: OnBroken | None = None,
+        on_remark: OnRemark | None = None,
         progress: Progress | None = None,
     ) -> Embeddings:
         """Run the model over crops, decoding the next ones meanwhile.
@@ -105,6 +130,8 @@ class RuntimeModel:
             batch_size: crops that the model sees at once, at least 1.
             on_broken: called with what is wrong with each crop that cannot be decoded; these
                 crops are left out. If it is not given, the first one raises.
+            on_remark: told, at the end, which crops do not look like crops of one person, and
+                whether the model answers the same for all.
             progress: called with (crops done, all crops).
 
         Returns:
@@ -115,24 +142,51 @@ class RuntimeModel:
         """
         count = len(crops)
         vectors = np.empty((count, self.info.embedding_size), np.float32)
-        attributes = np.empty((count, len(self.schema)), np.float32)
+        attributes = (
+            None if self.schema is None else np.empty((count, len(self.schema)), np.float32)
+        )
         done, kept = 0, list[int]()
-        for batch in self.embed_batches(crops.paths, flip=flip, batch_size=batch_size):
+        suspicions: list[tuple[str, str]] = []
+        for batch in self.embed_batches(crops, flip=flip, batch_size=batch_size):
             report_broken(batch.broken.values(), on_broken)
             place = slice(len(kept), len(kept) + len(batch.rows))
-            vectors[place], attributes[place] = batch.vectors, batch.attributes
+            vectors[place] = batch.vectors
+            if attributes is not None:
+                attributes[place] = batch.attributes
             kept += [done + row for row in batch.rows]
+            suspicions += [
+                (crops.paths[done + row].name, kind) for row, kind in batch.suspicions.items()
+            ]
             done += batch.count
             if progress:
                 progress(done, count)
         check_some_readable(len(kept), count)
         if len(kept) < count:
             crops = crops[np.array(kept)]
-            vectors, attributes = vectors[: len(kept)], attributes[: len(kept)]
+            vectors = vectors[: len(kept)]
+            attributes = None if attributes is None else attributes[: len(kept)]
+        if on_remark:
+            for sentence in (*describe_suspicions(suspicions, count), *find_sameness(vectors)):
+                on_remark(sentence)
         return Embeddings(crops, vectors, attributes, self.schema, self.info.fingerprint, flip)
 
+    def embed_images(
+        self, images: Sequence[Image], *, channels: str = "rgb", flip: bool = False
+    ) -> Embeddings:
+        """Do as `embed` with images: paths, PIL images or arrays.
+
+        Args:
+            images: N of them; either all are paths, or none is.
+            channels: of arrays: "rgb", or "bgr" as OpenCV reads them.
+            flip: as in `embed`.
+
+        Raises:
+            InputError: an image cannot be decoded, or is none.
+        """
+        return self.embed(crops_of_images(images, channels), flip=flip)
+
     def embed_batches(
-        self, paths: Sequence[Path], *, flip: bool = False, batch_size: int = 64
+        self, crops: Crops, *, flip: bool = False, batch_size: int = 64
     ) -> Iterator[EmbeddedBatch]:
         """Do as `embed`, but yield the answers as they come.
 
@@ -143,35 +197,41 @@ class RuntimeModel:
             raise InputError(f"The batch size is {batch_size}: give 1 or more.")
         # the next whole batch is ready when the model has finished this one
         ahead = max(128, 2 * batch_size)
-        images = decode_each(paths, self.info.preprocessing.size, ahead=ahead)
+        load = partial(_load_checked, crops, size=self.info.preprocessing.size)
+        images = map_ahead(load, range(len(crops)), ahead=ahead)
         while chunk := list(islice(images, batch_size)):
-            broken = {row: i for row, i in enumerate(chunk) if isinstance(i, InputError)}
+            broken = {row: i for row, (i, _) in enumerate(chunk) if isinstance(i, InputError)}
             rows = [row for row in range(len(chunk)) if row not in broken]
-            good = [image for image in chunk if not isinstance(image, InputError)]
+            good = [image for image, _ in chunk if not isinstance(image, InputError)]
             vectors, attributes = self._run_all(good, flip)
-            yield EmbeddedBatch(len(chunk), rows, vectors, attributes, broken)
+            suspicions = {row: kind for row, (_, kind) in enumerate(chunk) if kind is not None}
+            yield EmbeddedBatch(len(chunk), rows, vectors, attributes, broken, suspicions)
 
     def _run_all(self, images: list[Pixels], flip: bool) -> Answers:
         if not images:
             return (
                 np.empty((0, self.info.embedding_size), np.float32),
-                np.empty((0, len(self.schema)), np.float32),
+                None if self.schema is None else np.empty((0, len(self.schema)), np.float32),
             )
         pixels = np.stack(images)
         return self.run_flipped(pixels) if flip else self.run(pixels)
 
-    def predict_attributes(self, image: Path | str) -> dict[str, float]:
+    def predict_attributes(self, image: Image, *, channels: str = "rgb") -> dict[str, float]:
         """Return what the pedestrian on one image looks like.
 
+        Args:
+            image: a path, a PIL image, or an array, uint8, shape (height, width, 3).
+            channels: of an array: "rgb", or "bgr" as OpenCV reads it.
+
         Returns:
-            What each attribute means in plain English ("female", "red top") to its probability.
+            The phrase of each attribute ("female", "red top") to its probability.
 
         Raises:
             InputError: the image cannot be decoded, or the model was not trained on attributes.
         """
-        check_attributes(self.info)
-        found = self.embed(Crops(paths=(Path(image),))).attributes[0]
-        return dict(zip(self.schema.words, found.tolist(), strict=True))
+        schema = check_attributes(self.info)
+        found = self.embed_images([image], channels=channels).known_attributes[0]
+        return dict(zip(schema.phrases, found.tolist(), strict=True))
 
     def run(self, pixels: Pixels) -> Answers:
         """Run the model on decoded crops of the right size.
@@ -182,21 +242,65 @@ class RuntimeModel:
         Returns:
             Embeddings, shape (N, D), and attribute probabilities, shape (N, attributes).
         """
-        vectors, logits = self._session.run(
-            ["embedding", "attributes"],
-            {"crops": normalize_pixels(pixels, self.info.preprocessing)},
+        vectors, *logits = self._session.run(
+            self._outputs, {"crops": normalize_pixels(pixels, self.info.preprocessing)}
         )
-        if not (np.isfinite(vectors).all() and np.isfinite(logits).all()):
+        if not all(np.isfinite(values).all() for values in (vectors, *logits)):
             raise InputError("The model answers NaN: its weights or its model.json are damaged.")
-        return vectors, sigmoid(logits)
+        return vectors, sigmoid(logits[0]) if logits else None
 
     def run_flipped(self, pixels: Pixels) -> Answers:
         """Do as `run`, averaged over the crops and their mirror images."""
         vectors, attributes = self.run(pixels)
         mirrored_vectors, mirrored_attributes = self.run(pixels[:, :, ::-1])
-        return normalize_rows(vectors + mirrored_vectors), (
-            attributes + mirrored_attributes
-        ) * np.float32(0.5)
+        both = normalize_rows(vectors + mirrored_vectors)
+        if attributes is None or mirrored_attributes is None:
+            return both, None
+        return both, (attributes + mirrored_attributes) * np.float32(0.5)
+
+
+def crops_of_images(images: Sequence[Image], channels: str = "rgb") -> Crops:
+    """Return paths, PIL images or arrays as crops; see `RuntimeModel.embed_images`.
+
+    Raises:
+        InputError: an image is none of these, or some are paths and some are not.
+    """
+    files = [isinstance(image, str | Path) for image in images]
+    if all(files):
+        return Crops(images)
+    if any(files):
+        raise InputError("Some images are paths, and some are not: give either.")
+    pixels = [check_pixels(image, channels) for image in images]
+    return Crops([f"image {number}" for number, _ in enumerate(pixels)], images=pixels)
+
+
+def find_sameness(vectors: NDArray[np.float32]) -> list[str]:
+    """Return a sentence if a model's answers hardly differ from crop to crop.
+
+    Args:
+        vectors: embeddings, shape (N, D).
+    """
+    if len(vectors) < _ENOUGH_TO_COMPARE:
+        return []
+    farthest = float(np.linalg.norm(vectors - vectors[0], axis=1).max())
+    if farthest >= _SAME:
+        return []
+    return [
+        f"The model answers the same for all {len(vectors):,} crops: they are copies of one "
+        "picture, or the model has learned nothing."
+    ]
+
+
+def _load_checked(
+    crops: Crops, row: int, size: tuple[int, int]
+) -> tuple[Pixels | InputError, str | None]:
+    """Return a crop at the model's size, and what looks wrong with it."""
+    try:
+        pixels = load_crop(crops, row)
+        return resize(pixels, size), find_suspicion(pixels)
+    except InputError as error:
+        # a fresh one: the traceback would keep the file's bytes alive
+        return InputError(str(error)), None
 
 
 def normalize_pixels(pixels: Pixels, preprocessing: Preprocessing) -> NDArray[np.float32]:
@@ -244,15 +348,13 @@ def check_some_readable(readable: int, count: int) -> None:
         raise InputError(f"None of the {count} crops can be decoded: give JPEG or PNG images.")
 
 
-def _open_session(path: Path, info: ModelInfo, threads: int | None) -> onnxruntime.InferenceSession:
-    if not path.is_file():
-        raise InputError(f"{path.parent} is not a whole model file: {path.name} is missing.")
-    if info.precision == "fp16" and not (path.parent / WEIGHTS_NAME).is_file():
-        raise InputError(f"{path.parent} is not a whole model file: {WEIGHTS_NAME} is missing.")
-    if fingerprint_of(path.parent, info.precision) != info.fingerprint:
-        raise InputError(
-            f"{path} is damaged or not the one that model.json describes: save the model again."
-        )
+def _open_session(
+    folder: Path, info: ModelInfo, threads: int | None
+) -> onnxruntime.InferenceSession:
+    path = folder / ONNX_NAME
+    check_file(folder, ONNX_NAME, info)
+    if info.precision == "fp16":
+        check_file(folder, WEIGHTS_NAME, info)
     # read from memory, a file cannot refer to others
     network = path.read_bytes() if info.precision == "fp32" else str(path)
     options = onnxruntime.SessionOptions()
@@ -275,8 +377,9 @@ def _check_fit(session: onnxruntime.InferenceSession, info: ModelInfo, path: Pat
     expected = {
         "crops": [3, *info.preprocessing.size],
         "embedding": [info.embedding_size],
-        "attributes": [len(info.attributes)],
     }
+    if info.schema_ is not None:
+        expected["attributes"] = [info.attribute_count]
     found = {a.name: list(a.shape[1:]) for a in (*session.get_inputs(), *session.get_outputs())}
     for name, shape in expected.items():
         if found.get(name) != shape:

@@ -3,15 +3,18 @@
 from pathlib import Path
 
 from passerby.data.crops import Crops
+from passerby.data.suspicions import describe_suspicions
 from passerby.errors import InputError
 from passerby.files import exclusive_lock, explain_errors
 from passerby.inference.embedding_store import is_embeddings, read_embeddings
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.runtime_model import (
     OnBroken,
+    OnRemark,
     Progress,
     RuntimeModel,
     check_some_readable,
+    find_sameness,
     report_broken,
 )
 from passerby.inference.unfinished import Unfinished
@@ -25,6 +28,7 @@ def embed_to_folder(
     flip: bool = False,
     batch_size: int = 64,
     on_broken: OnBroken | None = None,
+    on_remark: OnRemark | None = None,
     progress: Progress | None = None,
 ) -> Embeddings:
     """Do as `RuntimeModel.embed`, with the rows on disk from the start.
@@ -41,6 +45,7 @@ def embed_to_folder(
         batch_size: as in `RuntimeModel.embed`.
         on_broken: as in `RuntimeModel.embed`; crops found broken before an interruption are
             reported again.
+        on_remark: as in `RuntimeModel.embed`.
         progress: called with (crops done, all crops).
 
     Returns:
@@ -64,12 +69,25 @@ def embed_to_folder(
                 report_broken(map(InputError, unfinished.broken), on_broken)
                 if unfinished.done and progress:
                     progress(unfinished.done, len(crops))
-                rest = crops.paths[unfinished.done :]
+                rest = crops[unfinished.done :]
+                suspicions: list[tuple[str, str]] = []
                 for batch in model.embed_batches(rest, flip=flip, batch_size=batch_size):
                     report_broken(batch.broken.values(), on_broken)
+                    start = unfinished.done
+                    suspicions += [
+                        (crops.paths[start + row].name, kind)
+                        for row, kind in batch.suspicions.items()
+                    ]
                     unfinished.add(batch)
                     if progress:
                         progress(unfinished.done, len(crops))
                 check_some_readable(unfinished.rows, len(crops))
             unfinished.publish(out)
-    return read_embeddings(out)
+    found = read_embeddings(out)
+    if on_remark:
+        for sentence in (
+            *describe_suspicions(suspicions, len(crops)),
+            *find_sameness(found.vectors),
+        ):
+            on_remark(sentence)
+    return found

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,17 +64,16 @@ class Unfinished:
         self._crops = crops
         self._model = model
         self._flip = flip
-        self._widths = {
-            VECTORS_NAME: model.embedding_size,
-            ATTRIBUTES_NAME: len(model.attributes),
-        }
+        self._widths = {VECTORS_NAME: model.embedding_size}
+        if model.schema_ is not None:
+            self._widths[ATTRIBUTES_NAME] = len(model.schema_)
         self._state = self._saved_state() or self._emptied()
         self._saved_at = time.monotonic()
         with ExitStack() as files:
-            self._vectors, self._attributes = (
-                files.enter_context(RowFile(folder / name, width, self.rows))
+            self._rows = {
+                name: files.enter_context(RowFile(folder / name, width, self.rows))
                 for name, width in self._widths.items()
-            )
+            }
             self._files = files.pop_all()
 
     def __enter__(self) -> Self:
@@ -109,11 +107,12 @@ class Unfinished:
         """Append the answers for the crops that follow those that are done."""
         start = self.done
         stop = start + batch.count
-        self._vectors.append(batch.vectors)
-        self._attributes.append(batch.attributes)
+        self._rows[VECTORS_NAME].append(batch.vectors)
+        if batch.attributes is not None:
+            self._rows[ATTRIBUTES_NAME].append(batch.attributes)
         broken = {start + row: str(error) for row, error in batch.broken.items()}
         work = self._state.work.copy()
-        _add_crops(work, self._crops.paths[start:stop])
+        _add_crops(work, self._crops[start:stop])
         # one assignment, so that an interruption finds the old state or the new one
         self._state = _State(stop, self._state.broken | broken, work)
         if time.monotonic() - self._saved_at >= SAVE_SECONDS:
@@ -121,8 +120,8 @@ class Unfinished:
 
     def save(self) -> None:
         """Bring everything added to the disk, then say so in the progress file."""
-        self._vectors.sync()
-        self._attributes.sync()
+        for rows in self._rows.values():
+            rows.sync()
         state = self._state
         broken = [[row, sentence] for row, sentence in state.broken.items()]
         progress = {"work": state.work.hexdigest(), "done": state.done, "broken": broken}
@@ -136,7 +135,7 @@ class Unfinished:
         kept = np.ones(len(self._crops), np.bool_)
         kept[list(self._state.broken)] = False
         write_crops_file(self._folder / CROPS_NAME, self._crops[kept])
-        write_json(self._folder / INFO_NAME, self._info().model_dump())
+        write_json(self._folder / INFO_NAME, self._info().model_dump(by_alias=True))
         with replacing(target) as draft:
             self._folder.rename(draft)
         # only now, so that a kill before the renaming loses nothing
@@ -146,7 +145,7 @@ class Unfinished:
         return StoreInfo(
             model=self._model.fingerprint,
             model_name=self._model.name,
-            schema_name=self._model.schema_name,
+            schema_=self._model.schema_,
             rows=self.rows,
             embedding_size=self._model.embedding_size,
             flip=self._flip,
@@ -169,7 +168,7 @@ class Unfinished:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         work = self._no_crops_yet()
-        _add_crops(work, self._crops.paths[:done])
+        _add_crops(work, self._crops[:done])
         state = _State(done, broken, work)
         whole = 0 <= done <= len(self._crops) and all(0 <= row < done for row in broken)
         if whole and work.hexdigest() == fingerprint and self._holds(state.rows):
@@ -188,12 +187,12 @@ class Unfinished:
         return hashlib.sha256(repr(key).encode())
 
 
-def _add_crops(work: Any, paths: Iterable[Path]) -> None:
-    """Add where the files are, how large, and when they were changed, to a hash."""
-    for path in paths:
+def _add_crops(work: Any, crops: Crops) -> None:
+    """Add where the files are, how large, when they were changed, and boxes, to a hash."""
+    for path, (name, box) in zip(crops.paths, crops.keys, strict=True):
         try:
             found = path.stat()
             version = f"{found.st_size} {found.st_mtime_ns}"
         except OSError:
             version = "missing"
-        work.update(os.fsencode(path.absolute()) + f"\0{version}\n".encode())
+        work.update(os.fsencode(name) + f"\0{version} {box}\n".encode())

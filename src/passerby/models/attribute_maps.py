@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from passerby.data.decoding import Pixels, resize
+from passerby.errors import InputError
 from passerby.inference.runtime_model import normalize_pixels
 from passerby.models.person_model import PersonModel
 
@@ -40,7 +41,15 @@ def attribute_maps(model: PersonModel, crop: Pixels) -> AttributeMaps:
     Args:
         model: set to evaluation.
         crop: RGB, uint8, shape (height, width, 3), of any size.
+
+    Raises:
+        InputError: the network answers no attributes.
     """
+    if model.schema is None:
+        raise InputError(
+            "The model was not trained on attributes, so it cannot show where it sees them: choose "
+            "one that was."
+        )
     model = model.cpu().eval()
     height, width = model.architecture.size
     pixels = resize(crop, (height, width))[None]

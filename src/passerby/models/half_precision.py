@@ -7,13 +7,13 @@ from torch import Tensor
 
 from passerby.errors import InputError
 from passerby.files import replacing
+from passerby.inference.leakage import SeenFiles
 from passerby.inference.model_info import (
     ONNX_NAME,
     WEIGHTS_NAME,
     ModelInfo,
-    fingerprint_of,
+    describe_files,
     read_model_info,
-    weights_fingerprint_of,
     write_model_info,
 )
 from passerby.inference.model_location import find_model
@@ -52,6 +52,7 @@ def save_half_precision(source: Path | str, folder: Path) -> ModelInfo:
     """
     model = load_person_model(source)
     info = read_model_info(find_model(source))
+    seen = SeenFiles.read(find_model(source))
     crops = torch.from_numpy(example_crops(model, _CHECKED))
     before = outputs_of(model, crops)
     weights = {name: _halved(tensor) for name, tensor in model.state_dict().items()}
@@ -61,11 +62,8 @@ def save_half_precision(source: Path | str, folder: Path) -> ModelInfo:
         draft.mkdir()
         write_tensors(draft / WEIGHTS_NAME, weights)
         export_onnx_beside(model, draft / ONNX_NAME, draft / WEIGHTS_NAME)
-        changed = {
-            "precision": "fp16",
-            "fingerprint": fingerprint_of(draft, "fp16"),
-            "weights": weights_fingerprint_of(draft),
-        }
+        seen.write(draft)
+        changed = {"precision": "fp16", **describe_files(draft, info.preprocessing)}
         info = info.model_copy(update=changed)
         write_model_info(draft, info)
     return info
@@ -77,8 +75,10 @@ def _halved(tensor: Tensor) -> Tensor:
 
 def _check(before: Outputs, after: Outputs) -> None:
     moved = (after.embedding - before.embedding).norm(dim=1).max()
-    changed = (after.attributes.sigmoid() - before.attributes.sigmoid()).abs().max()
-    finite = after.attributes.isfinite().all()
+    changed, finite = torch.zeros(()), after.embedding.isfinite().all()
+    if after.attributes is not None and before.attributes is not None:
+        changed = (after.attributes.sigmoid() - before.attributes.sigmoid()).abs().max()
+        finite = finite & after.attributes.isfinite().all()
     if not (finite and moved <= TOLERANCE and changed <= TOLERANCE):
         raise InputError(
             "In half precision this network answers otherwise (on drawn crops embeddings move by "

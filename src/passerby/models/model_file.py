@@ -1,4 +1,4 @@
-"""Model files: a folder with `model.json`, `model.safetensors` and `model.onnx`."""
+"""Model files: a folder with `model.json`, its weights, network and the files that it has seen."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from passerby.calibration.matcher import Matcher
 from passerby.errors import InputError
 from passerby.files import replacing
 from passerby.inference.decision import Decision
+from passerby.inference.leakage import SeenFiles
 from passerby.inference.model_info import (
     INFO_NAME,
     ONNX_NAME,
@@ -17,9 +18,9 @@ from passerby.inference.model_info import (
     ModelInfo,
     Provenance,
     Task,
-    fingerprint_of,
+    check_file,
+    describe_files,
     read_model_info,
-    weights_fingerprint_of,
     write_model_info,
 )
 from passerby.inference.model_location import find_model
@@ -34,10 +35,11 @@ def save_model(
     folder: Path,
     *,
     name: str,
-    tasks: tuple[Task, ...] = ("attributes",),
+    tasks: tuple[Task, ...] | None = None,
     decision: Decision | None = None,
     distances: Sequence[Matcher] = (),
     training: Provenance | None = None,
+    seen: SeenFiles | None = None,
 ) -> ModelInfo:
     """Write a model file, whole or not at all.
 
@@ -45,10 +47,11 @@ def save_model(
         model: moved to the CPU and set to evaluation.
         folder: replaced if it exists.
         name: of the recipe.
-        tasks: what it was trained for.
+        tasks: what it was trained for; attributes if left out, identity if it answers none.
         decision: from probabilities to labels; group argmax if left out.
         distances: calibrated ones, the best first.
         training: where the weights come from.
+        seen: the files that it learned from and was calibrated on; none if left out.
 
     Returns:
         What was written to `model.json`.
@@ -61,13 +64,12 @@ def save_model(
         draft.mkdir()
         export_onnx(model, draft / ONNX_NAME)
         write_tensors(draft / WEIGHTS_NAME, model.state_dict())
+        (seen or SeenFiles.of()).write(draft)
         info = ModelInfo(
             name=name,
-            fingerprint=fingerprint_of(draft, "fp32"),
-            weights=weights_fingerprint_of(draft),
-            schema_name=model.schema.name,
-            attributes=model.schema.attributes,
-            tasks=tasks,
+            **describe_files(draft, model.preprocessing),
+            schema_=model.schema,
+            tasks=tasks or (("identity",) if model.schema is None else ("attributes",)),
             embedding_size=model.embedding_size,
             preprocessing=model.preprocessing,
             decision=decision or Decision(),
@@ -100,12 +102,7 @@ def load_person_model(source: Path | str | None = None) -> PersonModel:
         ) from None
     model = PersonModel(architecture, info.schema_)
     path = folder / WEIGHTS_NAME
-    if not path.is_file():
-        raise InputError(f"{folder} is not a whole model file: {WEIGHTS_NAME} is missing.")
-    if info.weights not in ("", weights_fingerprint_of(folder)):
-        raise InputError(
-            f"{path} is damaged or not the one that {INFO_NAME} describes: save the model again."
-        )
+    check_file(folder, WEIGHTS_NAME, info)
     try:
         model.load_state_dict(read_weights(path))
     except (SafetensorError, RuntimeError, ValueError) as error:

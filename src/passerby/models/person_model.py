@@ -21,11 +21,11 @@ class Outputs(NamedTuple):
 
     Attributes:
         embedding: L2-normalised, shape (N, D).
-        attributes: logits, shape (N, attributes).
+        attributes: logits, shape (N, attributes); None without attributes.
     """
 
     embedding: Tensor
-    attributes: Tensor
+    attributes: Tensor | None
 
 
 class PersonModel(nn.Module):
@@ -33,17 +33,19 @@ class PersonModel(nn.Module):
 
     Attributes:
         architecture: what it was built from.
-        schema: names the attribute outputs.
+        schema: names the attribute outputs; None for a network without attributes.
         embedding_size: length D of the embedding: the features after the neck.
         preprocessing: from pixels to input.
     """
 
-    def __init__(self, architecture: Architecture, schema: Schema, weights: str = "none") -> None:
+    def __init__(
+        self, architecture: Architecture, schema: Schema | None, weights: str = "none"
+    ) -> None:
         """Build the network.
 
         Args:
             architecture: its parts.
-            schema: the attributes that it answers.
+            schema: the attributes that it answers; None for none.
             weights: of the backbone: "pretrained", "none", or a local safetensors file.
 
         Raises:
@@ -70,9 +72,11 @@ class PersonModel(nn.Module):
         self.pool = POOLS[architecture.pool]()
         self.neck = NECKS[architecture.neck](self.embedding_size)
         self.dropout = nn.Dropout(architecture.dropout)
-        self.attribute_head = nn.Linear(self.embedding_size, len(schema))
-        nn.init.normal_(self.attribute_head.weight, std=0.01)
-        nn.init.zeros_(self.attribute_head.bias)
+        self.attribute_head: nn.Linear | None = None
+        if schema is not None:
+            self.attribute_head = nn.Linear(self.embedding_size, len(schema))
+            nn.init.normal_(self.attribute_head.weight, std=0.01)
+            nn.init.zeros_(self.attribute_head.bias)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -102,8 +106,10 @@ class PersonModel(nn.Module):
         """Return the features before the neck, shape (N, D)."""
         return self.pool(self.attention(self.backbone(crops)))  # type: ignore[no-any-return]
 
-    def attribute_logits(self, necked: Tensor) -> Tensor:
-        """Return attribute logits, shape (N, attributes), of the features after the neck."""
+    def attribute_logits(self, necked: Tensor) -> Tensor | None:
+        """Return attribute logits of the features after the neck, (N, attributes), or None."""
+        if self.attribute_head is None or self.schema is None:
+            return None
         logits: Tensor = self.attribute_head(self.dropout(necked))
         if self.architecture.groups == "softmax":
             return group_log_odds(logits, self.schema.groups.values())

@@ -10,7 +10,7 @@ from passerby.errors import InputError
 from passerby.inference.embeddings import Embeddings
 
 Features = Literal["embedding", "attributes", "logits", "both"]
-Metric = Literal["euclidean", "cosine"]
+Metric = Literal["euclidean", "normalized_euclidean"]
 Kind = Literal["plain", "weighted", "learned"]
 
 FEATURES: tuple[str, ...] = get_args(Features)
@@ -33,8 +33,8 @@ class Distance(BaseModel):
     Attributes:
         features: "embedding"; "attributes", the probabilities; "logits", their log-odds; or
             "both", the embedding beside the attribute probabilities scaled to length 1.
-        metric: "euclidean", or "cosine", the Euclidean distance of the vectors scaled to length
-            1, √(2 − 2 cos).
+        metric: "euclidean", or "normalized_euclidean", that of the vectors scaled to length 1,
+            √(2 − 2 cos); it orders as the cosine distance, 1 − cos, does.
         weights: of each column's squared differences, not negative; none if left out.
         layer: a linear layer that the vectors pass through first, one row for each column.
     """
@@ -42,7 +42,7 @@ class Distance(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     features: Features
-    metric: Metric = "cosine"
+    metric: Metric = "normalized_euclidean"
     weights: tuple[float, ...] | None = None
     layer: tuple[tuple[float, ...], ...] | None = None
 
@@ -65,7 +65,7 @@ class Distance(BaseModel):
 
     @property
     def name(self) -> str:
-        """Features, metric and kind, e.g. "logits cosine learned"."""
+        """Features, metric and kind, e.g. "logits normalized_euclidean learned"."""
         return f"{self.features} {self.metric}" + ("" if self.kind == "plain" else f" {self.kind}")
 
     def signatures(self, embeddings: Embeddings) -> NDArray[np.float32]:
@@ -89,7 +89,7 @@ class Distance(BaseModel):
                     f"The distance {self.name} gives values that cannot be compared: its weights "
                     "are damaged; calibrate the model again."
                 )
-        if self.metric == "cosine":
+        if self.metric == "normalized_euclidean":
             values = _unit(values)
         return np.ascontiguousarray(values, np.float32)
 
@@ -112,9 +112,9 @@ def columns(embeddings: Embeddings, features: Features) -> NDArray[np.float32]:
     """Return what a distance starts from, float32, shape (N, columns).
 
     Raises:
-        InputError: a value is not a number.
+        InputError: a value is not a number, or the model answers no attributes.
     """
-    if features != "embedding" and not _within(embeddings.attributes, 0, 1):
+    if features != "embedding" and not _within(embeddings.known_attributes, 0, 1):
         raise InputError(
             "Some attribute probabilities are not between 0 and 1: embed these crops again."
         )
@@ -133,12 +133,12 @@ def _columns(embeddings: Embeddings, features: Features) -> NDArray[np.float32]:
         case "embedding":
             return embeddings.vectors
         case "attributes":
-            return embeddings.attributes
+            return embeddings.known_attributes
         case "logits":
-            p = np.clip(embeddings.attributes.astype(np.float64), _SURE, 1 - _SURE)
+            p = np.clip(embeddings.known_attributes.astype(np.float64), _SURE, 1 - _SURE)
             return np.log(p / (1 - p)).astype(np.float32)
         case "both":
-            return np.concatenate([embeddings.vectors, _unit(embeddings.attributes)], axis=1)
+            return np.concatenate([embeddings.vectors, _unit(embeddings.known_attributes)], axis=1)
 
 
 def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -27,10 +27,9 @@ def check_comparable(queries: Embeddings, gallery: Embeddings) -> None:
     if not len(queries) or not len(gallery):
         which = "query" if not len(queries) else "gallery"
         raise InputError(f"There are no {which} crops: add some.")
-    if queries.schema.name != gallery.schema.name:
+    if queries.schema != gallery.schema:
         raise InputError(
-            f"The queries have attributes of the schema {queries.schema.name}, the gallery of "
-            f"{gallery.schema.name}: embed both with one model."
+            "The queries and the gallery have different attributes: embed both with one model."
         )
     if queries.model != gallery.model:
         raise InputError(

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.data.crops import DISTRACTOR
+from passerby.data.crops import NOBODY_CODE
 from passerby.errors import InputError
 
 
@@ -15,7 +15,7 @@ def draw_queries(
     Of a person of whom every crop would ask, one stays behind.
 
     Args:
-        persons: of N crops, int64, shape (N,); distractors and junk never ask.
+        persons: codes of N crops, int64, shape (N,); distractors and junk never ask.
         cameras: int64, shape (N,): one query of each person and camera; one of each person if
             left out.
         seed: the same seed draws the same queries.
@@ -30,7 +30,7 @@ def draw_queries(
     shuffled = np.random.default_rng(seed).permutation(len(persons))
     keys = np.stack([persons, by], axis=1)[shuffled]
     groups, first = np.unique(keys, axis=0, return_index=True)
-    queries = shuffled[first[groups[:, 0] > DISTRACTOR]]
+    queries = shuffled[first[groups[:, 0] > NOBODY_CODE]]
     queries = queries[~_last_without_others(persons, queries)]
     if not len(queries):
         raise InputError(

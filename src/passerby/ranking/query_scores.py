@@ -48,7 +48,7 @@ class QueryScores:
     """What each of Q queries scored.
 
     Attributes:
-        persons: of the queries, int64, shape (Q,).
+        persons: codes of the queries' persons, int64, shape (Q,).
         right: right answers in the gallery, int64, shape (Q,); a query with none is not scored.
         first: rank of the first right answer, from 1 on, int64, shape (Q,); 0 if there is none.
         ap: average precision, float64, shape (Q,), in [0, 1]; NaN if there is no right answer.
@@ -96,8 +96,8 @@ def score_queries(
             or camera ids are missing.
     """
     check_comparable(queries, gallery)
-    persons = queries.crops.known_persons
     answers = Relevance(queries.crops, gallery.crops, leave_out_same_camera)
+    persons = answers.persons
     wanted, signatures = distance.signatures(queries), distance.signatures(gallery)
     scores = QueryScores(
         persons=persons,

@@ -23,12 +23,13 @@ def rank(
 ) -> Ranking:
     """Rank a gallery for each query, nearest first; of equally near crops the earlier row first.
 
-    A crop is not an answer to itself: the query's own file is left out of the gallery.
+    A crop is not an answer to itself: the query's own file, or the same box of it, is left out.
     Only a block of distances is held at a time; the answer itself grows with `top_k` or `within`.
 
     Args:
         queries, gallery: embedded with one model.
-        distance: between their crops; the cosine distance of the embeddings if left out.
+        distance: between their crops; the normalised Euclidean distance of the embeddings if left
+            out.
         top_k: keep the nearest so many; all if left out.
         within: keep the crops at most so far away; no limit if left out.
         progress: called with (queries done, all queries).
@@ -45,12 +46,12 @@ def rank(
     wanted, offered = distance.signatures(queries), distance.signatures(gallery)
     rows: list[NDArray[np.int64]] = []
     distances: list[NDArray[np.float32]] = []
-    # embeddings that were stored know absolute paths, those made just now what they were given
-    itself = {path.absolute(): row for row, path in enumerate(gallery.crops.paths)}
+    itself = {key: row for row, key in enumerate(gallery.crops.keys)}
+    asked = queries.crops.keys
     for start, block in closeness(wanted, offered):
         for number, values in enumerate(block, start):
             away = to_distances(values, wanted[number])
-            if (row := itself.get(queries.crops.paths[number].absolute())) is not None:
+            if (row := itself.get(asked[number])) is not None:
                 away[row] = np.inf
             found = _nearest(away, top_k, within)
             rows.append(found[0])

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from passerby.data.crops import Crops
+from passerby.inference.embeddings import import_pandas
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GAP_AMONG = 50
 """The largest gap is looked for among so many of the nearest crops."""
@@ -80,6 +85,28 @@ class Ranking:
             limit = distances[gaps.argmax()] if gaps.any() else np.inf
             keep[start : start + len(distances)] = distances <= limit
         return self._keeping(keep)
+
+    def without(self, left_out: NDArray[np.bool_]) -> "Ranking":
+        """Return the same answers but some, bool, in the order of `rows`."""
+        return self._keeping(~left_out)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a pandas DataFrame: query, rank from 1 on, answer and distance, a row an answer.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        counts = self._counts
+        places = np.arange(len(self.rows)) - np.repeat(self.starts[:-1], counts)
+        asked, offered = self.queries.addresses, self.gallery.addresses
+        return import_pandas().DataFrame(
+            {
+                "query": [asked[i] for i in np.repeat(np.arange(len(self)), counts)],
+                "rank": places + 1,
+                "answer": [offered[row] for row in self.rows],
+                "distance": self.distances,
+            }
+        )
 
     def _keeping(self, keep: NDArray[np.bool_]) -> "Ranking":
         before = np.concatenate([[0], np.cumsum(keep)])

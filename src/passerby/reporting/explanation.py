@@ -51,7 +51,7 @@ def write_explanation(
     from matplotlib.figure import Figure
 
     crop = _at_most(crop, _LARGEST)
-    chosen = [schema.index(name) for name in (schema.attributes if shown is None else shown)]
+    chosen = [schema.index(name) for name in (schema.names if shown is None else shown)]
     columns = min(_COLUMNS, len(chosen) + 1)
     rows = math.ceil((len(chosen) + 1) / columns)
     height, width = crop.shape[:2]
@@ -68,7 +68,7 @@ def write_explanation(
         enlarged = _enlarged(strength, (height, width))
         tile.imshow(enlarged, cmap="inferno", alpha=enlarged * _STRONGEST)
         weight = "bold" if present[place] else "normal"
-        title = f"{schema.words[place]}\n{probabilities[place]:.2f}"
+        title = f"{schema.phrases[place]}\n{probabilities[place]:.2f}"
         tile.set_title(title, fontsize=7, fontweight=weight)
     with replacing(target) as draft:
         figure.savefig(draft, format="png")

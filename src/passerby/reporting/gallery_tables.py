@@ -8,27 +8,30 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from passerby.data.columns import gallery_columns
 from passerby.data.schema import Schema
 from passerby.gallery.answers import Answer, AnswerSet
 from passerby.gallery.audit import Entry
 
-_FACTS = ("person", "camera", "time", "source")
+_FIRST = ("person", "camera", "time", "source")
+"""Columns that come first."""
+
 _SHOWN = 4
 """Attributes named of each answer."""
 
 
-def answer_tables(found: AnswerSet, schema: Schema) -> Iterator[Table | str]:
+def answer_tables(found: AnswerSet, schema: Schema | None) -> Iterator[Table | str]:
     """Yield an answer set as a table, and what it was chosen from.
 
     Args:
         found: the answer set.
-        schema: puts attributes into words.
+        schema: puts attributes into words; None if there are none.
     """
     if not found.searched:
         yield "No crop of the gallery fulfils the description, or it is empty."
         return
     if found.answers:
-        yield _answers(found, dict(zip(schema.attributes, schema.words, strict=True)))
+        yield _answers(found, _phrases(schema))
     cut = "" if found.threshold is None else f", at most {found.threshold:.3f} away"
     more = ", the likeliest of more" if found.cut_off else ""
     how = "" if found.exact else ", by the index"
@@ -43,7 +46,7 @@ def _answers(found: AnswerSet, words: Mapping[str, str]) -> Table:
     table = Table(title="answers")
     for column in ("", "same\nperson", "away") if photo else ("", "fits"):
         table.add_column(column, justify="right", no_wrap=True)
-    facts = [name for name in _FACTS if any(getattr(a, name) is not None for a in found.answers)]
+    facts = _known_columns([answer.known for answer in found.answers])
     for column in facts:
         table.add_column(column, no_wrap=True)
     table.add_column("crop\nin both; + here, − in the query only" if photo else "crop")
@@ -53,7 +56,7 @@ def _answers(found: AnswerSet, words: Mapping[str, str]) -> Table:
             if photo
             else [_percent(answer.score)]
         )
-        known = [_fact(getattr(answer, name)) for name in facts]
+        known = [_fact(answer.known.get(name)) for name in facts]
         seen = [_few([words[name] for name in answer.agree]), _few(_differences(answer, words))]
         lines = [_name(answer.path, answer.hash), *filter(None, seen)]
         # what a narrow terminal has no room for is cut off
@@ -74,10 +77,11 @@ def rows_table(rows: Sequence[dict[str, Any]], count: int) -> Table:
     title = f"{count:,} crops" if count != 1 else "1 crop"
     title += f", the newest {len(rows)}" if count > len(rows) else ""
     table = Table(title=title)
-    for column in ("person", "camera", "time", "source", "added", "crop"):
+    facts = [*_known_columns(rows), "added"]
+    for column in (*facts, "crop"):
         table.add_column(column)
     for row in rows:
-        known = [_fact(row[name]) for name in (*_FACTS, "added")]
+        known = [_fact(row.get(name)) for name in facts]
         table.add_row(*known, _name(row["path"], row["hash"]))
     return table
 
@@ -117,6 +121,17 @@ def audit_table(entries: Sequence[Entry]) -> Table:
         cells = (entry.time[:19], entry.who, entry.operation, f"{entry.rows:,}", entry.reason)
         table.add_row(*map(_text, cells))
     return table
+
+
+def _phrases(schema: Schema | None) -> dict[str, str]:
+    return {} if schema is None else dict(zip(schema.names, schema.phrases, strict=True))
+
+
+def _known_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of which any row knows something."""
+    names = [column.name for column in gallery_columns()]
+    names.sort(key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    return [name for name in names if any(row.get(name) is not None for row in rows)]
 
 
 def _percent(value: float | None) -> str:

@@ -4,14 +4,14 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from passerby.data.decoding import decode, resize
+from passerby.data.crops import Crops
+from passerby.data.decoding import load_crop, resize
 from passerby.errors import InputError
 from passerby.evaluation.retrieval import RetrievalReport
 from passerby.inference.embeddings import Embeddings
@@ -66,7 +66,7 @@ class RankedList:
 
     Attributes:
         query: its picture.
-        person: who it shows.
+        person: whom it shows.
         average_precision: of the query.
         first: rank of the first right answer.
         right: right answers in the whole gallery.
@@ -76,7 +76,7 @@ class RankedList:
     """
 
     query: Picture
-    person: int
+    person: str
     average_precision: float
     first: int
     right: int
@@ -111,16 +111,18 @@ def ranked_lists(
     asked = queries.of_rows(chosen)
     ranking = rank(asked, gallery, report.distance, top_k=ANSWERS)
     verdicts = _verdicts(ranking, leave_out_same_camera=report.cameras == "cross")
-    pictures = cache(picture)
+    asked_crops, found_crops = asked.crops, gallery.crops
+    query_picture = cache(lambda row: picture(asked_crops, row))
+    gallery_picture = cache(lambda row: picture(found_crops, row))
     strips = iter(
         RankedList(
-            query=pictures(asked.crops.paths[place]),
-            person=int(report.scores.persons[row]),
+            query=query_picture(place),
+            person=_person(queries.crops, int(row)),
             average_precision=float(report.scores.ap[row]),
             first=int(report.scores.first[row]),
             right=int(report.scores.right[row]),
             answers=tuple(
-                RankedCrop(pictures(gallery.crops.paths[found]), verdict, number, float(distance))
+                RankedCrop(gallery_picture(int(found)), verdict, number, float(distance))
                 for found, distance, (verdict, number) in zip(
                     *ranking[place], verdicts[place], strict=True
                 )
@@ -131,6 +133,10 @@ def ranked_lists(
         for place, row in enumerate(chosen)
     )
     return [RankedListGroup(title, tuple(next(strips) for _ in rows)) for title, rows in groups]
+
+
+def _person(crops: Crops, row: int) -> str:
+    return "" if crops.person is None else str(crops.person[row])
 
 
 def choose_queries(
@@ -161,11 +167,12 @@ def choose_queries(
     return [(title, members) for title, members in groups if len(members)]
 
 
-def picture(path: Path) -> Picture:
-    """Return the thumbnail of an image file."""
-    name = "".join(letter if letter.isprintable() else "\ufffd" for letter in path.name)
+def picture(crops: Crops, row: int) -> Picture:
+    """Return the thumbnail of a crop."""
+    name = crops.paths[row].name
+    name = "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
     try:
-        pixels = decode(path)
+        pixels = load_crop(crops, row)
     except InputError:
         return Picture(name, None)
     height, width = pixels.shape[:2]

@@ -3,10 +3,9 @@
 from collections import Counter
 from typing import Any
 
-from passerby.calibration.calibration import Calibration
+from passerby.calibration.matcher import Matcher
 from passerby.data.crops import Crops
 from passerby.errors import InputError
-from passerby.ranking.distance import Distance
 from passerby.ranking.ranking import Ranking
 
 
@@ -33,8 +32,7 @@ def ranking_text(ranking: Ranking) -> str:
 
 def ranking_json(
     ranking: Ranking,
-    distance: Distance,
-    calibration: Calibration | None,
+    matcher: Matcher,
     threshold: float | None,
     model: str,
 ) -> dict[str, Any]:
@@ -42,26 +40,26 @@ def ranking_json(
 
     Args:
         ranking: the answer sets.
-        distance: that they were found with.
-        calibration: of the distance.
+        matcher: that they were found with.
         threshold: largest distance of an answer, if one was set.
         model: name of the model.
     """
     gallery = len(ranking.gallery)
+    offered = ranking.gallery.addresses
     queries: dict[str, list[dict[str, Any]]] = {}
-    for path, (rows, distances) in zip(ranking.queries.paths, ranking, strict=True):
+    for query, (rows, distances) in zip(ranking.queries.addresses, ranking, strict=True):
         answers: list[dict[str, Any]] = [
-            {"path": str(ranking.gallery.paths[row]), "distance": float(d)}
+            {"path": offered[row], "distance": float(d)}
             for row, d in zip(rows, distances, strict=True)
         ]
-        if calibration is not None:
-            said = calibration.probability(distances, gallery)
+        if matcher.calibration is not None:
+            said = matcher.calibration.probability(distances, gallery)
             for answer, probability in zip(answers, said.tolist(), strict=True):
                 answer["probability"] = probability
-        queries[str(path)] = answers
+        queries[query] = answers
     return {
         "model": model,
-        "distance": distance.name,
+        "distance": matcher.distance.name,
         "threshold": threshold,
         "gallery": gallery,
         "queries": queries,

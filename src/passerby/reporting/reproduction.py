@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from passerby.calibration import choose_distance
+from passerby.calibration import choose_matcher
 from passerby.data.crops import Crops
 from passerby.datasets import read_crops
 from passerby.errors import InputError
 from passerby.evaluation import EvaluationProtocol, evaluate_attributes, evaluate_retrieval
 from passerby.inference import Decision, Embeddings, RuntimeModel
-from passerby.inference.leakage import is_training_data, leave_out_seen
+from passerby.inference.leakage import has_training_crops, leave_out_seen
 from passerby.inference.model_info import ModelInfo
 
 PUBLISHED_TABLE_1 = {
@@ -27,11 +27,11 @@ _COURSE_PERSONS = 751
 _REPORT_BACKBONE = "resnet50"
 _DISTANCES = (
     ("attributes", "euclidean", "plain"),
-    ("logits", "cosine", "plain"),
-    ("logits", "cosine", "weighted"),
-    ("logits", "cosine", "learned"),
+    ("logits", "normalized_euclidean", "plain"),
+    ("logits", "normalized_euclidean", "weighted"),
+    ("logits", "normalized_euclidean", "learned"),
 )
-_EMBEDDING = ("embedding", "cosine", "plain")
+_EMBEDDING = ("embedding", "normalized_euclidean", "plain")
 
 
 @dataclass(frozen=True)
@@ -132,18 +132,18 @@ def reproduce(
             if plan.train:
                 train(run)
             if not (run.folder / "model").is_dir():
-                before = _earlier_rows(earlier, run, split, len(crops.person_ids))
+                before = _earlier_rows(earlier, run, split, crops.person_count)
                 rows[run.table] += before
                 (kept if before else missing).append(run.folder.name)
                 continue
             say(f"Scoring {run.folder.name}")
             model = RuntimeModel.load(run.folder)
-            if not is_training_data(crops, model.info):
+            if not has_training_crops(crops, model.seen):
                 raise InputError(
                     f"{run.folder} was trained on other data than {plan.data}: give the same data, "
-                    "or another folder with --runs."
+                    "or another folder of `runs`."
                 )
-            people = model.embed(leave_out_seen(crops, model.info))
+            people = model.embed(leave_out_seen(crops, model.info, model.seen))
             score = _attribute_rows if run.table == 1 else _retrieval_rows
             rows[run.table] += [
                 {"title": run.title, "split": split, **_provenance(model.info, crops), **row}
@@ -156,7 +156,7 @@ def reproduce(
         "table1": rows[1],
         "table2": rows[2],
         "budget": plan.budget,
-        "persons": len(crops.person_ids),
+        "persons": crops.person_count,
         "missing": missing,
         "kept": kept,
     }
@@ -226,13 +226,13 @@ def _attribute_rows(people: Embeddings, info: ModelInfo, split: int) -> Iterator
 def _retrieval_rows(people: Embeddings, info: ModelInfo, split: int) -> Iterator[dict[str, Any]]:
     distances = _DISTANCES if info.name.startswith("course") else (_EMBEDDING,)
     for features, metric, kind in distances:
-        distance, calibration = choose_distance(info, features, metric, kind)
+        matcher = choose_matcher(info, features, metric, kind)
         queries, gallery = EvaluationProtocol.named("course", seed=split).split(people.crops)
         yield evaluate_retrieval(
             people.of_rows(queries),
             people.of_rows(gallery),
-            distance,
-            calibration,
+            matcher.distance,
+            matcher.calibration,
             protocol="course",
         ).to_dict()
 
@@ -244,7 +244,7 @@ def _provenance(info: ModelInfo, crops: Crops) -> dict[str, Any]:
         "backbone": info.architecture.get("backbone", "unknown"),
         "size": list(info.preprocessing.size),
         "epochs": training.epochs,
-        "training_persons": len(training.persons),
+        "training_persons": sum(map(len, training.persons.values())),
         "minutes": round(training.seconds / 60, 1),
         "machine": training.machine,
         "versions": training.versions,

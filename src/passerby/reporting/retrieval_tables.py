@@ -63,6 +63,8 @@ def calibration_table(distances: Sequence[Matcher]) -> Table:
         table.add_column(title, justify="right")
     for known in distances:
         calibration = known.calibration
+        if calibration is None:
+            continue
         thresholds = (
             calibration.threshold_for_recall(0.9),
             calibration.threshold_for_false_match_rate(1e-3),

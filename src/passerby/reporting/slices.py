@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from passerby.data.schema import Binary, Schema
+from passerby.data.schema import Schema
 from passerby.evaluation.retrieval import RetrievalReport
 from passerby.inference.embeddings import Embeddings
 
@@ -57,9 +57,4 @@ def _slice(sides: Mapping[str, Mapping[str, float]], present: str, absent: str) 
 
 def _words(schema: Schema) -> dict[str, tuple[str, str]]:
     """Return what it means to have each attribute, and not to have it."""
-    words: dict[str, tuple[str, str]] = {}
-    for field in schema.fields:
-        for name, present in zip(field.attributes, field.words, strict=True):
-            absent = field.absent if isinstance(field, Binary) else f"not {present}"
-            words[name] = present, absent
-    return words
+    return {attribute.name: (attribute.phrase, attribute.absent) for attribute in schema.attributes}

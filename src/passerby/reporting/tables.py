@@ -1,18 +1,38 @@
 """Tables on screen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.table import Table
 
 from passerby.datasets.description import Description
+from passerby.datasets.registry import Dataset
 from passerby.evaluation.attributes import INSTANCE_BASED, LABEL_BASED, AttributeReport
+from passerby.evaluation.retrieval import RetrievalReport
 
 _TITLES = {"precision": "P", "recall": "R", "f1": "F1", "ma": "mA", "accuracy": "acc"}
 
 
+def dataset_table(datasets: Iterable[Dataset]) -> Table:
+    """Return what `passerby data list` prints."""
+    table = Table(title="datasets")
+    for title in ("name", "what it is", "layout", "splits", "protocol", "terms of use"):
+        table.add_column(title)
+    for dataset in datasets:
+        scored = " and ".join(dataset.scored)
+        table.add_row(
+            dataset.name,
+            dataset.title,
+            dataset.layout,
+            ", ".join(dataset.splits),
+            f"{dataset.protocol}, on {scored}",
+            dataset.terms or "as your files'",
+        )
+    return table
+
+
 def description_tables(description: Description) -> Iterator[Table | str]:
     """Yield what `passerby data describe` prints."""
-    counts = Table(title=f"{description.layout}, {description.part}", show_header=False)
+    counts = Table(title=f"{description.layout}, {description.split}", show_header=False)
     counts.add_row("crops", f"{description.crops:,}")
     if description.persons is not None:
         counts.add_row("persons", f"{description.persons:,}")
@@ -25,9 +45,12 @@ def description_tables(description: Description) -> Iterator[Table | str]:
         counts.add_row(f"camera {camera}", f"{crops:,} crops")
     yield counts
     if description.attributes:
-        yield _frequencies(description.attributes)
+        yield _frequencies(
+            description.attributes, "crops" if description.persons is None else "persons"
+        )
     for group, attributes in description.unfilled_groups.items():
         yield f"No person is {' or '.join(attributes)} (group {group})."
+    yield from description.remarks
     if not description.problems:
         yield "No problems found."
         return
@@ -35,11 +58,11 @@ def description_tables(description: Description) -> Iterator[Table | str]:
     yield from (f"  {problem}" for problem in description.problems)
 
 
-def _frequencies(attributes: dict[str, float]) -> Table:
-    table = Table(title="persons with each attribute")
-    for title in ("attribute", "persons") * 2:
-        table.add_column(title, justify="right" if title == "persons" else "left")
-    cells = [(name, f"{frequency:.1%}") for name, frequency in attributes.items()]
+def _frequencies(attributes: dict[str, float | None], whose: str) -> Table:
+    table = Table(title=f"{whose} with each attribute")
+    for title in ("attribute", whose) * 2:
+        table.add_column(title, justify="right" if title == whose else "left")
+    cells = [(name, "unknown" if p is None else f"{p:.1%}") for name, p in attributes.items()]
     half = (len(cells) + 1) // 2
     for left, right in zip(cells[:half], [*cells[half:], ("", "")], strict=False):
         table.add_row(*left, *right)
@@ -55,26 +78,57 @@ def attribute_tables(
         report: of the attributes of single crops.
         pooled: of those averaged over crops that probably show one person.
     """
-    yield _per_attribute(report)
     yield _averages(report)
     yield (
         "Instance-based: "
         + ", ".join(f"{name} {report.instance[name]:.3f}" for name in INSTANCE_BASED)
         + "."
     )
-    yield (
-        f"Official 12 attributes: accuracy {report.official12:.3f} "
-        f"({report.official12_multicolor:.3f} with multicolor as a colour)."
-    )
+    if report.official12 is not None:
+        yield (
+            f"Official 12 attributes: accuracy {report.official12:.3f} "
+            f"({report.official12_multicolor:.3f} with multicolor as a colour)."
+        )
     if pooled is not None:
+        official = "" if pooled.official12 is None else f", official 12 {pooled.official12:.3f}"
         yield (
             "Averaged over all crops that probably show the same person: "
-            f"F1 {pooled.macro['f1']:.3f} (all), mA {pooled.defined['ma']:.3f} (defined), "
-            f"official 12 {pooled.official12:.3f}."
+            f"F1 {pooled.macro['f1']:.3f} (all), mA {pooled.defined['ma']:.3f} (defined)"
+            f"{official}."
         )
-    yield f"{report.crops:,} crops of {report.persons} persons; decision rule: {report.decision}."
+    of_persons = "" if report.persons is None else f" of {report.persons} persons"
+    yield f"{report.crops:,} crops{of_persons}; decision rule: {report.decision}."
+    if report.unknown:
+        yield f"Without any label here, not scored: {', '.join(report.unknown)}."
     if report.undefined:
         yield f"Undefined here, left out of 'defined': {', '.join(report.undefined)}."
+    yield _per_attribute(report)
+
+
+def headline(
+    attributes: AttributeReport | None, retrieval: RetrievalReport | None
+) -> Iterator[str]:
+    """Yield the one or two lines that `passerby evaluate` prints first.
+
+    Matches across cameras come first where crops have cameras: those within one flatter.
+    """
+    if retrieval is not None:
+        across = retrieval.across_cameras
+        shown, where = (retrieval, "") if across is None else (across, ", across cameras")
+        if retrieval.cameras == "cross":
+            where = ", across cameras"
+        metrics = shown.metrics
+        line = f"Re-identification: top-1 {metrics['top1']:.3f}, mAP {metrics['map']:.3f}{where}"
+        if across is not None:
+            ignored = retrieval.metrics
+            line += f" ({ignored['top1']:.3f} and {ignored['map']:.3f} with cameras ignored)"
+        yield f"{line}; {shown.queries:,} queries, {retrieval.gallery:,} gallery crops."
+    if attributes is not None:
+        macro = attributes.macro
+        yield (
+            f"Attributes: mA {macro['ma']:.3f}, F1 {macro['f1']:.3f}, gain over always the "
+            f"majority {macro['gain']:+.3f}; {attributes.crops:,} crops."
+        )
 
 
 def _per_attribute(report: AttributeReport) -> Table:

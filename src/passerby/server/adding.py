@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from anyio import CapacityLimiter, to_thread
 
 from passerby.gallery import Gallery
-from passerby.gallery.adding import COMMIT_ROWS, Added, AddRequest, Prepared
+from passerby.gallery.adding import COMMIT_ROWS, Added, AddRequest, PreparedCrop
 
 _DECODED = 16
 """Requests whose crops are in memory: they decode theirs, or wait for their turn to be added."""
@@ -41,7 +41,7 @@ class AddingTogether:
         self._decoded = CapacityLimiter(_DECODED)
 
     async def add(
-        self, prepare: Callable[[], Sequence[Prepared]], reason: str | None, who: str
+        self, prepare: Callable[[], Sequence[PreparedCrop]], reason: str | None, who: str
     ) -> Added:
         """Add crops.
 

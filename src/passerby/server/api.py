@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, HTTPException, Query, Request, UploadFile
@@ -10,7 +9,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from passerby.calibration.answer_rule import AnswerRule
-from passerby.gallery import Sighting
 from passerby.server.api_values import (
     AddAnswer,
     Description,
@@ -19,12 +17,10 @@ from passerby.server.api_values import (
     Hash,
     KnownCrop,
     LogEntry,
-    Moment,
     Reason,
     SearchAnswer,
-    Text,
     Unconfirmed,
-    Whole,
+    read_columns,
 )
 from passerby.server.errors import REFUSALS, Refusal
 from passerby.server.known_fields import known_fields_only
@@ -93,14 +89,10 @@ async def add(
     service: Served,
     request: Request,
     images: Annotated[list[UploadFile], File(description="One pedestrian on each.")],
-    camera: Annotated[Whole | None, Form()] = None,
-    time: Annotated[Moment | None, Form()] = None,
-    person: Annotated[Whole | None, Form()] = None,
-    source: Annotated[Text | None, Form()] = None,
+    known: Annotated[dict[str, Any], Depends(read_columns)],
     reason: Annotated[Reason | None, Form()] = None,
 ) -> AddAnswer:
     """Add crops, all of them or none; those that are there already stay as they are."""
-    known = Sighting(Path(), person, camera, time, source)
     added = await service.add(images, known, reason, client_of(request))
     return AddAnswer(added=added.rows, known=added.known, hashes=added.hashes)
 
@@ -116,6 +108,7 @@ async def forget(service: Served, request: Request, asked: ForgetRequest) -> Any
         service.gallery.filter_of,
         hashes=asked.hashes or (),
         person=asked.person,
+        dataset=asked.dataset,
         where=asked.where,
     )
     where = await run_in_threadpool(named)

@@ -1,15 +1,16 @@
 """What goes into the API and what comes out of it."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from fastapi import Form
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-from passerby.datasets.name_pattern import utc
+from passerby.data.columns import LONGEST_TEXT, gallery_columns
+from passerby.errors import InputError
 from passerby.gallery import AnswerSet
-from passerby.gallery.table_schema import KNOWN
-
-_LARGEST = 2**31 - 1
+from passerby.gallery.answers import to_json
 
 
 def _printable(text: str) -> str:
@@ -18,17 +19,7 @@ def _printable(text: str) -> str:
     return text
 
 
-def _in_utc(text: object) -> datetime:
-    # pydantic itself would take "2026" for seconds since 1970
-    try:
-        return utc(datetime.fromisoformat(str(text)))
-    except ValueError:
-        raise ValueError("write it like 2026-11-01T08:30:00") from None
-    except OverflowError:
-        raise ValueError("choose a time within the calendar") from None
-
-
-Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Name = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_printable)]
 Reason = Annotated[
     str,
     Field(max_length=500, description="Why; it enters the audit log."),
@@ -49,23 +40,65 @@ Hash = Annotated[
         description="SHA-256 of a crop's file, 64 hexadecimal digits.",
     ),
 ]
-Whole = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)]
-Moment = Annotated[
-    datetime,
-    Field(description="As in ISO 8601; UTC where no offset is given."),
-    BeforeValidator(_in_utc),
-]
+
+_JSON_TYPES: dict[str, Any] = {"text": str, "time": str, "box": list[int], "number": float}
+"""By the name of a column's kind."""
+
+if TYPE_CHECKING:
+
+    class KnownColumns(BaseModel):
+        """What is known of a crop: one field for each column of a gallery."""
+else:
+    KnownColumns = create_model(
+        "KnownColumns",
+        **{
+            column.name: (
+                _JSON_TYPES.get(column.kind.name, Any) | None,
+                Field(default=None, description=column.about),
+            )
+            for column in gallery_columns()
+        },
+    )
 
 
-class FoundCrop(BaseModel):
+def read_columns(**fields: str | None) -> dict[str, Any]:
+    """Return what a form says of crops, as a dependency: a field for each column of a gallery.
+
+    Raises:
+        InputError: a value is not as its column has it.
+    """
+    known: dict[str, Any] = {}
+    for column in gallery_columns():
+        try:
+            value = column.kind.parse(fields.get(column.name) or "")
+        except ValueError as error:
+            raise InputError(f"{column.name}: {error}.") from None
+        if value not in ("", None):
+            known[column.name] = value
+    return known
+
+
+read_columns.__signature__ = Signature(  # type: ignore[attr-defined]
+    [
+        Parameter(
+            column.name,
+            Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None,
+                Form(description=f"{column.about}, such as {column.kind.example}", max_length=1000),
+            ],
+        )
+        for column in gallery_columns()
+    ]
+)
+
+
+class FoundCrop(KnownColumns):
     """One answer; see `passerby.gallery.Answer`."""
 
     hash: str
     path: str | None
-    person: int | None
-    camera: int | None
-    time: str | None
-    source: str | None
     added: str
     distance: float | None
     probability: float | None
@@ -104,7 +137,8 @@ class ForgetRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     hashes: Annotated[list[Hash], Field(max_length=1000)] | None = None
-    person: Whole | None = None
+    person: Name | None = None
+    dataset: Annotated[Name, Field(description="Of the person.")] | None = None
     where: Description | None = None
     confirm: Annotated[int, Field(ge=0, description="How many crops that are.")] | None = None
     reason: Reason | None = None
@@ -125,22 +159,17 @@ class Unconfirmed(BaseModel):
     rows: int
 
 
-class KnownCrop(BaseModel):
+class KnownCrop(KnownColumns):
     """What is stored of a crop, without its embedding and its thumbnail."""
 
     hash: str
     path: str | None
-    person: int | None
-    camera: int | None
-    time: datetime | None
-    source: str | None
     added: datetime
     attributes: dict[str, float]
 
     @classmethod
     def of_row(cls, row: dict[str, Any]) -> Self:
-        attributes = {name: p for name, p in row.items() if name not in KNOWN}
-        return cls(**{name: row[name] for name in KNOWN}, attributes=attributes)
+        return cls(**{name: to_json(value) for name, value in row.items()})
 
 
 class LogEntry(BaseModel):

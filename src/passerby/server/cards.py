@@ -7,12 +7,18 @@ from datetime import datetime
 
 import numpy as np
 
-from passerby.data.schema import Binary, Schema
+from passerby.data.columns import Column, gallery_columns
+from passerby.data.schema import Schema
 from passerby.gallery import Answer
 from passerby.inference.decision import Decision
 
 _TELLING = 3
 _CHIPS = 4
+_NAMED_FIRST = ("camera", "time", "source", "person")
+"""What people look for first of all that is known of a crop."""
+
+_TELLS_NOTHING = ("no ", "not ")
+"""What is absent says little, if nothing else is there in its place, such as short sleeves."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Card:
         distance: to the query; None without a query image.
         percent: how probable it is that it is the same person, or, without a query image, that
             the description fits; None if nothing is known of either.
-        facts: camera, time, source and person, in words.
+        facts: what is known of it, in words.
         telling: the attributes that say the most.
         chips: what it shares with the query, and what it does not.
         hidden_chips: how many more there are.
@@ -83,50 +89,38 @@ class CardMaker:
     """Makes cards of one gallery's crops.
 
     Args:
-        schema: names the attributes.
+        schema: names the attributes; None if the model answers none.
         decision: when one is present.
         frequencies: fraction of all people who have each attribute; empty if nobody knows.
-        shows_attributes: whether the model's attributes mean anything.
     """
 
     def __init__(
-        self,
-        schema: Schema,
-        decision: Decision,
-        frequencies: Sequence[float],
-        shows_attributes: bool,
+        self, schema: Schema | None, decision: Decision, frequencies: Sequence[float]
     ) -> None:
         self._schema = schema
         self._decision = decision
-        self._frequencies = frequencies or (0.5,) * len(schema)
-        self._shows = shows_attributes
-        self._words = dict(zip(schema.attributes, schema.words, strict=True))
+        names, phrases = ((), ()) if schema is None else (schema.names, schema.phrases)
+        rates = frequencies or (0.5,) * len(names)
+        self._frequencies = dict(zip(names, rates, strict=True))
+        self._words = dict(zip(names, phrases, strict=True))
 
     def card(self, answer: Answer, rank: int, state: str) -> Card:
         """Return the card of an answer."""
         telling = self.telling(answer.attributes)
         chips = self._chips(answer)
-        camera = "camera unknown" if answer.camera is None else f"camera {answer.camera}"
+        camera = answer.known.get("camera")
+        taken = "camera unknown" if camera is None else f"camera {camera}"
         probable = answer.score if answer.distance is None else answer.probability
         return Card(
             hash=answer.hash,
             rank=rank,
             distance=answer.distance,
             percent=None if probable is None else percent(probable),
-            facts=tuple(
-                facts_of(
-                    {
-                        "camera": answer.camera,
-                        "time": answer.time,
-                        "source": answer.source,
-                        "person": answer.person,
-                    }
-                )
-            ),
+            facts=tuple(facts_of(answer.known)),
             telling=telling,
             chips=tuple(chips[:_CHIPS]),
             hidden_chips=max(0, len(chips) - _CHIPS),
-            alt=f"crop, {camera}" + (f": {', '.join(telling)}" if telling else ""),
+            alt=f"crop, {taken}" + (f": {', '.join(telling)}" if telling else ""),
             state=state,
         )
 
@@ -139,49 +133,47 @@ class CardMaker:
             attributes: to their probabilities.
             most: how many.
         """
-        if not self._shows:
+        if self._schema is None:
             return ()
         said: list[tuple[float, str]] = []
-        present = self._present(attributes)
-        for field, where in self._schema.placed_fields():
-            names = self._schema.attributes[where]
+        present = self._present(self._schema, attributes)
+        for field in self._schema.fields:
+            members = self._schema.attributes[field.place]
             # of attributes that exclude each other only one can be true
-            name = max(names, key=lambda name: attributes[name])
-            rate = min(max(self._frequencies[self._schema.index(name)], 0.01), 0.99)
-            if present[name]:
-                said.append((-math.log2(rate) * attributes[name], self._words[name]))
-            elif isinstance(field, Binary) and not field.absent.startswith("no "):
-                said.append((-math.log2(1 - rate) * (1 - attributes[name]), field.absent))
+            best = max(members, key=lambda member: attributes[member.name])
+            rate = min(max(self._frequencies[best.name], 0.01), 0.99)
+            probability = attributes[best.name]
+            if present[best.name]:
+                said.append((-math.log2(rate) * probability, best.phrase))
+            elif not field.exclusive and not best.absent.startswith(_TELLS_NOTHING):
+                said.append((-math.log2(1 - rate) * (1 - probability), best.absent))
         said.sort(key=lambda item: -item[0])
         return tuple(word for _, word in said[:most])
 
     def bars(self, attributes: Mapping[str, float]) -> list[Bar]:
         """Return all attributes, in the order of the schema."""
-        if not self._shows:
+        if self._schema is None:
             return []
-        present = self._present(attributes)
+        present = self._present(self._schema, attributes)
         return [
             Bar(self._words[name], p, percent(p), present[name]) for name, p in attributes.items()
         ]
 
-    def _frequency(self, attribute: str) -> float:
-        return self._frequencies[self._schema.index(attribute)]
-
-    def _present(self, attributes: Mapping[str, float]) -> dict[str, bool]:
-        values = np.array([attributes[name] for name in self._schema.attributes], np.float32)
-        labels = self._decision.labels(values[None], self._schema)[0]
-        return dict(zip(self._schema.attributes, labels.tolist(), strict=True))
+    def _present(self, schema: Schema, attributes: Mapping[str, float]) -> dict[str, bool]:
+        values = np.array([attributes[name] for name in schema.names], np.float32)
+        labels = self._decision.labels(values[None], schema)[0]
+        return dict(zip(schema.names, labels.tolist(), strict=True))
 
     def _chips(self, answer: Answer) -> list[Chip]:
         differing = [
             Chip(self._words[name], "crop", "+", "only this crop")
             if name in answer.only_crop
             else Chip(self._words[name], "query", "−", "only the query")
-            for name in sorted(answer.disagree, key=self._frequency)
+            for name in sorted(answer.disagree, key=self._frequencies.__getitem__)
         ]
         agreeing = [
             Chip(self._words[name], "both", "✓", "both")
-            for name in sorted(answer.agree, key=self._frequency)
+            for name in sorted(answer.agree, key=self._frequencies.__getitem__)
         ]
         # some of each kind come first, the rarest of it
         return [*agreeing[:2], *differing[:2], *agreeing[2:], *differing[2:]]
@@ -191,15 +183,21 @@ def facts_of(known: Mapping[str, object]) -> list[tuple[str, str]]:
     """Return what is known of a crop, in words, without what is not.
 
     Args:
-        known: camera, time, source, person and others.
+        known: the columns of a gallery to their values; others are passed over.
     """
-    facts: list[tuple[str, str]] = []
-    for name in ("camera", "time", "source", "person"):
-        value = known.get(name)
-        if value is not None:
-            text = f"{value:%Y-%m-%d %H:%M} UTC" if isinstance(value, datetime) else str(value)
-            facts.append((name, text))
-    return facts
+    columns = {column.name: column for column in gallery_columns()}
+    order = [*_NAMED_FIRST, *(name for name in columns if name not in _NAMED_FIRST)]
+    return [
+        (name.replace("_", " "), _in_words(columns[name], known[name]))
+        for name in order
+        if known.get(name) is not None
+    ]
+
+
+def _in_words(column: Column, value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    return column.kind.format(value)
 
 
 def percent(fraction: float) -> str:

@@ -1,8 +1,11 @@
-"""From the fields of the search page to a description in the language of `where`."""
+"""From the fields of the search page to a description in the query language."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from passerby.data.columns import LONGEST_TEXT
+from passerby.data.query_language import quote_name
 from passerby.data.schema import Schema
 from passerby.errors import InputError
 from passerby.server.filter_form import filter_groups
@@ -10,14 +13,16 @@ from passerby.server.filter_form import filter_groups
 Fields = Mapping[str, Sequence[str]]
 """Name of a field to its values."""
 
+_UNKNOWN = "unknown"
 
-def compose_where(fields: Fields, schema: Schema) -> str | None:
+
+def compose_where(fields: Fields, schema: Schema | None) -> str | None:
     """Return what a filled-in search form describes; None if it describes nothing.
 
     Args:
-        fields: `is-…` of `filter_groups`, `camera` (numbers or "unknown"), `from`, `until` (UTC),
+        fields: `is-…` of `filter_groups`, `camera` (names, or "unknown"), `from`, `until` (UTC),
             and `where`, a description that has to hold as well; others are ignored.
-        schema: names the attributes.
+        schema: names the attributes; None if there are none.
 
     Raises:
         InputError: a value is not one that the form offers. The text of `where` itself is not
@@ -41,14 +46,20 @@ def first(fields: Fields, name: str) -> str:
 
 
 def _camera(values: Sequence[str]) -> str:
-    wanted = list(dict.fromkeys(values))
-    for value in wanted:
-        number = value.removeprefix("-")
-        if value != "unknown" and not (number.isascii() and number.isdecimal()):
-            raise InputError("Camera: tick some of those that are listed, or none.")
+    wanted = [_name(value) for value in dict.fromkeys(values)]
     if len(wanted) < 2:
         return f"camera = {wanted[0]}" if wanted else ""
     return f"camera in ({', '.join(wanted)})"
+
+
+def _name(value: str) -> str:
+    """Return a camera's name as a query writes it."""
+    if value == _UNKNOWN or re.fullmatch(r"-?[0-9]+", value):
+        return value
+    # a text in a query ends at the first mark of its kind
+    if not 0 < len(value) <= LONGEST_TEXT or not value.isprintable() or {"'", '"'} <= set(value):
+        raise InputError("Camera: tick some of those that are listed, or none.")
+    return quote_name(value)
 
 
 def _moment(name: str, operator: str, text: str) -> str:

@@ -19,7 +19,10 @@ _NO_PAGES = ("/api", "/health", "/metrics", "/openapi.json", "/static")
 _UNREAD = (401, 403, 408, 413, 429)
 """Refused before all of the request has been read."""
 
-_OPTION = re.compile(r"--(where|beta|recall|false-match-rate|threshold|top-k|gap)\b")
+_PARAMETER = re.compile(
+    r"`([a-z_][a-z_0-9]*)`|--(where|beta|recall|false-match-rate|threshold|top-k|gap)\b"
+)
+"""How the library names a parameter, and the command line an option."""
 
 
 class Refusal(BaseModel):
@@ -73,8 +76,8 @@ def is_page(scope: Scope) -> bool:
 
 
 def in_form_words(sentence: str) -> str:
-    """Name the fields of a form where a sentence names options of the command line."""
-    return _OPTION.sub(lambda match: match[1].replace("-", "_"), sentence)
+    """Name the fields of a form where a sentence names parameters, or options of a command."""
+    return _PARAMETER.sub(lambda match: match[1] or match[2].replace("-", "_"), sentence)
 
 
 def add_refusals(app: FastAPI) -> None:

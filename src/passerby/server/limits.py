@@ -13,7 +13,7 @@ class Limits:
         image_bytes: of one uploaded image.
         search_images, added_images: in one request.
         erased_crops: named one by one in one request.
-        form_fields: of a form, files not counted.
+        form_fields: of a form, files not counted; the search page sends one for each attribute.
         field_bytes: of one field that is not a file.
         requests_per_second: of one address in the long run.
         burst: of one address at once.
@@ -25,7 +25,7 @@ class Limits:
     search_images: int = 16
     added_images: int = 256
     erased_crops: int = 1000
-    form_fields: int = 400
+    form_fields: int = 2000
     field_bytes: int = 64_000
     requests_per_second: float = 20.0
     burst: int = 60

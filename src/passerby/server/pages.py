@@ -59,8 +59,7 @@ def crop(service: Served, request: Request, hash: str) -> Response:
     rows = service.gallery.of_hashes([hash])
     if not rows:
         raise HTTPException(404, "There is no such crop: it was erased, or never added.")
-    names = service.gallery.settings.schema_.attributes
-    bars = card_maker(service.gallery).bars({name: rows[0][name] for name in names})
+    bars = card_maker(service.gallery).bars(rows[0]["attributes"])
     if _is_part(request):
         return HTMLResponse(render("bars.html.j2", bars=bars))
     facts = [*facts_of(rows[0]), ("added", f"{rows[0]['added']:%Y-%m-%d %H:%M} UTC")]
@@ -117,8 +116,9 @@ def stored(service: Served, request: Request) -> Response:
         "stored.html.j2",
         info=info,
         settings=settings,
-        attributes=len(settings.schema_.attributes),
+        attributes=0 if settings.schema_ is None else len(settings.schema_),
         log=log,
+        columns=info["columns"],
         megabytes=None if info["bytes"] is None else f"{info['bytes'] / 1e6:,.1f}",
     )
 
@@ -169,12 +169,7 @@ class Frame:
 def card_maker(gallery: Gallery) -> CardMaker:
     """Return what makes cards of a gallery's crops."""
     settings = gallery.settings
-    return CardMaker(
-        settings.schema_,
-        settings.decision,
-        gallery.model.info.training.frequencies,
-        "attributes" in settings.tasks,
-    )
+    return CardMaker(settings.schema_, settings.decision, gallery.model.info.training.frequencies)
 
 
 def _page(
@@ -238,8 +233,8 @@ def _form_values(service: Service) -> dict[str, Any]:
     settings = service.gallery.settings
     info = service.info_cache.now()
     return {
-        "groups": filter_groups(settings.schema_) if "attributes" in settings.tasks else [],
-        "cameras": sorted(info["cameras"].items(), key=_by_number),
+        "groups": filter_groups(settings.schema_),
+        "cameras": sorted(info["cameras"].items(), key=_by_name),
         "rows": info["rows"],
         "taken": info["taken"],
         "most_images": service.limits.search_images,
@@ -247,10 +242,10 @@ def _form_values(service: Service) -> dict[str, Any]:
     }
 
 
-def _by_number(camera: tuple[str, int]) -> tuple[bool, int]:
-    """Sort cameras, the unknown one last."""
+def _by_name(camera: tuple[str, int]) -> tuple[bool, int, str]:
+    """Sort cameras, numbers by their value, the unknown one last."""
     name = camera[0]
-    return (False, int(name)) if name != "unknown" else (True, 0)
+    return name == "unknown", int(name) if name.isascii() and name.isdecimal() else 0, name
 
 
 def _asked(service: Service, form: FormData, who: str) -> Asked:

@@ -10,7 +10,7 @@ import numpy as np
 from passerby.calibration.answer_rule import AnswerRule
 from passerby.calibration.calibration import Calibration
 from passerby.gallery import Answer
-from passerby.gallery.adding import Prepared
+from passerby.gallery.adding import PreparedCrop
 from passerby.server.cards import Card, CardMaker
 from passerby.server.service import Service
 
@@ -41,7 +41,7 @@ class Asked:
         who: for the audit log.
     """
 
-    crops: Sequence[Prepared]
+    crops: Sequence[PreparedCrop]
     like: Sequence[str]
     where: str | None
     most: int
@@ -189,19 +189,22 @@ def _curve(calibration: Calibration | None, low: float, high: float, searched: i
     return json.dumps([[round(value, 5) for value in row] for row in rows])
 
 
-def _picture(crop: Prepared) -> str:
+def _picture(crop: PreparedCrop) -> str:
     encoded = base64.b64encode(crop.thumbnail or b"").decode()
     return f"data:image/jpeg;base64,{encoded}"
 
 
 def _seen(service: Service, maker: CardMaker, asked: Asked) -> Sequence[str]:
     """Return what the query looks like, by the mean over its crops."""
-    names = service.gallery.settings.schema_.attributes
+    schema = service.gallery.settings.schema_
+    if schema is None:
+        return ()
     if asked.crops:
         _, found = service.gallery.model.run(np.stack([crop.pixels for crop in asked.crops]))
     else:
         rows = service.gallery.of_hashes(asked.like)
-        found = np.array([[row[name] for name in names] for row in rows], np.float32)
-    if not len(found):
+        told = [[row["attributes"][name] for name in schema.names] for row in rows]
+        found = np.array(told, np.float32)
+    if found is None or not len(found):
         return ()
-    return maker.telling(dict(zip(names, found.mean(axis=0).tolist(), strict=True)), _SEEN)
+    return maker.telling(dict(zip(schema.names, found.mean(axis=0).tolist(), strict=True)), _SEEN)

@@ -1,16 +1,16 @@
 """What the endpoints of one server share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from starlette.datastructures import UploadFile
 
 from passerby.calibration.answer_rule import AnswerRule
-from passerby.gallery import AnswerSet, Gallery, Sighting
-from passerby.gallery.adding import Added, Prepared
+from passerby.gallery import AnswerSet, Gallery
+from passerby.gallery.adding import Added, PreparedCrop
 from passerby.gallery.erasing import Erased
 from passerby.server.adding import AddingTogether
 from passerby.server.info_cache import InfoCache
@@ -55,7 +55,7 @@ class Service:
 
     def search(
         self,
-        images: Sequence[Prepared],
+        images: Sequence[PreparedCrop],
         where: str | None,
         rule: AnswerRule | None,
         *,
@@ -72,9 +72,13 @@ class Service:
         return found
 
     async def add(
-        self, uploads: Sequence[UploadFile], known: Sighting, reason: str | None, who: str
+        self,
+        uploads: Sequence[UploadFile],
+        known: Mapping[str, Any],
+        reason: str | None,
+        who: str,
     ) -> Added:
-        """Add uploads, all of them or none.
+        """Add uploads, all of them or none; `known` holds of all of them.
 
         Raises:
             InputError: one cannot be decoded.

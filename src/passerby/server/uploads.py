@@ -1,16 +1,16 @@
 """Uploaded images on their way in: counted, measured and decoded; their names are never paths."""
 
 import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from passerby.errors import InputError
-from passerby.gallery import Gallery, Sighting
-from passerby.gallery.adding import Prepared
+from passerby.gallery import Gallery
+from passerby.gallery.adding import PreparedCrop
 from passerby.server.limits import Limits
 
 _DECODED_AT_ONCE = 2
@@ -36,14 +36,17 @@ class Uploads:
         self._turns = threading.BoundedSemaphore(_DECODED_AT_ONCE)
 
     def prepare(
-        self, uploads: Sequence[UploadFile], most: int, known: Sighting | None = None
-    ) -> list[Prepared]:
+        self,
+        uploads: Sequence[UploadFile],
+        most: int,
+        known: Mapping[str, Any] | None = None,
+    ) -> list[PreparedCrop]:
         """Decode uploads.
 
         Args:
             uploads: the files; those that a form left empty are passed over.
             most: how many are allowed.
-            known: what is known about all of them.
+            known: name of a column to what is known of all of them.
 
         Raises:
             InputError: there are too many, or one cannot be decoded.
@@ -52,9 +55,9 @@ class Uploads:
         given = [upload for upload in uploads if upload.filename or upload.size]
         if len(given) > most:
             raise InputError(f"{len(given)} images are sent, {most} are allowed: send fewer.")
-        return [self._prepared(upload, known or Sighting(Path())) for upload in given]
+        return [self._prepared(upload, known or {}) for upload in given]
 
-    def _prepared(self, upload: UploadFile, known: Sighting) -> Prepared:
+    def _prepared(self, upload: UploadFile, known: Mapping[str, Any]) -> PreparedCrop:
         name = display_name(upload.filename)
         if (upload.size or 0) > self._limits.image_bytes:
             raise HTTPException(
@@ -68,7 +71,7 @@ class Uploads:
             raise InputError(f"{name} is not an image: send JPEG, PNG, WebP, BMP or TIFF.")
         with self._turns:
             # a client's names are for messages, and no places on this machine
-            return self._gallery.prepare(content, replace(known, path=Path(name), keeps_path=False))
+            return self._gallery.prepare(content, Path(name), known, keeps_path=False)
 
 
 def display_name(name: str | None) -> str:

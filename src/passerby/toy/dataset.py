@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
-from passerby.datasets.annotations import annotation_csv
+from passerby.datasets.market1501_attributes import annotation_csv
 from passerby.errors import InputError
 from passerby.files import replacing
 from passerby.toy.appearance import Appearance

@@ -27,7 +27,7 @@ def deepmar_weights(
 
 
 class AttributeLoss(nn.Module):
-    """Cross entropy with logits: the mean over crops and attributes of weighted terms.
+    """Cross entropy with logits: the mean over all labels that are known of weighted terms.
 
     Binary for most attributes. Those that share a softmax come as log-odds of it, and only the
     one that holds counts: − log σ(log-odds) = − log softmax.
@@ -36,19 +36,20 @@ class AttributeLoss(nn.Module):
     def __init__(
         self,
         section: AttributeLossSection,
-        person_labels: NDArray[np.bool_],
+        frequencies: NDArray[np.float64],
         softmax_groups: Iterable[slice] = (),
     ) -> None:
         """Compute the weights.
 
         Args:
             section: `loss.attributes` of the recipe.
-            person_labels: labels of the training persons, shape (persons, attributes).
+            frequencies: fraction of the training persons who have each attribute, shape
+                (attributes,); NaN where nobody's label is known counts as one half.
             softmax_groups: positions of attributes that share a softmax.
         """
         super().__init__()
         self.erased = section.erased
-        frequencies = person_labels.mean(axis=0)
+        frequencies = np.where(np.isnan(frequencies), 0.5, frequencies)
         if section.weighting == "deepmar":
             positive, negative = deepmar_weights(frequencies, section.sigma)
         else:
@@ -65,15 +66,21 @@ class AttributeLoss(nn.Module):
 
         Args:
             logits: shape (N, attributes).
-            labels: bool, or probabilities, shape (N, attributes).
+            labels: bool, or probabilities, shape (N, attributes); NaN where unknown: these do
+                not count.
             erased: crops with an erased rectangle, bool, shape (N,).
         """
         labels = labels.to(logits.dtype)
+        known = ~labels.isnan()
+        labels = labels.nan_to_num()
         present = self.positive * labels * functional.logsigmoid(logits)
         absent = self.negative * (1 - labels) * functional.logsigmoid(-logits)
-        losses = -(present + absent)
+        losses = -(present + absent) * known
+        counted = torch.ones_like(known)
         if not self.erased:
             # the mean over the others, whose number differs from batch to batch
-            counted = ~erased[:, None]
-            losses = losses * counted * (len(counted) / counted.sum().clamp(min=1))
-        return losses.mean()
+            whole = ~erased[:, None]
+            losses = losses * whole * (len(whole) / whole.sum().clamp(min=1))
+            counted = whole.expand_as(known)
+        # exactly 1 where all is known, so that training is bit by bit what it was without
+        return losses.mean() * (counted.sum() / (counted & known).sum().clamp(min=1))

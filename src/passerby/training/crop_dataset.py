@@ -1,8 +1,7 @@
 """Training crops: decoded once, kept in memory when they fit, augmented each time."""
 
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from passerby.data.decoding import Pixels, decode, decode_all, resize
+from passerby.data.crops import Crops
+from passerby.data.decoding import Pixels, decode_all, load_crop, resize
 from passerby.training.recipe import AugmentSection
 from passerby.training.training_samples import TrainingSamples
 
@@ -28,8 +28,8 @@ class TrainingBatch(NamedTuple):
 
     Attributes:
         pixels: uint8, shape (N, 3, height, width).
-        labels: probability of each attribute, float32, shape (N, attributes); (N, 0) without
-            annotation.
+        labels: probability of each attribute, float32, shape (N, attributes); NaN where
+            unknown; (N, 0) without annotation.
         persons: rows of the training persons, int64, shape (N,).
         erased: whether a rectangle was erased, bool, shape (N,).
     """
@@ -64,16 +64,16 @@ class CropDataset(Dataset[TrainingBatch]):
         Raises:
             InputError: a crop cannot be decoded.
         """
-        self._paths = samples.paths
+        self._crops = samples.crops
         self._size = size
         self._labels = torch.from_numpy(samples.attributes)
         self._persons = torch.from_numpy(samples.persons)
         self._augment = _augmentation(augment, size)
         self._erase = augment.random_erasing
-        self._cache = _decode_if_it_fits(samples.paths, size, progress)
+        self._cache = _decode_if_it_fits(samples.crops, size, progress)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._crops)
 
     def __getitem__(self, row: int) -> TrainingBatch:
         pixels = self._augment(torch.tensor(self._pixels(row)).permute(2, 0, 1))
@@ -85,24 +85,24 @@ class CropDataset(Dataset[TrainingBatch]):
     def _pixels(self, row: int) -> Pixels:
         if self._cache is not None:
             return self._cache[row]
-        return resize(decode(self._paths[row]), self._size)
+        return resize(load_crop(self._crops, row), self._size)
 
 
 def _decode_if_it_fits(
-    paths: Sequence[Path],
+    crops: Crops,
     size: tuple[int, int],
     progress: Callable[[int, int], None] | None,
 ) -> Pixels | None:
-    shape = (len(paths), *size, 3)
+    shape = (len(crops), *size, 3)
     # torchrun says so; each process keeps all crops
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if processes * np.prod(shape) > _SHARE_OF_MEMORY * psutil.virtual_memory().available:
         return None
     cache = np.empty(shape, np.uint8)
-    for row, pixels in enumerate(decode_all(paths, size)):
+    for row, pixels in enumerate(decode_all(crops, size)):
         cache[row] = pixels
         if progress:
-            progress(row + 1, len(paths))
+            progress(row + 1, len(crops))
     return cache
 
 

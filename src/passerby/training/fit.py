@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import accelerate
+import numpy as np
 import timm
 import torch
 from accelerate import Accelerator
@@ -24,15 +25,15 @@ from torchvision.transforms.v2.functional import resize
 import passerby
 from passerby.calibration.fitting import calibrate_distances
 from passerby.calibration.matcher import Matcher
-from passerby.data.crops import Crops
+from passerby.data.crops import Crops, attribute_frequencies
 from passerby.data.decoding import batches, decode_all
-from passerby.data.schema import MARKET1501_ATTRIBUTES
 from passerby.datasets import read_crops
 from passerby.errors import InputError
 from passerby.evaluation.thresholds import choose_decision
 from passerby.files import write_text
 from passerby.inference.decision import Decision
 from passerby.inference.embeddings import Embeddings
+from passerby.inference.leakage import SeenFiles
 from passerby.inference.model_info import Provenance
 from passerby.inference.model_location import MODEL_FOLDER
 from passerby.inference.runtime_model import normalize_pixels, sigmoid
@@ -95,7 +96,12 @@ class Listener:
 
 
 def train(
-    recipe: Recipe, data: Path, run: Path, *, resume: bool = False, listener: Listener | None = None
+    recipe: Recipe,
+    data: Path | Crops,
+    run: Path,
+    *,
+    resume: bool = False,
+    listener: Listener | None = None,
 ) -> Path:
     """Train as a recipe says; write checkpoints, log and, at the end, the model file.
 
@@ -103,7 +109,7 @@ def train(
 
     Args:
         recipe: everything about the run.
-        data: an annotated dataset.
+        data: an annotated dataset, or its crops.
         run: the run's folder.
         resume: continue an interrupted run.
         listener: told about the progress.
@@ -121,16 +127,25 @@ def train(
             listener.say(f"{run} has finished already: nothing is left to train.")
         return run / MODEL_FOLDER
     keep_freed_memory()
-    crops = read_crops(data)
+    crops = data if isinstance(data, Crops) else read_crops(data)
     if crops.labels is None and (recipe.loss.attributes.weight or recipe.loss.identity.reweighting):
         raise InputError(
-            f"{data} has no attribute annotations to train on: add them, or choose a recipe that "
-            "learns identity alone, such as agw."
+            f"{_name(data)} no attribute annotations to train on: add them, or choose a recipe "
+            "that learns identity alone, such as agw."
+        )
+    if recipe.needs_persons and not crops.has_persons:
+        raise InputError(
+            f"{_name(data)} no persons to tell apart: name them, or choose a recipe that learns "
+            "attributes alone, such as course-attributes."
         )
     split = Split.of(crops, recipe)
     with open_run(run):
         check_run(run, recipe, resume)  # another process may have been there meanwhile
         return TrainingRun(recipe, split, run, listener).to_the_end()
+
+
+def _name(data: Path | Crops) -> str:
+    return "These crops have" if isinstance(data, Crops) else f"{data} has"
 
 
 class TrainingRun:
@@ -143,7 +158,7 @@ class TrainingRun:
         self.folder = folder
         self.accelerator = _accelerator(folder)
         self.listener = listener if self.accelerator.is_main_process else Listener()
-        self.schema = split.train.schema or MARKET1501_ATTRIBUTES
+        self.schema = split.train.schema if "attributes" in recipe.tasks else None
         self.checkpoint = Checkpoint.load(folder)
         if self.checkpoint and self.checkpoint.progress.data != split.begun_with:
             raise InputError(
@@ -197,13 +212,14 @@ class TrainingRun:
         """What is trained, on whom and on what, in one sentence."""
         crops = self.split.train
         held_out = self.split.held_out
-        left = 0 if held_out is None else len(held_out.person_ids)
+        left = 0 if held_out is None else _count(held_out)
         kept = self.split.calibration
-        calibrated_on = "" if kept is None else f", {len(kept.person_ids)} for calibration"
+        calibrated_on = "" if kept is None else f", {_count(kept)} for calibration"
+        persons = f" of {crops.person_count} persons" if crops.has_persons else ""
         begun = f", {self.checkpoint.progress.epochs} done" if self.checkpoint else ""
         return (
-            f"{self.recipe.model.backbone} on {len(crops):,} crops of {len(crops.person_ids)} "
-            f"persons ({left} held out{calibrated_on}), {self.recipe.epochs} epochs{begun}; "
+            f"{self.recipe.model.backbone} on {len(crops):,} crops{persons} "
+            f"({left} held out{calibrated_on}), {self.recipe.epochs} epochs{begun}; "
             f"{self.accelerator.device.type}, {self.precision}."
         )
 
@@ -211,7 +227,7 @@ class TrainingRun:
         """Run the remaining epochs and write the model file."""
         self._say(self.summary)
         if self.precision == "bf16" and emulates_bf16(self.accelerator.device):
-            self._say("This CPU has no bf16 instructions: --set precision=fp32 is much faster.")
+            self._say("This CPU has no bf16 instructions: precision fp32 is much faster.")
         self.accelerator.init_trackers(TRACKER)
         recipe = self.recipe.model_dump(mode="json")
         progress = Progress(recipe, self.split.begun_with, 0.0, ())
@@ -263,7 +279,8 @@ class TrainingRun:
 
     def _samples(self) -> TrainingSamples:
         """Return what the present phase learns from."""
-        samples = TrainingSamples.of(self.split.train)
+        crops = self.split.train if self.schema else self.split.train.without_labels()
+        samples = TrainingSamples.of(crops)
         if self.split.unlabelled is None or self.found is None:
             return samples
         return samples.with_others(self.split.unlabelled.crops, self.found)
@@ -276,7 +293,7 @@ class TrainingRun:
             return
         multitask_loss: MultitaskLoss = self.accelerator.unwrap_model(self.multitask_loss)
         self.accelerator.free_memory()  # it would keep the crops of every phase
-        known = len(self.split.train.person_ids)
+        known = TrainingSamples.of(self.split.train).person_count
         vectors = torch.zeros(0, 0) if self.found is None else self.found.tensors["vectors"]
         multitask_loss.training_module.replace_persons(known, vectors.to(self.accelerator.device))
         self.multitask_loss = self.accelerator.prepare(multitask_loss)
@@ -314,10 +331,10 @@ class TrainingRun:
         mean_loss = self.accelerator.reduce(total / steps, reduction="mean").item()
         # the loss says nothing of the weights after the last step
         if not (math.isfinite(mean_loss) and _finite(self.multitask_loss)):
-            or_precision = ", or with --set precision=fp32" if self.precision == "bf16" else ""
+            or_precision = ", or with precision fp32" if self.precision == "bf16" else ""
             raise InputError(
                 f"The loss is {mean_loss} in epoch {epoch + 1}, and the network is broken: train "
-                f"into another folder with a lower --set phases.{number - 1}.learning_rate=RATE"
+                f"into another folder with a lower phases.{number - 1}.learning_rate"
                 f"{or_precision}."
             )
         seconds = time.perf_counter() - started
@@ -365,25 +382,34 @@ class TrainingRun:
             decision=self._decision(people),
             distances=self._distances(people),
             training=self._provenance(seconds),
+            seen=SeenFiles.of(
+                training=self.split.train,
+                unlabelled=None if self.split.unlabelled is None else self.split.unlabelled.crops,
+                calibration=self.split.calibration,
+            ),
         )
 
     def _embedded(self, model: PersonModel, crops: Crops) -> Embeddings:
         """Run a network in memory, as it is now, over crops."""
         device = next(model.parameters()).device
-        images = decode_all(crops.paths, model.architecture.size)
+        images = decode_all(crops, model.architecture.size)
         outputs = [
             outputs_of(model, torch.from_numpy(normalize_pixels(b, model.preprocessing)).to(device))
             for b in batches(images, 64)
         ]
-        vectors, logits = (torch.cat(part).cpu().numpy() for part in zip(*outputs, strict=True))
-        return Embeddings(crops, vectors, sigmoid(logits), self.schema, model="")
+        vectors = torch.cat([output.embedding for output in outputs]).cpu().numpy()
+        if self.schema is None:
+            return Embeddings(crops, vectors)
+        logits = [output.attributes for output in outputs if output.attributes is not None]
+        attributes = sigmoid(torch.cat(logits).cpu().numpy())
+        return Embeddings(crops, vectors, attributes, self.schema)
 
     def _say(self, sentence: str) -> None:
         if self.listener.say:
             self.listener.say(sentence)
 
     def _distances(self, people: Embeddings | None) -> tuple[Matcher, ...]:
-        if people is None:
+        if people is None or not people.crops.has_persons:
             return ()
         try:
             return calibrate_distances(people, self.recipe.tasks)
@@ -404,15 +430,16 @@ class TrainingRun:
     def _provenance(self, seconds: float) -> Provenance:
         return Provenance(
             recipe=self.recipe.model_dump(mode="json"),
-            data=self.split.fingerprint,
-            persons=_ids(self.split.train),
-            calibration_persons=_ids(self.split.calibration),
-            held_out_persons=_ids(self.split.held_out),
+            persons=_names(self.split.train),
+            calibration_persons=_names(self.split.calibration),
+            held_out_persons=_names(self.split.held_out),
             crops=len(self.split.train),
-            unlabelled=() if self.split.unlabelled is None else self.split.unlabelled.fingerprints,
+            unlabelled_crops=0
+            if self.split.unlabelled is None
+            else len(self.split.unlabelled.crops),
             pseudo_persons=0 if self.found is None else len(self.found.vectors),
             pseudo_crops=0 if self.found is None else self.found.crops,
-            frequencies=_frequencies(self.split.train),
+            frequencies=() if self.schema is None else _frequencies(self.split.train),
             epochs=self.recipe.epochs,
             seconds=round(seconds, 1),
             peak_memory_mb=peak_memory_mb(),
@@ -447,12 +474,17 @@ class _Normalise(nn.Module):
         return values.contiguous(memory_format=torch.channels_last)
 
 
-def _ids(crops: Crops | None) -> tuple[int, ...]:
-    return () if crops is None else tuple(crops.person_ids.tolist())
+def _names(crops: Crops | None) -> dict[str, tuple[str, ...]]:
+    return {} if crops is None or not crops.has_persons else crops.persons
+
+
+def _count(crops: Crops) -> int:
+    return crops.person_count if crops.has_persons else len(crops)
 
 
 def _frequencies(crops: Crops) -> tuple[float, ...]:
-    return () if crops.labels is None else tuple(crops.person_labels()[1].mean(axis=0).tolist())
+    found = attribute_frequencies(crops)
+    return tuple(np.where(np.isnan(found), 0.5, found).tolist())
 
 
 def _attribute_loss(recipe: Recipe, crops: Crops) -> AttributeLoss | None:
@@ -460,7 +492,7 @@ def _attribute_loss(recipe: Recipe, crops: Crops) -> AttributeLoss | None:
         return None
     assert crops.schema is not None
     groups = crops.schema.groups.values() if recipe.model.groups == "softmax" else ()
-    return AttributeLoss(recipe.loss.attributes, crops.person_labels()[1], groups)
+    return AttributeLoss(recipe.loss.attributes, attribute_frequencies(crops), groups)
 
 
 def _average(model: PersonModel, decay: float) -> AveragedModel | None:
@@ -513,7 +545,7 @@ def _loader(
         raise InputError(
             f"batch_size is {recipe.batch_size} and instances_per_person "
             f"{recipe.instances_per_person}, which {processes} processes cannot share evenly: "
-            "choose another --set batch_size=N, or another number of processes."
+            "choose another batch_size, or another number of processes."
         )
     dataset = CropDataset(samples, recipe.model.size, recipe.augment, listener.on_decode)
     workers = loader_workers(accelerator.device)

@@ -1,10 +1,9 @@
 """The network that a run begins with: a pretrained backbone, or the model of an earlier run."""
 
-import numpy as np
-
 from passerby.data.schema import Schema
 from passerby.errors import InputError
-from passerby.inference.model_info import ModelInfo, read_model_info
+from passerby.inference.leakage import SeenFiles, find_known_crops
+from passerby.inference.model_info import read_model_info
 from passerby.inference.model_location import find_model
 from passerby.models.model_file import load_person_model
 from passerby.models.person_model import PersonModel
@@ -12,14 +11,15 @@ from passerby.training.recipe import ModelSection
 from passerby.training.split import Split
 
 
-def initial_model(section: ModelSection, schema: Schema, split: Split) -> PersonModel:
+def initial_model(section: ModelSection, schema: Schema | None, split: Split) -> PersonModel:
     """Build the network of a recipe and load the weights that it names.
 
-    A pool or neck that an earlier model lacks starts anew; one that only it has is left out.
+    A pool, neck or attribute head that an earlier model lacks starts anew; one that only it has
+    is left out.
 
     Args:
         section: `model` of the recipe.
-        schema: of the attributes.
+        schema: of the attributes; None for a network without.
         split: of the persons; the weights may not have been trained on those held out.
 
     Raises:
@@ -28,12 +28,13 @@ def initial_model(section: ModelSection, schema: Schema, split: Split) -> Person
     source = section.weights
     if not section.goes_on:
         return PersonModel(section.architecture, schema, source)
-    info = read_model_info(find_model(source))
-    _check_held_out(info, split, source)
-    if info.schema_name != schema.name:
+    folder = find_model(source)
+    info = read_model_info(folder)
+    _check_held_out(SeenFiles.read(folder), split, source)
+    if schema is not None and info.schema_ is not None and info.schema_ != schema:
         raise InputError(
-            f"model.weights: {source} answers the schema {info.schema_name}, but the data are "
-            f"annotated with {schema.name}: choose a model of the same schema."
+            f"model.weights: {source} answers other attributes ({_named(info.schema_)}) than the "
+            f"data are annotated with ({_named(schema)}): choose a model of the same schema."
         )
     model = PersonModel(section.architecture, schema)
     try:
@@ -41,7 +42,7 @@ def initial_model(section: ModelSection, schema: Schema, split: Split) -> Person
     except RuntimeError as error:
         raise _other_network(source) from error
     others = [*result.missing_keys, *result.unexpected_keys]
-    if any(not name.startswith(("pool.", "neck.")) for name in others):
+    if any(not name.startswith(("pool.", "neck.", "attribute_head.")) for name in others):
         raise _other_network(source)
     return model
 
@@ -53,13 +54,15 @@ def _other_network(source: str) -> InputError:
     )
 
 
-def _check_held_out(info: ModelInfo, split: Split, source: str) -> None:
-    """Check that weights of the same data have seen nobody who is held out now."""
-    if info.training.data != split.fingerprint:
-        return
-    seen = info.training.persons
+def _named(schema: Schema) -> str:
+    more = ", …" if len(schema) > 3 else ""
+    return schema.name or ", ".join(schema.names[:3]) + more
+
+
+def _check_held_out(seen: SeenFiles, split: Split, source: str) -> None:
+    """Check that the weights have seen nobody who is held out now."""
     for crops, key in ((split.held_out, "held_out"), (split.calibration, "calibration")):
-        if crops is not None and np.isin(crops.person_ids, seen).any():
+        if crops is not None and find_known_crops(crops, seen.training).any():
             raise InputError(
                 f"model.weights: {source} was trained on persons that this recipe holds out: give "
                 f"both the same data.seed and data.{key}_persons."

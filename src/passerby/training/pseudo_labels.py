@@ -50,7 +50,8 @@ class PseudoLabels:
         vectors = means(people.vectors, persons)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         tiny = np.finfo(np.float32).tiny
-        return cls(persons, vectors / np.maximum(lengths, tiny), means(people.attributes, persons))
+        attributes = means(_attributes(people), persons)
+        return cls(persons, vectors / np.maximum(lengths, tiny), attributes)
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "PseudoLabels":
@@ -82,6 +83,13 @@ class PseudoLabels:
     def crops(self) -> int:
         """How many crops show one of the persons."""
         return int((self.persons != NOBODY).sum())
+
+
+def _attributes(people: Embeddings) -> NDArray[np.float32]:
+    """Return the probabilities, shape (M, 0) of a network without attributes."""
+    if people.attributes is None:
+        return np.zeros((len(people), 0), np.float32)
+    return people.attributes
 
 
 def _names() -> list[str]:

@@ -25,7 +25,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
-# PyYAML's constructors let through what Python raises for a date or a number that is none
+# PyYAML's constructors let through what Python raises for a wrong date or number
 _YAML_ERRORS = (
     yaml.YAMLError,
     ValueError,
@@ -53,6 +53,7 @@ class DataSection(_Section):
 
     Attributes:
         held_out_persons: persons kept for `passerby evaluate`, chosen by `seed`; 0 trains on all.
+            A crop whose person is not known counts as a person of its own.
         calibration_persons: of the other persons, those kept to choose thresholds and weights
             on; 0 keeps group argmax and leaves answer sets without a threshold.
         seed: of both choices.
@@ -276,6 +277,11 @@ class Recipe(_Section):
             taught.append("identity")
         return tuple(taught)
 
+    @property
+    def needs_persons(self) -> bool:
+        """Whether it can only learn from crops whose person is known."""
+        return "identity" in self.tasks or self.instances_per_person > 0
+
     def shorten(self, budget: float) -> "Recipe":
         """Return the recipe with that fraction of each phase's epochs, one at least."""
         phases = [
@@ -313,7 +319,7 @@ def load_recipe(source: str, overrides: list[str] | None = None) -> Recipe:
         overrides: `key.key=value` each, e.g. `phases.0.epochs=5`; values are read as YAML.
 
     Raises:
-        InputError: there is no such recipe, it is no YAML, a key is unknown (the nearest known
+        InputError: there is no such recipe, it is not YAML, a key is unknown (the nearest known
             one is named), or a value is out of range.
     """
     values = _parse(_recipe_text(source), source)
@@ -356,7 +362,7 @@ def _parse(text: str, source: str) -> dict[str, Any]:
 def _set(values: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not path:
-        raise InputError(f"--set {override!r}: write it as key.key=value.")
+        raise InputError(f"{override!r}: write it as key.key=value.")
     *parents, last = path.split(".")
     place: Any = values
     for key in parents:
@@ -365,7 +371,7 @@ def _set(values: dict[str, Any], override: str) -> None:
         else:
             place = place.setdefault(key, {})
         if not isinstance(place, dict | list):
-            raise InputError(f"--set {override!r}: {key} is a value, not a section.")
+            raise InputError(f"{override!r}: {key} is a value, not a section.")
     value = _parse_value(text, override)
     if isinstance(place, list):
         place[_position(last, place, override)] = value
@@ -377,7 +383,7 @@ def _parse_value(text: str, override: str) -> Any:
     try:
         return _loaded(text)
     except _YAML_ERRORS:
-        raise InputError(f"--set {override!r}: {text!r} is no YAML value: quote it.") from None
+        raise InputError(f"{override!r}: {text!r} is not a YAML value: quote it.") from None
 
 
 def _loaded(text: str) -> Any:
@@ -413,7 +419,7 @@ def _refuse_repeated_keys(node: yaml.Node | None, checked: set[int]) -> None:
 def _position(key: str, place: list[Any], override: str) -> int:
     if not key.isdecimal() or int(key) >= len(place):
         raise InputError(
-            f"--set {override!r}: {key!r} is not a position: choose one from 0 to {len(place) - 1}."
+            f"{override!r}: {key!r} is not a position: choose one from 0 to {len(place) - 1}."
         )
     return int(key)
 

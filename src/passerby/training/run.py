@@ -40,9 +40,7 @@ def check_run(run: Path, recipe: Recipe, resume: bool) -> None:
     """
     if is_begun(run):
         if not resume:
-            raise InputError(
-                f"{run} holds a run already: continue it with --resume, or choose another folder."
-            )
+            raise InputError(f"{run} holds a run already: resume it, or choose another folder.")
         _check_same(run, recipe)
     elif run.exists() and (not run.is_dir() or any(not _is_leftover(p) for p in run.iterdir())):
         raise InputError(f"{run} exists and is not a training run: choose another folder.")
@@ -99,7 +97,7 @@ def _check_same(run: Path, recipe: Recipe) -> None:
     if different:
         raise InputError(
             f"{run} differs from the given recipe in {different}: resume with the same recipe "
-            "and --set, or choose another folder."
+            "and values, or choose another folder."
         )
 
 

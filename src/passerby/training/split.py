@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from passerby.calibration.fitting import check_enough
-from passerby.data.crops import Crops
+from passerby.data.crops import Crops, concatenate, owners
 from passerby.data.decoding import decode_all
 from passerby.errors import InputError
 from passerby.training.recipe import Recipe
@@ -29,30 +32,40 @@ class Split:
 
     @classmethod
     def of(cls, crops: Crops, recipe: Recipe) -> "Split":
-        """Split the crops of real persons as the recipe says.
+        """Split as the recipe says, by person; a crop whose person is not known stands alone.
 
         Raises:
-            InputError: there are too few persons, or no person ids, or the unlabelled crops are not
-                as they have to be.
+            InputError: there are too few persons, persons are not known that the recipe needs, or
+                the unlabelled crops are not as they have to be.
         """
         section = recipe.data
         fingerprint = crops.fingerprint
         unlabelled = Unlabelled.of(recipe, crops)
-        crops = crops.of_persons(crops.person_ids)
-        held_out = calibration = None
-        wanted = section.held_out_persons + section.calibration_persons
-        if wanted >= len(crops.person_ids):
+        crops = crops[owners(crops) >= 0]
+        unknown = _without_person(crops)
+        if recipe.needs_persons and unknown.any():
             raise InputError(
-                f"The recipe keeps {section.held_out_persons} persons for evaluation and "
-                f"{section.calibration_persons} for calibration, but there are "
-                f"{len(crops.person_ids)}: choose fewer with --set data.held_out_persons=N and "
-                "--set data.calibration_persons=N."
+                f"{int(unknown.sum()):,} of {len(crops):,} crops have no person, "
+                f"{crops.paths[int(unknown.argmax())]} first, but the recipe tells persons apart: "
+                "name their persons, leave these crops out, or choose a recipe that learns "
+                "attributes alone, such as course-attributes."
+            )
+        units = "crops" if unknown.all() else "persons"
+        held_out = calibration = None
+        count = len(np.unique(owners(crops)))
+        wanted = section.held_out_persons + section.calibration_persons
+        if wanted >= count:
+            raise InputError(
+                f"The recipe keeps {section.held_out_persons} {units} for evaluation and "
+                f"{section.calibration_persons} for calibration, but there are {count}: choose "
+                "fewer data.held_out_persons and data.calibration_persons."
             )
         if section.held_out_persons:
-            crops, held_out = crops.split_persons(section.held_out_persons, section.seed)
+            crops, held_out = _divide(crops, section.held_out_persons, section.seed)
         if section.calibration_persons:
-            crops, calibration = crops.split_persons(section.calibration_persons, section.seed)
-            check_enough(calibration)
+            crops, calibration = _divide(crops, section.calibration_persons, section.seed)
+            if not unknown.any():
+                check_enough(calibration)
         return cls(crops, calibration, held_out, unlabelled, fingerprint)
 
     def check(self, size: tuple[int, int], progress: Callable[[int, int], None] | None) -> None:
@@ -65,15 +78,28 @@ class Split:
         Raises:
             InputError: a crop cannot be decoded.
         """
-        paths = () if self.unlabelled is None else self.unlabelled.crops.paths
+        parts = [] if self.unlabelled is None else [self.unlabelled.crops]
         if self.calibration is not None:
-            paths += self.calibration.paths
-        for number, _ in enumerate(decode_all(paths, size), start=1):
+            parts.append(self.calibration.without_labels())
+        later = concatenate(parts)
+        for number, _ in enumerate(decode_all(later, size), start=1):
             if progress:
-                progress(number, len(paths))
+                progress(number, len(later))
 
     @property
     def begun_with(self) -> str:
         """A fingerprint of the annotated and the unlabelled data, which may not change in a run."""
         others = () if self.unlabelled is None else self.unlabelled.fingerprints
         return "+".join([self.fingerprint, *others])
+
+
+def _without_person(crops: Crops) -> NDArray[np.bool_]:
+    return np.ones(len(crops), np.bool_) if crops.person is None else crops.person == ""
+
+
+def _divide(crops: Crops, count: int, seed: int) -> tuple[Crops, Crops]:
+    """Split as `Crops.split_persons` does; a crop whose person is not known stands alone."""
+    owner = owners(crops)
+    chosen = np.random.default_rng(seed).permutation(owner.max() + 1)[:count]
+    theirs = np.isin(owner, chosen)
+    return crops[~theirs], crops[theirs]

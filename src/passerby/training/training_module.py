@@ -14,7 +14,7 @@ class TrainingOutputs(NamedTuple):
 
     Attributes:
         features: before the neck, shape (N, D).
-        attributes: logits, shape (N, attributes).
+        attributes: logits, shape (N, attributes); (N, 0) of a network without attributes.
         identities: logits over the training persons, shape (N, persons); (N, 0) without a
             classifier.
     """
@@ -53,7 +53,7 @@ class TrainingModule(nn.Module):
         """
         super().__init__()
         self.model = model
-        attributes = len(model.schema)
+        attributes = 0 if model.schema is None else len(model.schema)
         self.reweighting: nn.Module | None = None
         self.classifier: nn.Linear | None = None
         if section.weight:
@@ -90,6 +90,8 @@ class TrainingModule(nn.Module):
         features = self.model.features(crops)
         necked = self.model.neck(features)
         attributes = self.model.attribute_logits(necked)
+        if attributes is None:
+            attributes = necked[:, :0]
         return TrainingOutputs(features, attributes, self._identities(necked, attributes))
 
     def _identities(self, necked: Tensor, attributes: Tensor) -> Tensor:

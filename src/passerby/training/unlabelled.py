@@ -3,9 +3,12 @@
 import os
 from dataclasses import dataclass
 
-from passerby.data.crops import Crops
+import numpy as np
+
+from passerby.data.crops import Crops, concatenate
 from passerby.datasets import read_crops
 from passerby.errors import InputError
+from passerby.inference.leakage import hash_files
 from passerby.training.recipe import Recipe
 
 
@@ -14,7 +17,7 @@ class Unlabelled:
     """Crops of other persons than the annotated ones.
 
     Attributes:
-        crops: of all folders, each file once.
+        crops: of all folders, each once.
         fingerprints: of each folder.
     """
 
@@ -34,13 +37,13 @@ class Unlabelled:
         if wanted and not folders:
             raise InputError(
                 "The recipe learns from crops of other persons, without annotation: name their "
-                "folder with --set data.unlabelled=FOLDER."
+                "folder in data.unlabelled."
             )
         if folders and not wanted:
             last = len(recipe.phases) - 1
             raise InputError(
                 "data.unlabelled is given, but no phase of the recipe has pseudo_labels: leave it "
-                f"out, or set it for a phase, such as --set phases.{last}.pseudo_labels=true."
+                f"out, or set it for a phase, such as phases.{last}.pseudo_labels: true."
             )
         if not wanted:
             return None
@@ -49,21 +52,36 @@ class Unlabelled:
                 "phases.0.pseudo_labels: the first phase begins with a network that knows nobody: "
                 "learn from the annotated crops first, or give model.weights of an earlier run."
             )
+        if annotated.images is not None:
+            raise InputError(
+                "data.unlabelled names files, but the annotated crops are in memory: give these as "
+                "files too."
+            )
         parts = [_read(folder) for folder in folders]
-        # realpath, unlike resolve, lets a link to itself through: decoding names it
-        known = {os.path.realpath(path) for path in annotated.paths}
-        files = {os.path.realpath(path): path for part in parts for path in part.paths}
-        for file, path in files.items():
-            if file in known:
-                raise InputError(
-                    f"data.unlabelled: {path} belongs to the annotated data, where persons are "
-                    "held out: give crops of other persons."
-                )
-        return cls(Crops(tuple(files.values())), tuple(part.fingerprint for part in parts))
+        crops = _each_once(concatenate(parts))
+        # by their content: a copy under another name shows the same person
+        known = np.isin(hash_files(crops), hash_files(annotated))
+        if known.any():
+            path = crops.paths[int(known.argmax())]
+            raise InputError(
+                f"data.unlabelled: {path} belongs to the annotated data, where persons are held "
+                "out: give crops of other persons."
+            )
+        return cls(crops, tuple(part.fingerprint for part in parts))
 
 
 def _read(folder: str) -> Crops:
     try:
-        return Crops(read_crops(folder).paths)
+        crops = read_crops(folder)
     except InputError as error:
         raise InputError(f"data.unlabelled: {error}") from error
+    return Crops(crops.paths, box=crops.box)
+
+
+def _each_once(crops: Crops) -> Crops:
+    """Leave out crops that were named before, under whatever name of their file."""
+    first: dict[tuple[str, tuple[int, ...]], int] = {}
+    for row, (file, box) in enumerate(crops.keys):
+        # realpath, unlike resolve, lets a link to itself through: reading names it
+        first.setdefault((os.path.realpath(file), box), row)
+    return crops[np.array(list(first.values()))]

@@ -8,17 +8,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.data.conditions import Condition, quote
+from passerby.data.query_language import parse_query
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
-from passerby.gallery.conditions import quoted
-from passerby.gallery.where import parse_where
+from passerby.gallery.filters import decide_presence
 from passerby.inference import Decision
 
 ROWS: list[dict[str, Any]] = [
     # hash, camera, person, time, source, and the attributes that are not 0.1
-    {"hash": "woman", "camera": 1, "gender": 0.9, "upred": 0.8, "time": (1, 8), "source": "a"},
-    {"hash": "man", "camera": 3, "upblue": 0.7, "backpack": 0.6, "time": (2, 0), "source": "it's"},
-    {"hash": "hat", "camera": 2, "hat": 0.95, "upred": 0.5, "person": 7, "time": (3, 23)},
+    {"hash": "woman", "camera": "1", "gender": 0.9, "upred": 0.8, "time": (1, 8), "source": "a"},
+    {
+        "hash": "man",
+        "camera": "3",
+        "upblue": 0.7,
+        "backpack": 0.6,
+        "time": (2, 0),
+        "source": "it's",
+    },
+    {"hash": "hat", "camera": "2", "hat": 0.95, "upred": 0.5, "person": "7", "time": (3, 23)},
     {"hash": "unknown", "camera": None, "backpack": 0.5, "downblack": 0.4, "source": 'say "hi"'},
 ]
 
@@ -28,11 +36,11 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
     schema = pa.schema(
         [
             ("hash", pa.string()),
-            ("camera", pa.int32()),
-            ("person", pa.int32()),
+            ("camera", pa.string()),
+            ("person", pa.string()),
             ("time", pa.timestamp("us", tz="UTC")),
             ("source", pa.string()),
-            *((name, pa.float32()) for name in MARKET1501_ATTRIBUTES.attributes),
+            *((name, pa.float32()) for name in MARKET1501_ATTRIBUTES.names),
         ]
     )
     rows = []
@@ -41,7 +49,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
             "camera": None,
             "person": None,
             "source": None,
-            **dict.fromkeys(MARKET1501_ATTRIBUTES.attributes, 0.1),
+            **dict.fromkeys(MARKET1501_ATTRIBUTES.names, 0.1),
         }
         day = row.get("time")
         moment = None if day is None else datetime(2026, 11, day[0], day[1], 30, tzinfo=UTC)
@@ -50,9 +58,17 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return store.create_table("crops", pa.Table.from_pylist(rows, schema))
 
 
+NAMES = {name: name for name in MARKET1501_ATTRIBUTES.names}
+
+
+def parsed(text: str, decision: Decision | None = None) -> Condition:
+    present = decide_presence(MARKET1501_ATTRIBUTES, decision or Decision("fixed"))
+    return parse_query(text, MARKET1501_ATTRIBUTES, present)
+
+
 def found(table: Any, text: str, decision: Decision | None = None) -> set[str]:
-    condition = parse_where(text, MARKET1501_ATTRIBUTES, decision or Decision("fixed"))
-    return {row["hash"] for row in table.search().where(condition.sql()).limit(100).to_list()}
+    sql = parsed(text, decision).sql(NAMES)
+    return {row["hash"] for row in table.search().where(sql).limit(100).to_list()}
 
 
 @pytest.mark.parametrize(
@@ -73,17 +89,16 @@ def found(table: Any, text: str, decision: Decision | None = None) -> set[str]:
         ("hair = 'long hair'", set()),
         ("hat = yes or backpack = true", {"man", "hat", "unknown"}),
         ("hat = no and backpack = no", {"woman"}),
-        ("upcolor = red", {"woman", "hat"}),
-        ("upcolor in (red, blue)", {"woman", "hat", "man"}),
-        ("upcolor not in (red, blue)", {"unknown"}),
-        ("downcolor = multicolor", set()),
+        ('"upper colour" = red', {"woman", "hat"}),
+        ("upper_colour in (red, blue)", {"woman", "hat", "man"}),
+        ("upper_colour not in (red, blue)", {"unknown"}),
+        ("lower_colour = multicolor", set()),
         ("backpack >= 0.5", {"man", "unknown"}),
         ("backpack > 0.55", {"man"}),
         ("hat < 0.5 and upred > 0.4", {"woman"}),
         ("camera = 3", {"man"}),
         ("camera != 3", {"woman", "hat", "unknown"}),
         ("not camera = 3", {"woman", "hat", "unknown"}),
-        ("camera > 1", {"man", "hat"}),
         ("camera in (1, 2)", {"woman", "hat"}),
         ("camera not in (1, 2)", {"man", "unknown"}),
         ("camera = unknown", {"unknown"}),
@@ -131,24 +146,22 @@ def test_the_decision_rule_says_what_is_present(table: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "--where is empty: describe whom you look for"),
-        ("   ", "--where is empty"),
+        ("", "`where` is empty: describe whom you look for"),
+        ("   ", "`where` is empty"),
         ("upredd", "'upredd' is not known: did you mean 'upred'?"),
         ("kamera = 3", "'kamera' is not known: did you mean 'camera'?"),
         ("xyzzyq", "'xyzzyq' is not known: known are young, teenager"),
         ("gender = femal", "gender is never 'femal': did you mean 'female'?"),
-        ("upcolor = mauve", "upcolor is never 'mauve': known are"),
+        ("upper_colour = mauve", "upper colour is never 'mauve': known are"),
         ("gender < female", "a probability from 0 to 1 is expected at 'female'"),
-        ("upcolor < red", "upcolor has no order"),
-        ("upcolor", "'=', '<', '>' or 'in' is expected at its end"),
+        ("upper_colour < red", "upper.colour has no order"),
+        ("upper_colour", "'=', '<', '>' or 'in' is expected at its end"),
         ("gender =", "a value of gender is expected at its end"),
         ("camera", "'=', '<', '>' or 'in' is expected at its end"),
-        ("camera = red", "a whole number up to 2,147,483,647 is expected at 'red'"),
-        ("camera = 1.5", "a whole number up to"),
-        ("camera = 99999999999", "a whole number up to"),
+        ("camera > 1", "camera has no order"),
         ("camera in 3", r"'\(' is expected at '3'"),
         ("camera in (3", r"',' or '\)' is expected at its end"),
-        ("camera in ()", "a whole number up to"),
+        ("camera in ()", "a name, in quotes if it is not one word"),
         ("camera not 3", "'in' is expected at '3'"),
         ("time > yesterday", "a date such as 2026-11-01"),
         ("time > 2026-13-01", "a date such as 2026-11-01"),
@@ -156,18 +169,26 @@ def test_the_decision_rule_says_what_is_present(table: Any) -> None:
         ("time = 9999-12-31", "no day follows 9999-12-31"),
         ("backpack > 1.5", "a probability from 0 to 1"),
         ("backpack > much", "a probability from 0 to 1"),
-        ("source = backpack", "text in quotes is expected"),
         ("source < 'a'", "source has no order"),
         ("source = 'a\tb'", "holds characters that cannot be searched for"),
         ("(hat", r"'\)' is expected at its end"),
         ("hat)", r"'and', 'or' or the end is expected at '\)'"),
-        ("hat or or bag", "an attribute, camera, person, time or source is expected at 'or bag'"),
+        (
+            "hat or or bag",
+            "an attribute or dataset, person, camera, track, time, source or box is expected at 'or bag'",
+        ),
         ("female > 0.5", "female stands for itself"),
         ("hat & bag", "combine conditions with and, or, not"),
-        ("hat and", "an attribute, camera, person, time or source is expected at its end"),
+        (
+            "hat and",
+            "an attribute or dataset, person, camera, track, time, source or box is expected at its end",
+        ),
         ("hat; drop table crops", "'; drop tab' cannot be read"),
         ("hat -- comment", "'-- comment' cannot be read"),
-        ("1 = 1", "an attribute, camera, person, time or source is expected at '1 = 1'"),
+        (
+            "1 = 1",
+            "an attribute or dataset, person, camera, track, time, source or box is expected at '1 = 1'",
+        ),
         ("(" * 60 + "hat" + ")" * 60, "nested more than 50 times"),
         ("not " * 60 + "hat", "nested more than 50 times"),
         ("hat or " * 400 + "hat", "characters long"),
@@ -177,14 +198,14 @@ def test_the_decision_rule_says_what_is_present(table: Any) -> None:
 )
 def test_what_is_not_understood(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        parse_where(text, MARKET1501_ATTRIBUTES, Decision("fixed"))
+        parsed(text)
 
 
 @given(st.text(max_size=60))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_understood_or_refused_with_a_sentence(text: str) -> None:
     try:
-        sql = parse_where(text, MARKET1501_ATTRIBUTES, Decision("group")).sql()
+        sql = parsed(text, Decision("group")).sql(NAMES)
     except InputError:
         return
     assert sql.count("(") == sql.count(")") > 0
@@ -196,7 +217,7 @@ def test_any_text_is_understood_or_refused_with_a_sentence(text: str) -> None:
 @settings(max_examples=300, deadline=None)
 def test_any_words_of_the_language_are_understood_or_refused(words: list[str]) -> None:
     try:
-        sql = parse_where(" ".join(words), MARKET1501_ATTRIBUTES, Decision("fixed")).sql()
+        sql = parsed(" ".join(words)).sql(NAMES)
     except InputError:
         return
     assert sql.count("(") == sql.count(")")
@@ -211,12 +232,12 @@ def test_a_quoted_text_finds_itself_and_nothing_else(table: Any, text: str) -> N
     """Whatever is asked for, it is compared, not executed."""
     if not text.isprintable():
         return
-    sql = f"(source IS NOT NULL AND source = {quoted(text)})"
+    sql = f"(source IS NOT NULL AND source = {quote(text)})"
     names = {row["source"] for row in table.search().where(sql).limit(100).to_list()}
     assert names <= {text}
 
 
-COLUMNS = {name: np.array([0.25, 1.0]) for name in MARKET1501_ATTRIBUTES.attributes}
+COLUMNS = {name: np.array([0.25, 1.0]) for name in MARKET1501_ATTRIBUTES.names}
 
 
 @pytest.mark.parametrize(
@@ -235,15 +256,10 @@ COLUMNS = {name: np.array([0.25, 1.0]) for name in MARKET1501_ATTRIBUTES.attribu
     ],
 )
 def test_scores_by_hand(text: str, score: list[float]) -> None:
-    condition = parse_where(text, MARKET1501_ATTRIBUTES, Decision("fixed"))
+    condition = parsed(text)
     assert condition.attributes() <= set(COLUMNS)
     np.testing.assert_allclose(condition.score(COLUMNS), score)
 
 
 def test_a_description_without_attributes_scores_everything_alike() -> None:
-    assert (
-        parse_where("camera = 3 or time > 2026-01-01", MARKET1501_ATTRIBUTES, Decision()).score(
-            COLUMNS
-        )
-        == 1
-    )
+    assert parsed("camera = 3 or time > 2026-01-01").score(COLUMNS) == 1

@@ -1,7 +1,8 @@
-"""What a `--where` asks for: a tree of conditions, as a filter for the store and as a score.
+"""What a query asks for: a tree of conditions, as a filter for a table, a score and a truth value.
 
-Every condition holds or does not: what is unknown (no camera, no time) fulfils no comparison, and
-its negation does hold. All values are written into the filter by this module, from numbers, dates
+As a filter every condition holds or does not: what is unknown (no camera, no time) fulfils no
+comparison, and its negation does hold. On labels there are three values (Kleene): where `hat` is
+unknown, so is `not hat`. All values are written into the filter by this module, from numbers, dates
 and strings that it quotes itself.
 """
 
@@ -13,24 +14,25 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.data.schema import Schema
 from passerby.errors import InputError
-from passerby.inference.decision import Decision
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 Value = int | float | str | datetime
 Columns = Mapping[str, NDArray[np.floating]]
-"""Attribute to its probabilities, shape (N,) each."""
+"""Attribute to its probabilities, or its labels, shape (N,) each."""
+
+Names = Mapping[str, str]
+"""Attribute to the column of a table that holds its probabilities."""
 
 
 class Condition(Protocol):
     """A part of the tree, or all of it."""
 
-    def sql(self) -> str:
+    def sql(self, names: Names) -> str:
         """Return the filter: true or false for every row, never null."""
 
     def attributes(self) -> frozenset[str]:
-        """Return the attributes that `score` looks at."""
+        """Return the attributes that `score` and `truth` look at."""
 
     def score(self, columns: Columns) -> NDArray[np.float64] | float:
         """Return how probable it is that crops fulfil it, their attributes being independent.
@@ -38,40 +40,34 @@ class Condition(Protocol):
         What is known of a crop (camera, time, ...) counts as certain: the filter has decided it.
         """
 
+    def truth(self, labels: Columns) -> NDArray[np.float32]:
+        """Return whether labels fulfil it: 1, 0, or NaN where that is unknown, shape (N,).
+
+        Raises:
+            InputError: it asks for something else than attributes.
+        """
+
 
 @dataclass(frozen=True)
-class Attribute:
-    """An attribute is present, by a decision rule.
+class Present:
+    """An attribute is present.
 
     Attributes:
         name: of the attribute.
-        threshold: the least probability.
+        threshold: the least probability; None compares with the rivals alone.
         rivals: attributes of the same exclusive group, with which it has to compare favourably:
             those before it, which it must exceed, and those after it, which it must equal.
     """
 
     name: str
-    threshold: float | None
+    threshold: float | None = 0.5
     rivals: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
-    @classmethod
-    def decided(cls, name: str, schema: Schema, decision: Decision) -> "Attribute":
-        """Return the condition that `decision` finds the attribute."""
-        position = schema.index(name)
-        if decision.thresholds is not None:
-            return cls(name, decision.thresholds[position])
-        if decision.rule == "group":
-            for where in schema.groups.values():
-                if where.start <= position < where.stop:
-                    before = schema.attributes[where.start : position]
-                    after = schema.attributes[position + 1 : where.stop]
-                    return cls(name, None, (before, after))
-        return cls(name, 0.5)
-
-    def sql(self) -> str:
-        parts = [] if self.threshold is None else [f"{self.name} >= {_number(self.threshold)}"]
-        parts += [f"{self.name} > {rival}" for rival in self.rivals[0]]
-        parts += [f"{self.name} >= {rival}" for rival in self.rivals[1]]
+    def sql(self, names: Names) -> str:
+        mine = names[self.name]
+        parts = [] if self.threshold is None else [f"{mine} >= {_number(self.threshold)}"]
+        parts += [f"{mine} > {names[rival]}" for rival in self.rivals[0]]
+        parts += [f"{mine} >= {names[rival]}" for rival in self.rivals[1]]
         return f"({' AND '.join(parts)})"
 
     def attributes(self) -> frozenset[str]:
@@ -79,6 +75,10 @@ class Attribute:
 
     def score(self, columns: Columns) -> NDArray[np.float64]:
         return columns[self.name].astype(np.float64)
+
+    def truth(self, labels: Columns) -> NDArray[np.float32]:
+        values = labels[self.name]
+        return np.where(np.isnan(values), np.nan, values >= 0.5).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class Probability:
     operator: Operator
     value: float
 
-    def sql(self) -> str:
-        return f"({self.name} {_OPERATORS[self.operator]} {_number(self.value)})"
+    def sql(self, names: Names) -> str:
+        return f"({names[self.name]} {self.operator} {_number(self.value)})"
 
     def attributes(self) -> frozenset[str]:
         return frozenset([self.name])
@@ -98,6 +98,18 @@ class Probability:
     def score(self, columns: Columns) -> NDArray[np.float64]:
         probable = columns[self.name].astype(np.float64)
         return 1 - probable if self.operator in ("<", "<=") else probable
+
+    def truth(self, labels: Columns) -> NDArray[np.float32]:
+        values = labels[self.name]
+        compare = {
+            "=": np.equal,
+            "!=": np.not_equal,
+            "<": np.less,
+            "<=": np.less_equal,
+            ">": np.greater,
+            ">=": np.greater_equal,
+        }[self.operator]
+        return np.where(np.isnan(values), np.nan, compare(values, self.value)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -108,8 +120,8 @@ class ColumnCondition:
     operator: Operator
     value: Value
 
-    def sql(self) -> str:
-        test = f"{self.column} {_OPERATORS[self.operator]} {_literal(self.value)}"
+    def sql(self, names: Names) -> str:
+        test = f"{self.column} {self.operator} {_literal(self.value)}"
         return f"({self.column} IS NOT NULL AND {test})"
 
     def attributes(self) -> frozenset[str]:
@@ -118,6 +130,9 @@ class ColumnCondition:
     def score(self, columns: Columns) -> float:
         return 1.0
 
+    def truth(self, labels: Columns) -> NDArray[np.float32]:
+        raise _no_labels(self.column)
+
 
 @dataclass(frozen=True)
 class Unknown:
@@ -125,7 +140,7 @@ class Unknown:
 
     column: str
 
-    def sql(self) -> str:
+    def sql(self, names: Names) -> str:
         return f"({self.column} IS NULL)"
 
     def attributes(self) -> frozenset[str]:
@@ -134,6 +149,9 @@ class Unknown:
     def score(self, columns: Columns) -> float:
         return 1.0
 
+    def truth(self, labels: Columns) -> NDArray[np.float32]:
+        raise _no_labels(self.column)
+
 
 @dataclass(frozen=True)
 class Not:
@@ -141,8 +159,8 @@ class Not:
 
     part: Condition
 
-    def sql(self) -> str:
-        return f"(NOT {self.part.sql()})"
+    def sql(self, names: Names) -> str:
+        return f"(NOT {self.part.sql(names)})"
 
     def attributes(self) -> frozenset[str]:
         return self.part.attributes()
@@ -152,6 +170,9 @@ class Not:
             return 1.0
         return 1 - self.part.score(columns)
 
+    def truth(self, labels: Columns) -> NDArray[np.float32]:
+        return 1 - self.part.truth(labels)
+
 
 @dataclass(frozen=True)
 class And:
@@ -159,8 +180,8 @@ class And:
 
     parts: tuple[Condition, ...]
 
-    def sql(self) -> str:
-        return f"({' AND '.join(part.sql() for part in self.parts)})"
+    def sql(self, names: Names) -> str:
+        return f"({' AND '.join(part.sql(names) for part in self.parts)})"
 
     def attributes(self) -> frozenset[str]:
         return frozenset().union(*(part.attributes() for part in self.parts))
@@ -171,6 +192,11 @@ class And:
             found = found * part.score(columns)
         return found
 
+    def truth(self, labels: Columns) -> NDArray[np.float32]:
+        values = np.stack([part.truth(labels) for part in self.parts])
+        # one that is false decides, whatever is unknown
+        return np.where((values == 0).any(axis=0), np.float32(0), values.min(axis=0))
+
 
 @dataclass(frozen=True)
 class Or:
@@ -178,8 +204,8 @@ class Or:
 
     parts: tuple[Condition, ...]
 
-    def sql(self) -> str:
-        return f"({' OR '.join(part.sql() for part in self.parts)})"
+    def sql(self, names: Names) -> str:
+        return f"({' OR '.join(part.sql(names) for part in self.parts)})"
 
     def attributes(self) -> frozenset[str]:
         return frozenset().union(*(part.attributes() for part in self.parts))
@@ -192,27 +218,12 @@ class Or:
             none = none * (1 - part.score(columns))
         return 1 - none if telling else 1.0
 
-
-_OPERATORS: Mapping[Operator, str] = {
-    "=": "=",
-    "!=": "!=",
-    "<": "<",
-    "<=": "<=",
-    ">": ">",
-    ">=": ">=",
-}
+    def truth(self, labels: Columns) -> NDArray[np.float32]:
+        values = np.stack([part.truth(labels) for part in self.parts])
+        return np.where((values == 1).any(axis=0), np.float32(1), values.max(axis=0))
 
 
-def _literal(value: Value) -> str:
-    if isinstance(value, datetime):
-        moment = value.astimezone(UTC).replace(tzinfo=None)
-        return f"CAST('{moment.isoformat(sep=' ', timespec='microseconds')}' AS TIMESTAMP)"
-    if isinstance(value, str):
-        return quoted(value)
-    return _number(value)
-
-
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return a string literal.
 
     Raises:
@@ -223,5 +234,18 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _literal(value: Value) -> str:
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC).replace(tzinfo=None)
+        return f"CAST('{moment.isoformat(sep=' ', timespec='microseconds')}' AS TIMESTAMP)"
+    if isinstance(value, str):
+        return quote(value)
+    return _number(value)
+
+
 def _number(value: int | float) -> str:
     return repr(value)
+
+
+def _no_labels(column: str) -> InputError:
+    return InputError(f"{column} is not an attribute, so labels do not tell it: leave it out.")

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from passerby.datasets.annotations import annotation_csv, read_annotation_csv, read_market_mat
 
 from passerby.data.schema import MARKET1501_ATTRIBUTES
-from passerby.datasets.annotations import annotation_csv, read_annotation_csv, read_market_mat
 from passerby.datasets.problems import Problems
 from passerby.errors import InputError
 
@@ -26,7 +26,7 @@ def test_columns_are_found_by_name(tmp_path: Path) -> None:
     )
     assert not problems
     assert list(labels) == [7]
-    named = dict(zip(MARKET1501_ATTRIBUTES.attributes, labels[7], strict=True))
+    named = dict(zip(MARKET1501_ATTRIBUTES.names, labels[7], strict=True))
     assert {name for name, label in named.items() if label} == {
         "teenager",
         "upmulticolor",

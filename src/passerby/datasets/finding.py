@@ -1,0 +1,117 @@
+"""Finding crops in folders, at any depth, in manifests, or as they are given."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from passerby.data.columns import COLUMNS, is_text
+from passerby.data.crops import Crops, concatenate
+from passerby.data.decoding import is_image_name
+from passerby.datasets.file_names import read_name
+from passerby.datasets.manifest import TABLES, Manifest
+from passerby.datasets.name_pattern import NamePattern
+from passerby.datasets.problems import Problems
+from passerby.errors import InputError
+
+OnBroken = Callable[[InputError], None]
+
+
+def find_crops(
+    places: Sequence[Path],
+    pattern: str | None = None,
+    source: str | None = None,
+    *,
+    root: Path | None = None,
+    on_broken: OnBroken | None = None,
+) -> Crops:
+    """Find image files in folders, at any depth, read manifests, or take images as they are.
+
+    Market-style names such as `0002_c1_016620005.jpg` tell person and camera.
+
+    Args:
+        places: folders, images and manifests, read in this order, folders sorted by name.
+        pattern: what names say instead; see `NamePattern`.
+        source: of all crops that do not tell their own.
+        root: where the paths of manifests start; their own folders if left out.
+        on_broken: called with what is wrong with each name in a folder that is not like the
+            pattern, and its file is left out; without it the first one stops the search.
+
+    Raises:
+        InputError: a place does not exist or holds no image, or a manifest is not as it has to be.
+    """
+    if source is not None and not is_text(source):
+        raise InputError(f"`source` {source!r} is not text in UTF-8: write it again.")
+    names = NamePattern(pattern) if pattern is not None else None
+    parts: list[Crops] = []
+    for place in places:
+        some = _find_in(Path(place), names, root, on_broken)
+        if not len(some):
+            what = "images" if names is None else f"images whose names are like {pattern!r}"
+            raise InputError(f"{place} holds no {what}: give a folder, images or a manifest.")
+        parts.append(some.without_labels())
+    crops = concatenate(parts)
+    if source is None:
+        return crops
+    own = [""] * len(crops) if crops.source is None else crops.source
+    return crops.replace(source=[text or source for text in own])
+
+
+def read_by_pattern(place: Path, pattern: str, problems: Problems) -> Crops:
+    """Read all images of a folder, at any depth, whose names say what a pattern says they do.
+
+    Args:
+        place: the folder.
+        pattern: see `NamePattern`.
+        problems: receives a remark on files that are not like it.
+    """
+    names = NamePattern(pattern)
+    unlike: list[str] = []
+    crops = _find_in(place, names, None, lambda error: unlike.append(str(error)))
+    if not len(crops):
+        raise InputError(f"{place} holds no images whose names are like {pattern!r}: fix it.")
+    if unlike:
+        problems.remark(f"{len(unlike):,} files are passed over: {unlike[0]}")
+    return crops
+
+
+def _find_in(
+    place: Path, names: NamePattern | None, root: Path | None, on_broken: OnBroken | None
+) -> Crops:
+    if place.is_dir():
+        files = sorted(p for p in place.rglob("*") if is_image_name(p) and p.is_file())
+        return _read_names(files, place, names, on_broken)
+    if not place.exists():
+        raise InputError(f"{place} does not exist: give a folder, images or a manifest.")
+    if place.suffix.lower() in TABLES:
+        problems = Problems()
+        crops = Manifest().at(place, root).read_all(place, problems)
+        problems.raise_first()
+        return crops
+    if is_image_name(place):
+        return _read_names([place], place.parent, names, on_broken)
+    raise InputError(f"{place} is not an image or a manifest (.csv, .parquet): give one of these.")
+
+
+def _read_names(
+    files: Iterable[Path], folder: Path, names: NamePattern | None, on_broken: OnBroken | None
+) -> Crops:
+    paths: list[Path] = []
+    rows: list[dict[str, Any]] = []
+    for path in files:
+        try:
+            rows.append(
+                read_name(path)
+                if names is None
+                else names.read(path.relative_to(folder).as_posix())
+            )
+        except InputError as error:
+            if on_broken is None:
+                raise
+            on_broken(error)
+            continue
+        paths.append(path)
+    said = {name for row in rows for name in row}
+    columns: dict[str, Any] = {
+        name: [row.get(name) for row in rows] for name in COLUMNS if name in said
+    }
+    return Crops(paths, **columns)

@@ -1,0 +1,485 @@
+"""A manifest: one table, CSV or Parquet, that says everything of each crop.
+
+Its columns are `path`, those of `passerby.data.columns`, `split`, and attributes, 0 or 1, or empty
+where unknown. A `schema.yaml` beside it gives phrases and groups, and declares other codings:
+
+Attributes:
+      helmet:
+      gender: {phrase: female, absent: male, yes: 2, no: 1}
+      young: {group: age}
+      old: {group: age}
+    coding: {yes: "yes", no: "no", unknown: "?"}
+    ignore: [notes]
+"""
+
+import csv
+import reprlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from passerby.data.columns import COLUMNS, parse_value
+from passerby.data.crops import Crops
+from passerby.data.schema import MOST_ATTRIBUTES, Attribute, Schema
+from passerby.datasets.problems import Problems, list_few
+from passerby.errors import InputError
+from passerby.files import replacing, write_text
+
+TABLES = (".csv", ".parquet")
+_NAMES = ("crops.csv", "crops.parquet", "manifest.csv", "manifest.parquet")
+_SCHEMA_NAME = "schema.yaml"
+_SPLITS = ("train", "val", "query", "gallery", "test")
+_FIRST = ("path", "split")
+
+
+@dataclass(frozen=True)
+class _Coding:
+    """How an attribute column writes what holds, what does not, and what is unknown."""
+
+    yes: str = "1"
+    no: str = "0"
+    unknown: str = ""
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """What `schema.yaml` says."""
+
+    attributes: tuple[Attribute, ...]
+    codings: Mapping[str, _Coding]
+    ignored: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table as text: name of a column to its values, and what each line is called."""
+
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    rows: int = 0
+    first_line: int = 2
+
+    def where(self, path: Path, row: int) -> str:
+        return f"{path}, line {row + self.first_line}"
+
+
+class Manifest:
+    """A table of crops, in a folder or given directly.
+
+    Attributes:
+        root: where its paths start; its own folder if None.
+    """
+
+    name = "manifest"
+    title = "manifest"
+    layout = "crops.csv or crops.parquet: path, person, camera, …, and 0/1 columns"
+    terms = ""
+    protocol = "course"
+
+    def __init__(self, root: Path | None = None, place: Path | None = None) -> None:
+        self.root = root
+        self._place = place
+
+    def at(self, place: Path, root: Path | None = None) -> "Manifest":
+        """Return the manifest of one place, whose splits are those of its table."""
+        return Manifest(root or self.root, place)
+
+    def with_root(self, root: Path) -> "Manifest":
+        return Manifest(root, self._place)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        found = () if self._place is None else _splits_of(_table_in(self._place))
+        return found or ("train",)
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        splits = self.splits
+        if {"query", "gallery"} <= set(splits):
+            return ("query", "gallery")
+        return ("test",) if "test" in splits else splits[:1]
+
+    def recognizes(self, folder: Path) -> bool:
+        if folder.is_file():
+            return folder.suffix.lower() in TABLES
+        return folder.is_dir() and any((folder / name).is_file() for name in _NAMES)
+
+    def read(self, folder: Path, split: str, problems: Problems) -> Crops:
+        """Read the rows of one split."""
+        crops, splits = self._read(folder, problems)
+        return crops if splits is None else crops[splits == split]
+
+    def read_all(self, folder: Path, problems: Problems) -> Crops:
+        """Read the rows of all splits."""
+        return self._read(folder, problems)[0]
+
+    def _read(self, folder: Path, problems: Problems) -> tuple[Crops, NDArray[np.str_] | None]:
+        path = _table_in(folder)
+        table = _read_table(path)
+        declared = _read_declared(path.parent / _SCHEMA_NAME)
+        if not _check_columns(table, path, declared, problems):
+            return Crops(()), None
+        columns = _read_known(table, path, problems)
+        root = self.root or path.parent
+        schema, labels = _read_labels(table, path, declared, problems)
+        splits = np.array(table.columns["split"]) if "split" in table.columns else None
+        kept = np.array([bool(text) for text in table.columns["path"]], np.bool_)
+        for row in np.flatnonzero(~kept)[:1].tolist():
+            problems.add(f"{table.where(path, row)}: path is empty: fill it in or remove the line.")
+        crops = Crops(
+            [root / text for text in table.columns["path"]],
+            labels=labels,
+            schema=schema,
+            **{
+                name: values
+                for name, values in columns.items()
+                if any(v not in (None, "") for v in values)
+            },
+        )
+        kept &= _find_files(crops, path, problems)
+        _check_twice(crops, path, table, problems)
+        if splits is not None:
+            _check_splits(crops, splits, path, problems)
+        return crops[kept], None if splits is None else splits[kept]
+
+
+def write_manifest(target: Path, parts: Mapping[str, Crops]) -> None:
+    """Write crops as a manifest, with `schema.yaml` beside it where attributes say more than names.
+
+    Args:
+        target: .csv, or .parquet; paths are written relative to its folder where they lie below.
+        parts: split to its crops; all with labels of one schema, or without.
+
+    Raises:
+        InputError: the name ends otherwise, or a file has no name in UTF-8.
+    """
+    if target.suffix.lower() not in TABLES:
+        raise InputError(f"{target} is neither .csv nor .parquet: choose one of these.")
+    schema = next((part.schema for part in parts.values() if part.schema is not None), None)
+    known = [name for name in COLUMNS if any(name in part.columns for part in parts.values())]
+    attributes = () if schema is None else schema.names
+    clash = sorted(set(attributes) & {*COLUMNS, *_FIRST})
+    if clash:
+        raise InputError(
+            f"The attribute {clash[0]!r} is called as a column of manifests is: rename it."
+        )
+    header = ["path", *known, "split", *attributes]
+    base = target.parent.absolute()
+    rows: list[list[str]] = []
+    for split, part in parts.items():
+        columns = [
+            [COLUMNS[name].kind.format(value) for value in part.columns[name]]
+            if name in part.columns
+            else [""] * len(part)
+            for name in known
+        ]
+        labels = np.full((len(part), len(attributes)), np.nan)
+        if part.labels is not None:
+            labels = part.labels
+        for row, path in enumerate(part.paths):
+            absolute = path.absolute()
+            inside = absolute.is_relative_to(base)
+            name = absolute.relative_to(base).as_posix() if inside else str(absolute)
+            told = ["" if np.isnan(value) else f"{value:.0f}" for value in labels[row]]
+            rows.append([name, *(values[row] for values in columns), split, *told])
+    with replacing(target) as draft:
+        if target.suffix.lower() == ".csv":
+            with draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(header)
+                writer.writerows(rows)
+        else:
+            pa, parquet = _import_pyarrow(target)
+            columns_ = {name: [row[i] for row in rows] for i, name in enumerate(header)}
+            parquet.write_table(pa.table(columns_), draft)
+    if schema is not None and any(a != Attribute(a.name) for a in schema.attributes):
+        write_text(target.parent / _SCHEMA_NAME, _schema_yaml(schema))
+
+
+def _schema_yaml(schema: Schema) -> str:
+    said = {
+        a.name: {
+            key: value
+            for key, value in (("phrase", a.phrase), ("group", a.group), ("absent", a.absent))
+            if value != getattr(Attribute(a.name, a.phrase if key == "absent" else ""), key)
+        }
+        for a in schema.attributes
+    }
+    content: dict[str, Any] = {
+        "attributes": {name: values or None for name, values in said.items()}
+    }
+    if schema.name:
+        content = {"name": schema.name, **content}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _table_in(place: Path) -> Path:
+    if place.is_file():
+        return place
+    found = [place / name for name in _NAMES if (place / name).is_file()]
+    if not found:
+        raise InputError(f"{place} holds no manifest: add crops.csv.")
+    if len(found) > 1:
+        names = list_few([path.name for path in found])
+        raise InputError(f"{place} holds several manifests ({names}): give one of them.")
+    return found[0]
+
+
+def _splits_of(path: Path) -> tuple[str, ...]:
+    columns = _read_table(path).columns
+    return tuple(dict.fromkeys(text for text in columns.get("split", []) if text))
+
+
+def _read_table(path: Path) -> _Table:
+    if path.suffix.lower() == ".parquet":
+        return _read_parquet(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file, strict=True))
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a text file in UTF-8: save it as CSV in UTF-8.") from None
+    except csv.Error as error:
+        raise InputError(f"{path} is not a CSV file ({error}): save it again.") from None
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+    header = [name.strip() for name in lines[0]] if lines else []
+    rows = [line for line in lines[1:] if any(cell.strip() for cell in line)]
+    if not header or not rows:
+        raise InputError(f"{path} is empty: it needs a header with 'path' and one line per crop.")
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
+    if twice:
+        raise InputError(f"{path}: the column {list_few(twice)} occurs twice: keep one.")
+    for number, line in enumerate(lines[1:], start=2):
+        if any(cell.strip() for cell in line) and len(line) != len(header):
+            raise InputError(
+                f"{path}, line {number}: {len(line)} values for {len(header)} columns: write one "
+                "for each."
+            )
+    columns = {name: [row[i].strip() for row in rows] for i, name in enumerate(header)}
+    return _Table(columns, len(rows))
+
+
+def _read_parquet(path: Path) -> _Table:
+    _, parquet = _import_pyarrow(path)
+    try:
+        found = parquet.read_table(path)
+    except Exception as error:
+        # pyarrow raises its own errors, OSError and ValueError
+        raise InputError(f"{path} is not a Parquet file ({type(error).__name__}).") from error
+    columns = {
+        name: [_as_text(value) for value in found.column(name).to_pylist()]
+        for name in found.column_names
+    }
+    return _Table(columns, len(found), 1)
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _import_pyarrow(path: Path) -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise InputError(
+            f"{path} is a Parquet file, which needs pyarrow (the extra 'gallery'): install it, or "
+            "give a CSV file."
+        ) from None
+    return pyarrow, parquet
+
+
+def _read_declared(path: Path) -> _Declared | None:
+    if not path.is_file():
+        return None
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML ({type(error).__name__}): fix it.") from None
+    if not isinstance(content, dict) or not isinstance(content.get("attributes"), dict | list):
+        raise InputError(f"{path} declares no attributes: write `attributes:` and their names.")
+    unknown = sorted(set(map(str, content)) - {"name", "attributes", "coding", "ignore"})
+    if unknown:
+        raise InputError(
+            f"{path}: unknown key {unknown[0]!r}: known are name, attributes, coding and ignore."
+        )
+    general = _coding(content.get("coding") or {}, _Coding(), path)
+    given = content["attributes"]
+    entries = given.items() if isinstance(given, dict) else ((name, None) for name in given)
+    attributes, codings = [], {}
+    for name, values in entries:
+        values = values or {}
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: {name} is {values!r}: write phrase, group, absent, yes, no.")
+        about = {key: str(v) for key, v in values.items() if key in ("phrase", "group", "absent")}
+        codes = {key: v for key, v in values.items() if key not in about}
+        attributes.append(Attribute(str(name), **about))
+        codings[str(name)] = _coding(codes, general, path)
+    ignored = content.get("ignore") or []
+    return _Declared(tuple(attributes), codings, frozenset(map(str, ignored)))
+
+
+def _coding(values: Mapping[str, Any], default: _Coding, path: Path) -> _Coding:
+    unknown = sorted(set(map(str, values)) - {"yes", "no", "unknown"})
+    # YAML reads yes and no as true and false
+    words = {"True": "yes", "False": "no"}
+    unknown = [key for key in unknown if key not in words]
+    if unknown:
+        raise InputError(
+            f"{path}: unknown key {unknown[0]!r}: known are phrase, group, absent, yes, no and "
+            "unknown."
+        )
+    given = {words.get(str(key), str(key)): str(value) for key, value in values.items()}
+    return _Coding(
+        given.get("yes", default.yes),
+        given.get("no", default.no),
+        given.get("unknown", default.unknown),
+    )
+
+
+def _check_columns(
+    table: _Table, path: Path, declared: _Declared | None, problems: Problems
+) -> bool:
+    names = table.columns
+    if "path" not in names:
+        problems.add(f"{path} has no column 'path': add it.")
+        return False
+    others = _attribute_names(table, declared)
+    if len(others) > MOST_ATTRIBUTES:
+        problems.add(
+            f"{path} has {len(others):,} columns that could be attributes, more than "
+            f"{MOST_ATTRIBUTES:,}: leave out those that are not."
+        )
+        return False
+    if declared is None:
+        return True
+    wanted = [attribute.name for attribute in declared.attributes]
+    strange = [name for name in others if name not in wanted]
+    if strange:
+        problems.add(
+            f"{path}: the column {list_few(strange)} is not declared in {_SCHEMA_NAME}: list it "
+            "under attributes or under ignore."
+        )
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        problems.add(f"{path} has no column {list_few(missing)}, which {_SCHEMA_NAME} declares.")
+    return not strange and not missing
+
+
+def _attribute_names(table: _Table, declared: _Declared | None) -> list[str]:
+    ignored = frozenset[str]() if declared is None else declared.ignored
+    return [n for n in table.columns if n not in COLUMNS and n not in _FIRST and n not in ignored]
+
+
+def _read_known(table: _Table, path: Path, problems: Problems) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {}
+    for name in COLUMNS:
+        if name not in table.columns:
+            continue
+        values: list[Any] = []
+        for row, text in enumerate(table.columns[name]):
+            try:
+                values.append(parse_value(name, text, table.where(path, row)))
+            except InputError as error:
+                problems.add(str(error))
+                values.append(None)
+        columns[name] = values
+    return columns
+
+
+def _read_labels(
+    table: _Table, path: Path, declared: _Declared | None, problems: Problems
+) -> tuple[Schema | None, NDArray[np.float32] | None]:
+    names = _attribute_names(table, declared)
+    attributes = (
+        tuple(map(Attribute, names))
+        if declared is None
+        else tuple(a for a in declared.attributes if a.name in table.columns)
+    )
+    if not attributes:
+        return None, None
+    columns = []
+    for attribute in attributes:
+        coding = _Coding() if declared is None else declared.codings[attribute.name]
+        columns.append(_read_attribute(table, path, attribute.name, coding, problems))
+    return Schema(attributes, path.stem), np.array(columns, np.float32).T
+
+
+def _read_attribute(
+    table: _Table, path: Path, name: str, coding: _Coding, problems: Problems
+) -> NDArray[np.float32]:
+    texts = table.columns[name]
+    meaning = {coding.yes: 1.0, coding.no: 0.0, coding.unknown: np.nan, "": np.nan}
+    values = np.array([meaning.get(text, -1.0) for text in texts], np.float32)
+    wrong = np.flatnonzero(values == -1)
+    if len(wrong):
+        row = int(wrong[0])
+        found = sorted({texts[i] for i in wrong} | {t for t in texts if t in meaning and t})
+        few = (
+            f" (it holds {', '.join(found)})"
+            if len(found) <= 3 and max(map(len, found)) < 8
+            else ""
+        )
+        problems.add(
+            f"{table.where(path, row)}: the attribute column {name!r} is "
+            f"{reprlib.repr(texts[row])}{few}: write {coding.yes}, {coding.no} or nothing, or "
+            f"declare its coding, or that it is ignored, in {_SCHEMA_NAME}."
+        )
+    elif np.isnan(values).all():
+        problems.add(f"{path}: the attribute column {name!r} holds nothing: fill it in or drop it.")
+    values[wrong] = np.nan
+    return values
+
+
+def _find_files(crops: Crops, path: Path, problems: Problems) -> NDArray[np.bool_]:
+    there = np.array([file.is_file() for file in crops.paths], np.bool_)
+    missing = np.flatnonzero(~there)
+    if len(missing):
+        problems.add_missing(
+            f"{path}: {len(missing):,} of {len(crops):,} files do not exist, "
+            f"{crops.paths[int(missing[0])]} first: check the paths and the root they start from."
+        )
+    return there
+
+
+def _check_twice(crops: Crops, path: Path, table: _Table, problems: Problems) -> None:
+    seen: dict[Any, int] = {}
+    for row, key in enumerate(crops.keys):
+        before = seen.setdefault(key, row)
+        if before != row:
+            problems.add(
+                f"{table.where(path, row)}: the same crop as in line "
+                f"{before + table.first_line}, {crops.paths[row].name}: keep one, or give each its "
+                "box."
+            )
+            return
+
+
+def _check_splits(crops: Crops, splits: NDArray[np.str_], path: Path, problems: Problems) -> None:
+    unknown = sorted(set(splits.tolist()) - set(_SPLITS))
+    if unknown:
+        problems.add(f"{path}: the split {unknown[0]!r} is not known: write {', '.join(_SPLITS)}.")
+    if not crops.has_persons:
+        return
+    codes = crops.person_codes
+    trained = set(codes[(splits == "train") & (codes > 0)].tolist())
+    others = (splits != "train") & np.isin(codes, list(trained))
+    if others.any():
+        row = int(np.flatnonzero(others)[0])
+        problems.add(
+            f"{path}: the person {crops.person[row]!r} is in train and in {splits[row]}: put all "
+            "crops of a person into one split, or their figures mean nothing."
+        )

@@ -1,0 +1,138 @@
+"""From the attributes of one dataset to those of another: a YAML file with a reason for each."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from passerby.data.conditions import Condition
+from passerby.data.crops import Crops
+from passerby.data.query_language import parse_query
+from passerby.data.schema import Schema
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
+from passerby.datasets.pa100k import PA100K_ATTRIBUTES
+from passerby.datasets.peta_attributes import PETA_ATTRIBUTES
+from passerby.errors import InputError
+
+SCHEMAS = {
+    "market1501": MARKET1501_ATTRIBUTES,
+    "peta": PETA_ATTRIBUTES,
+    "pa100k": PA100K_ATTRIBUTES,
+}
+"""The schemas that mappings name."""
+
+
+@dataclass(frozen=True)
+class SchemaMapping:
+    """What each attribute of a target means in the attributes of a source.
+
+    Attributes:
+        name: of the file.
+        conditions: attribute of the target to what must hold in the source; those that mean
+            nothing there are left out.
+        reasons: attribute of the target to why.
+    """
+
+    name: str
+    source_schema: Schema
+    target_schema: Schema
+    conditions: dict[str, Condition]
+    reasons: dict[str, str]
+
+    @property
+    def source(self) -> str:
+        return self.source_schema.name
+
+    @property
+    def target(self) -> str:
+        return self.target_schema.name
+
+    @classmethod
+    def load(cls, file: Path | str) -> "SchemaMapping":
+        """Read a mapping.
+
+        Its `attributes` say of each attribute of `target` either what `is` the same in `source`,
+        in the query language, or that it is `unknown`; and `why`.
+
+        Raises:
+            InputError: it is not a mapping, or names attributes that are not there.
+        """
+        path = Path(file)
+        if not path.is_file():
+            raise InputError(f"{path} does not exist: give a mapping, a YAML file.")
+        try:
+            return cls._of(yaml.safe_load(path.read_bytes()), path.name)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{path} is not YAML ({reason}): fix it.") from None
+
+    @classmethod
+    def _of(cls, content: Any, name: str) -> "SchemaMapping":
+        if not isinstance(content, dict) or set(content) != {"source", "target", "attributes"}:
+            raise InputError(
+                f"{name} is not a mapping: it needs `source`, `target` and `attributes`, no more."
+            )
+        schemas = []
+        for role in ("source", "target"):
+            if content[role] not in SCHEMAS:
+                raise InputError(
+                    f"{name}: {role} is {content[role]!r}: choose from {', '.join(SCHEMAS)}."
+                )
+            schemas.append(SCHEMAS[content[role]])
+        source, target = schemas
+        lines = content["attributes"]
+        if not isinstance(lines, dict):
+            raise InputError(f"{name}: `attributes` must name each attribute and what it is.")
+        if missing := [n for n in target.names if n not in lines]:
+            raise InputError(
+                f"{name} says nothing of {missing[0]!r}: write what it is, or unknown."
+            )
+        conditions, reasons = {}, {}
+        for attribute, said in lines.items():
+            where = f"{name}, {attribute}"
+            target.index(str(attribute))
+            if not isinstance(said, dict) or set(said) - {"is", "why"} or "why" not in said:
+                raise InputError(f"{where}: write `is`, if the source tells it, and `why`.")
+            reasons[attribute] = str(said["why"])
+            if "is" in said:
+                try:
+                    conditions[attribute] = parse_query(str(said["is"]), source)
+                except InputError as error:
+                    raise InputError(f"{where}: {error}") from None
+                if not conditions[attribute].attributes():
+                    raise InputError(f"{where}: name an attribute of {source.name}.")
+        return cls(name, source, target, conditions, reasons)
+
+    @cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """The attributes of the target that the source does not tell."""
+        return tuple(name for name in self.target_schema.names if name not in self.conditions)
+
+    def apply(self, crops: Crops) -> Crops:
+        """Return the crops with labels of the target; NaN where they are unknown.
+
+        Raises:
+            InputError: they are not annotated with the source's attributes.
+        """
+        if crops.labels is None or crops.schema != self.source_schema:
+            raise InputError(f"{self.name} maps crops with attributes of {self.source} only.")
+        columns = dict(zip(self.source_schema.names, crops.labels.T, strict=True))
+        labels = np.full((len(crops), len(self.target_schema)), np.nan, np.float32)
+        for place, name in enumerate(self.target_schema.names):
+            if name in self.conditions:
+                labels[:, place] = self.conditions[name].truth(columns)
+        return crops.replace(labels=labels, schema=self.target_schema)
+
+
+def find_mapping(source: Schema, target: Schema) -> SchemaMapping | None:
+    """Return the mapping between two schemas that ships with Passerby; None if there is none."""
+    known = {schema: name for name, schema in SCHEMAS.items()}
+    name = f"{known.get(source)}-to-{known.get(target)}.yaml"
+    file = files("passerby.datasets").joinpath("mappings", name)
+    if not file.is_file():
+        return None
+    return SchemaMapping._of(yaml.safe_load(file.read_bytes()), name)
