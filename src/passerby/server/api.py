@@ -1,5 +1,7 @@
 """The JSON API."""
 
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
@@ -9,24 +11,28 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from passerby.calibration.answer_rule import AnswerRule
+from passerby.data.columns import Column
+from passerby.errors import InputError
 from passerby.server.api_values import (
     AddAnswer,
     Description,
     ForgetAnswer,
     ForgetRequest,
     Hash,
-    KnownCrop,
     LogEntry,
     Reason,
-    SearchAnswer,
     Unconfirmed,
-    read_columns,
+    answer_models,
+    field_type,
 )
 from passerby.server.errors import REFUSALS, Refusal
 from passerby.server.known_fields import known_fields_only
 from passerby.server.service import Served, client_of
 
-router = APIRouter(prefix="/api", tags=["gallery"], responses=REFUSALS)
+_ROUTER: dict[str, Any] = {"prefix": "/api", "tags": ["gallery"], "responses": REFUSALS}
+
+router = APIRouter(**_ROUTER)
+"""The endpoints that name no column; `column_router` makes the others."""
 
 _MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": Refusal, "description": "There is no such crop"}
@@ -39,8 +45,22 @@ _JPEG: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/search", dependencies=[Depends(known_fields_only)])
-def search(
+def column_router(columns: Sequence[Column]) -> APIRouter:
+    """Return the endpoints that take or tell what is known of crops.
+
+    Args:
+        columns: what that is.
+    """
+    answers = answer_models(columns)
+    made = APIRouter(**_ROUTER)
+    checked = [Depends(known_fields_only)]
+    made.post("/search", dependencies=checked, response_model=answers.search)(_search)
+    made.post("/add", dependencies=checked)(_adding(columns))
+    made.get("/crops/{hash}", responses=_MISSING, response_model=answers.crop)(_crop)
+    return made
+
+
+def _search(
     service: Served,
     request: Request,
     images: Annotated[list[UploadFile], File(description="Crops of one person.")] = [],  # noqa: B006
@@ -61,7 +81,7 @@ def search(
     ] = None,
     exact: Annotated[bool, Form(description="Look at every crop, index or not.")] = False,
     reason: Annotated[Reason | None, Form()] = None,
-) -> SearchAnswer:
+) -> Any:
     """Find a person by photos, by a description, or by both."""
     rule = AnswerRule.chosen(
         top_k=top_k,
@@ -71,9 +91,9 @@ def search(
         threshold=threshold,
     )
     given = (top_k, beta, recall, false_match_rate, threshold) != (None,) * 5
-    crops = service.uploads.prepare(images, service.limits.search_images)
+    prepared = service.uploads.prepare(images, service.limits.search_images)
     found = service.search(
-        crops,
+        prepared.crops,
         where,
         rule if given else None,
         like=like,
@@ -81,20 +101,50 @@ def search(
         reason=reason,
         who=client_of(request),
     )
-    return SearchAnswer.of(found)
+    return {**found.to_dict(), "remarks": prepared.remarks}
 
 
-@router.post("/add", dependencies=[Depends(known_fields_only)])
-async def add(
-    service: Served,
-    request: Request,
-    images: Annotated[list[UploadFile], File(description="One pedestrian on each.")],
-    known: Annotated[dict[str, Any], Depends(read_columns)],
-    reason: Annotated[Reason | None, Form()] = None,
-) -> AddAnswer:
-    """Add crops, all of them or none; those that are there already stay as they are."""
-    added = await service.add(images, known, reason, client_of(request))
-    return AddAnswer(added=added.rows, known=added.known, hashes=added.hashes)
+def _adding(columns: Sequence[Column]) -> Callable[..., Any]:
+    """Return the endpoint that adds crops, with a field for each column."""
+
+    async def add(
+        service: Served,
+        request: Request,
+        images: Annotated[list[UploadFile], File(description="One pedestrian on each.")],
+        reason: Annotated[Reason | None, Form()] = None,
+        **known: Any,
+    ) -> AddAnswer:
+        """Add crops, all of them or none; those that are there already stay as they are.
+
+        What is told of them holds for all of them.
+        """
+        told = {name: value for name, value in known.items() if value not in (None, "")}
+        added, remarks = await service.add(images, told, reason, client_of(request))
+        return AddAnswer(added=added.rows, known=added.known, hashes=added.hashes, remarks=remarks)
+
+    signature = inspect.signature(add)
+    *own, _ = signature.parameters.values()
+    fields = [
+        inspect.Parameter(
+            column.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                field_type(column.kind),
+                Form(description=f"{_sentence(column.about)} Such as: {column.kind.example}"),
+            ],
+        )
+        for column in columns
+    ]
+    # what FastAPI reads the fields of a request from
+    add.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*own, *fields]
+    )
+    return add
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 @router.post(
@@ -104,6 +154,8 @@ async def add(
 )
 async def forget(service: Served, request: Request, asked: ForgetRequest) -> Any:
     """Erase crops for good; ask without `confirm` first to learn how many that are."""
+    if asked.dataset is not None and asked.person is None:
+        raise InputError("`dataset` says whose `person` is meant: give both, or neither.")
     named = partial(
         service.gallery.filter_of,
         hashes=asked.hashes or (),
@@ -129,13 +181,12 @@ def info(service: Served) -> dict[str, Any]:
     return service.info_cache.now()
 
 
-@router.get("/crops/{hash}", responses=_MISSING)
-def crop(service: Served, hash: Hash) -> KnownCrop:
+def _crop(service: Served, hash: Hash) -> Any:
     """Tell what is stored of a crop."""
     rows = service.gallery.of_hashes([hash])
     if not rows:
         raise HTTPException(404, "There is no such crop: it was erased, or never added.")
-    return KnownCrop.of_row(rows[0])
+    return rows[0]
 
 
 @router.get("/crops/{hash}/thumbnail", response_class=Response, responses={**_MISSING, **_JPEG})

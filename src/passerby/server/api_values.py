@@ -1,16 +1,16 @@
-"""What goes into the API and what comes out of it."""
+"""What goes into the API and what comes out of it.
 
+What is known of a crop are the columns that `passerby.data.columns` declares, others' among them:
+the fields for them are made when a server is.
+"""
+
+from collections.abc import Iterable
 from datetime import datetime
-from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import Form
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from passerby.data.columns import LONGEST_TEXT, gallery_columns
-from passerby.errors import InputError
-from passerby.gallery import AnswerSet
-from passerby.gallery.answers import to_json
+from passerby.data.columns import LONGEST_TEXT, Column, Kind
 
 
 def _printable(text: str) -> str:
@@ -19,7 +19,7 @@ def _printable(text: str) -> str:
     return text
 
 
-Name = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_printable)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_printable)]
 Reason = Annotated[
     str,
     Field(max_length=500, description="Why; it enters the audit log."),
@@ -29,7 +29,8 @@ Description = Annotated[
     str,
     Field(
         max_length=2000,
-        description="Such as `gender = female and upred and camera in (1, 3)`.",
+        description='Such as `camera in (1, "north gate") and time >= 2026-11-01`; '
+        "attributes stand for themselves.",
     ),
 ]
 Hash = Annotated[
@@ -37,90 +38,9 @@ Hash = Annotated[
     Field(
         pattern=r"^[0-9a-f]{64}$",
         max_length=64,
-        description="SHA-256 of a crop's file, 64 hexadecimal digits.",
+        description="SHA-256 of a crop's file, or of that and its box, 64 hexadecimal digits.",
     ),
 ]
-
-_JSON_TYPES: dict[str, Any] = {"text": str, "time": str, "box": list[int], "number": float}
-"""By the name of a column's kind."""
-
-if TYPE_CHECKING:
-
-    class KnownColumns(BaseModel):
-        """What is known of a crop: one field for each column of a gallery."""
-else:
-    KnownColumns = create_model(
-        "KnownColumns",
-        **{
-            column.name: (
-                _JSON_TYPES.get(column.kind.name, Any) | None,
-                Field(default=None, description=column.about),
-            )
-            for column in gallery_columns()
-        },
-    )
-
-
-def read_columns(**fields: str | None) -> dict[str, Any]:
-    """Return what a form says of crops, as a dependency: a field for each column of a gallery.
-
-    Raises:
-        InputError: a value is not as its column has it.
-    """
-    known: dict[str, Any] = {}
-    for column in gallery_columns():
-        try:
-            value = column.kind.parse(fields.get(column.name) or "")
-        except ValueError as error:
-            raise InputError(f"{column.name}: {error}.") from None
-        if value not in ("", None):
-            known[column.name] = value
-    return known
-
-
-read_columns.__signature__ = Signature(  # type: ignore[attr-defined]
-    [
-        Parameter(
-            column.name,
-            Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                str | None,
-                Form(description=f"{column.about}, such as {column.kind.example}", max_length=1000),
-            ],
-        )
-        for column in gallery_columns()
-    ]
-)
-
-
-class FoundCrop(KnownColumns):
-    """One answer; see `passerby.gallery.Answer`."""
-
-    hash: str
-    path: str | None
-    added: str
-    distance: float | None
-    probability: float | None
-    score: float | None
-    attributes: dict[str, float]
-    agree: list[str]
-    only_query: list[str]
-    only_crop: list[str]
-
-
-class SearchAnswer(BaseModel):
-    """The answer set; see `passerby.gallery.AnswerSet`."""
-
-    answers: list[FoundCrop]
-    threshold: float | None
-    searched: int
-    exact: bool
-    cut_off: bool
-
-    @classmethod
-    def of(cls, found: AnswerSet) -> Self:
-        return cls.model_validate(found.to_dict())
 
 
 class AddAnswer(BaseModel):
@@ -129,6 +49,7 @@ class AddAnswer(BaseModel):
     added: int
     known: int
     hashes: list[str]
+    remarks: Annotated[list[str], Field(description="What does not look like one pedestrian.")]
 
 
 class ForgetRequest(BaseModel):
@@ -137,8 +58,10 @@ class ForgetRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     hashes: Annotated[list[Hash], Field(max_length=1000)] | None = None
-    person: Name | None = None
-    dataset: Annotated[Name, Field(description="Of the person.")] | None = None
+    person: Text | None = None
+    dataset: Annotated[
+        Text | None, Field(description="Of the person; empty if it was named in none.")
+    ] = None
     where: Description | None = None
     confirm: Annotated[int, Field(ge=0, description="How many crops that are.")] | None = None
     reason: Reason | None = None
@@ -159,19 +82,6 @@ class Unconfirmed(BaseModel):
     rows: int
 
 
-class KnownCrop(KnownColumns):
-    """What is stored of a crop, without its embedding and its thumbnail."""
-
-    hash: str
-    path: str | None
-    added: datetime
-    attributes: dict[str, float]
-
-    @classmethod
-    def of_row(cls, row: dict[str, Any]) -> Self:
-        return cls(**{name: to_json(value) for name, value in row.items()})
-
-
 class LogEntry(BaseModel):
     """One line of the audit log."""
 
@@ -180,3 +90,94 @@ class LogEntry(BaseModel):
     operation: str
     rows: int
     reason: str | None
+
+
+class _FoundCrop(BaseModel):
+    """One answer; see `passerby.gallery.Answer`."""
+
+    hash: str
+    path: str | None
+    added: str
+    distance: float | None
+    probability: float | None
+    score: float | None
+    attributes: dict[str, float]
+    agree: list[str]
+    only_query: list[str]
+    only_crop: list[str]
+
+
+class _SearchAnswer(BaseModel):
+    """The answer set; see `passerby.gallery.AnswerSet`."""
+
+    threshold: float | None
+    searched: int
+    exact: bool
+    cut_off: bool
+    remarks: Annotated[list[str], Field(description="What does not look like one pedestrian.")]
+
+
+class _KnownCrop(BaseModel):
+    """What is stored of a crop, without its embedding and its thumbnail."""
+
+    hash: str
+    path: str | None
+    added: datetime
+    attributes: dict[str, float]
+
+
+class AnswerModels(NamedTuple):
+    """Answers that hold what is known of crops."""
+
+    search: type[BaseModel]
+    crop: type[BaseModel]
+
+
+def answer_models(columns: Iterable[Column]) -> AnswerModels:
+    """Return the answers of a server.
+
+    Args:
+        columns: what is known of crops.
+    """
+    columns = tuple(columns)
+    found = create_model(
+        "FoundCrop", __base__=_FoundCrop, __doc__=_FoundCrop.__doc__, **_shown(columns, str)
+    )
+    return AnswerModels(
+        create_model(
+            "SearchAnswer",
+            __base__=_SearchAnswer,
+            __doc__=_SearchAnswer.__doc__,
+            answers=(list[found], ...),  # type: ignore[valid-type]
+        ),
+        create_model(
+            "KnownCrop",
+            __base__=_KnownCrop,
+            __doc__=_KnownCrop.__doc__,
+            **_shown(columns, datetime),
+        ),
+    )
+
+
+def field_type(kind: Kind) -> Any:
+    """Return the type of a form's field that takes a value of a column."""
+    if kind.name == "text":
+        return Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(kind.parse)] | None
+    if kind.name == "time":
+        # pydantic itself would take "2026" for seconds since 1970
+        return Annotated[datetime | None, BeforeValidator(lambda text: kind.parse(str(text)))]
+    if kind.name == "number":
+        return Annotated[float, Field(allow_inf_nan=False)] | None
+    return Annotated[str, AfterValidator(kind.parse)] | None
+
+
+def _shown(columns: Iterable[Column], moment: type) -> dict[str, Any]:
+    """Return a field for each column, as `create_model` takes it."""
+    types = {"text": str, "time": moment, "box": list[int], "number": float}
+    return {
+        column.name: (
+            Annotated[types.get(column.kind.name, Any) | None, Field(description=column.about)],
+            None,
+        )
+        for column in columns
+    }

@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Lifespan
 
 from passerby import __version__
+from passerby.data.columns import gallery_columns
 from passerby.gallery import Gallery
 from passerby.server import api, monitoring, pages
 from passerby.server.access import Access
@@ -66,6 +67,7 @@ def create_app(
     app.state.service = service
     shown = [] if token is None else [Security(_BEARER)]
     app.include_router(api.router, dependencies=shown)
+    app.include_router(api.column_router(gallery_columns()), dependencies=shown)
     app.include_router(monitoring.open_router)
     app.include_router(monitoring.router, dependencies=shown)
     app.include_router(pages.router)

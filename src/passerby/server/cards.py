@@ -1,7 +1,7 @@
 """A crop as it is shown: what stands on its card, in words."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -186,12 +186,18 @@ def facts_of(known: Mapping[str, object]) -> list[tuple[str, str]]:
         known: the columns of a gallery to their values; others are passed over.
     """
     columns = {column.name: column for column in gallery_columns()}
-    order = [*_NAMED_FIRST, *(name for name in columns if name not in _NAMED_FIRST)]
     return [
         (name.replace("_", " "), _in_words(columns[name], known[name]))
-        for name in order
+        for name in sort_facts(columns)
         if known.get(name) is not None
     ]
+
+
+def sort_facts(names: Iterable[str]) -> list[str]:
+    """Return names of columns in the order in which pages show them."""
+    names = list(names)
+    first = [name for name in _NAMED_FIRST if name in names]
+    return first + [name for name in names if name not in first]
 
 
 def _in_words(column: Column, value: object) -> str:

@@ -14,6 +14,7 @@ _REMEDIES = {
     "int_type": "write a whole number",
     "float_parsing": "write a number",
     "float_type": "write a number",
+    "finite_number": "write a number",
     "bool_parsing": "write true or false",
     "bool_type": "write true or false",
     "string_type": "write a text",

@@ -123,11 +123,12 @@ def _yes_and_no(schema: Schema) -> tuple[FilterOption, ...]:
         return FilterOption("yes", yes, name), FilterOption("no", no, f"not {name}")
     yes, no = _labels([attribute.phrase, attribute.absent])
     options = []
-    for value, label, plain in (("yes", yes, name), ("no", no, f"not {name}")):
-        wanted = _meaning(plain, schema)
-        compared = f"{name} = {_written(label)}"
-        same = wanted is not None and _meaning(compared, schema) == wanted
-        options.append(FilterOption(value, label, compared if same else plain))
+    for value, plain, label, phrase in (
+        ("yes", name, yes, attribute.phrase),
+        ("no", f"not {name}", no, attribute.absent),
+    ):
+        word = _word(attribute.name, (label, phrase), plain, schema)
+        options.append(FilterOption(value, label, f"{name} = {word}" if word else plain))
     return tuple(options)
 
 
@@ -135,20 +136,24 @@ def _values(field: Field, schema: Schema) -> tuple[FilterOption, ...]:
     coloured = any(word in field.name.lower() for word in _COLOURED)
     options = []
     for attribute, label in zip(schema.attributes, _labels(schema.phrases), strict=True):
-        plain, word = _written(attribute.name), _written(label)
-        wanted = _meaning(plain, schema)
-        compared = f"{_written(field.name)} = {word}"
-        same = wanted is not None and _meaning(compared, schema) == wanted
-        options.append(
-            FilterOption(
-                attribute.name,
-                label,
-                compared if same else plain,
-                label.lower() if coloured and label.lower() in COLOURS else "",
-                word if same else "",
-            )
-        )
+        plain = _written(attribute.name)
+        word = _word(field.name, (label, attribute.phrase), plain, schema)
+        condition = f"{_written(field.name)} = {word}" if word else plain
+        colour = label.lower() if coloured and label.lower() in COLOURS else ""
+        options.append(FilterOption(attribute.name, label, condition, colour, word))
     return tuple(options)
+
+
+def _word(field: str, words: Iterable[str], plain: str, schema: Schema) -> str:
+    """Return the first word that says, compared with a field, what `plain` says; empty if none.
+
+    It is written as a query writes it.
+    """
+    wanted = _meaning(plain, schema)
+    for word in map(_written, words):
+        if wanted is not None and _meaning(f"{_written(field)} = {word}", schema) == wanted:
+            return word
+    return ""
 
 
 def _labels(phrases: Sequence[str]) -> list[str]:

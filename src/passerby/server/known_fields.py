@@ -1,10 +1,8 @@
 """Refusing misspelt fields of forms: what is not known would be ignored otherwise."""
 
 import difflib
-from collections.abc import Iterator
 
 from fastapi import Request
-from fastapi.dependencies.models import Dependant
 
 from passerby.errors import InputError
 
@@ -15,16 +13,9 @@ async def known_fields_only(request: Request) -> None:
     Raises:
         InputError: it has a field that the endpoint does not know; the nearest known one is named.
     """
-    known = list(_fields(request.scope["route"].dependant))
+    known = [field.alias for field in request.scope["route"].dependant.body_params]
     for name in await request.form():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
             raise InputError(f"{name[:80]!r} is not a field of this request: {hint}")
-
-
-def _fields(dependant: Dependant) -> Iterator[str]:
-    for field in dependant.body_params:
-        yield field.alias
-    for inner in dependant.dependencies:
-        yield from _fields(inner)

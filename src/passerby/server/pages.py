@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from passerby.errors import InputError
 from passerby.gallery import Gallery
-from passerby.server.cards import CardMaker, facts_of
+from passerby.server.cards import CardMaker, facts_of, sort_facts
 from passerby.server.composing import compose_where, first
-from passerby.server.filter_form import filter_groups
+from passerby.server.filter_form import FilterGroup, filter_groups
 from passerby.server.page_forms import FORM_TOKEN, fields_of, images_of, read_form, reason_of
 from passerby.server.results import MOST, PAGE, Asked, search_page_results
 from passerby.server.service import Served, Service, client_of
@@ -24,6 +24,8 @@ from passerby.server.templating import render
 router = APIRouter(include_in_schema=False)
 
 _LOG_LINES = 50
+_SHOWN_GROUPS = 16
+"""Questions of the search form; the others are folded away."""
 
 
 @router.get("/")
@@ -118,7 +120,7 @@ def stored(service: Served, request: Request) -> Response:
         settings=settings,
         attributes=0 if settings.schema_ is None else len(settings.schema_),
         log=log,
-        columns=info["columns"],
+        facts=[name.replace("_", " ") for name in sort_facts(info["columns"])],
         megabytes=None if info["bytes"] is None else f"{info['bytes'] / 1e6:,.1f}",
     )
 
@@ -206,6 +208,7 @@ def _common(service: Service, token: str) -> dict[str, Any]:
         "form_token": token,
         "form_token_name": FORM_TOKEN,
         "pictured": service.gallery.settings.images == "thumbnails",
+        "described": service.gallery.settings.schema_ is not None,
     }
 
 
@@ -230,10 +233,12 @@ def _is_part(request: Request) -> bool:
 
 
 def _form_values(service: Service) -> dict[str, Any]:
-    settings = service.gallery.settings
     info = service.info_cache.now()
+    groups = filter_groups(service.gallery.settings.schema_)
     return {
-        "groups": filter_groups(settings.schema_),
+        "groups": groups[:_SHOWN_GROUPS],
+        "more_groups": groups[_SHOWN_GROUPS:],
+        "example": _example(groups),
         "cameras": sorted(info["cameras"].items(), key=_by_name),
         "rows": info["rows"],
         "taken": info["taken"],
@@ -242,10 +247,20 @@ def _form_values(service: Service) -> dict[str, Any]:
     }
 
 
-def _by_name(camera: tuple[str, int]) -> tuple[bool, int, str]:
-    """Sort cameras, numbers by their value, the unknown one last."""
+def _example(groups: Sequence[FilterGroup]) -> str:
+    """Return a description that the gallery understands."""
+    present = [group.ticks[0].condition for group in groups[:2]]
+    return " and ".join([*present, "camera = 1", "time >= 2026-11-01"])
+
+
+def _by_name(camera: tuple[str, int]) -> tuple[int, int, str]:
+    """Sort cameras: numbers by their value, then names, the unknown one last."""
     name = camera[0]
-    return name == "unknown", int(name) if name.isascii() and name.isdecimal() else 0, name
+    if name == "unknown":
+        return 2, 0, ""
+    if name.isascii() and name.isdecimal():
+        return 0, int(name), name
+    return 1, 0, name
 
 
 def _asked(service: Service, form: FormData, who: str) -> Asked:
@@ -253,11 +268,12 @@ def _asked(service: Service, form: FormData, who: str) -> Asked:
     fields = fields_of(form)
     like = fields.get("more_like") or fields.get("like", [])
     uploads = [] if "more_like" in fields else images_of(form)
-    crops = service.uploads.prepare(uploads, service.limits.search_images)
+    prepared = service.uploads.prepare(uploads, service.limits.search_images)
     most = first(fields, "most")
     return Asked(
-        crops=crops,
-        like=() if crops else like[: service.limits.search_images],
+        crops=prepared.crops,
+        remarks=prepared.remarks,
+        like=() if prepared.crops else like[: service.limits.search_images],
         where=_described(service.gallery, form),
         most=max(1, min(int(most[:6]), MOST)) if most.isascii() and most.isdecimal() else PAGE,
         reason=reason_of(form),

@@ -34,6 +34,7 @@ class Asked:
 
     Attributes:
         crops: uploaded, of one person.
+        remarks: what does not look like a crop of one, in sentences.
         like: hashes of crops of the gallery, instead.
         where: a description.
         most: crops to show.
@@ -42,6 +43,7 @@ class Asked:
     """
 
     crops: Sequence[PreparedCrop]
+    remarks: Sequence[str]
     like: Sequence[str]
     where: str | None
     most: int
@@ -79,6 +81,7 @@ class Results:
         slider: None if there is no query image or no answer.
         calibrated: whether probabilities are known.
         pictures: of the query, as data URIs.
+        remarks: what does not look like a crop of one person, in sentences.
         like: hashes of the query.
         seen: what the model sees on the query, in words.
         where: the description.
@@ -92,6 +95,7 @@ class Results:
     slider: Slider | None
     calibrated: bool
     pictures: Sequence[str]
+    remarks: Sequence[str]
     like: Sequence[str]
     seen: Sequence[str]
     where: str | None
@@ -135,6 +139,7 @@ def search_page_results(service: Service, maker: CardMaker, asked: Asked) -> Res
         slider=_slider(found.answers, threshold, calibration, found.searched),
         calibrated=calibration is not None,
         pictures=[_picture(crop) for crop in asked.crops if crop.thumbnail],
+        remarks=asked.remarks,
         like=asked.like,
         seen=_seen(service, maker, asked),
         where=asked.where,

@@ -1,7 +1,7 @@
 """What the endpoints of one server share."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from starlette.datastructures import UploadFile
 
 from passerby.calibration.answer_rule import AnswerRule
+from passerby.errors import InputError
 from passerby.gallery import AnswerSet, Gallery
 from passerby.gallery.adding import Added, PreparedCrop
 from passerby.gallery.erasing import Erased
@@ -72,22 +73,43 @@ class Service:
         return found
 
     async def add(
-        self,
-        uploads: Sequence[UploadFile],
-        known: Mapping[str, Any],
-        reason: str | None,
-        who: str,
-    ) -> Added:
-        """Add uploads, all of them or none; `known` holds of all of them.
+        self, uploads: Sequence[UploadFile], known: Mapping[str, Any], reason: str | None, who: str
+    ) -> tuple[Added, list[str]]:
+        """Add uploads, all of them or none.
+
+        Args:
+            uploads: the images.
+            known: what is known about all of them, by name of the column.
+            reason, who: for the audit log.
+
+        Returns:
+            What became of them, and what does not look like a crop of one pedestrian.
 
         Raises:
-            InputError: one cannot be decoded.
+            InputError: one cannot be decoded, or the gallery has no such column.
         """
-        prepare = partial(self.uploads.prepare, uploads, self.limits.added_images, known)
+        remarks: list[str] = []
+
+        def prepare() -> Sequence[PreparedCrop]:
+            missing = sorted(known.keys() - self._columns)
+            if missing:
+                raise InputError(
+                    f"The gallery has no column {missing[0]}, which was declared after it was "
+                    f"made: make a new gallery, or leave {missing[0]} out."
+                )
+            prepared = self.uploads.prepare(uploads, self.limits.added_images, known)
+            remarks.extend(prepared.remarks)
+            return prepared.crops
+
         added = await self._adding.add(prepare, reason, who)
         self.metrics.added.inc(added.rows)
         self.info_cache.invalidate()
-        return added
+        return added, remarks
+
+    @cached_property
+    def _columns(self) -> frozenset[str]:
+        """What the gallery keeps of crops; it never changes."""
+        return frozenset(self.gallery.info()["columns"])
 
     def forget(
         self, where: str, reason: str | None, who: str, expected: int | None = None

@@ -2,15 +2,18 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from passerby.data.decoding import cut_box, decode_bytes
+from passerby.data.suspicions import describe_suspicions, find_suspicion
 from passerby.errors import InputError
 from passerby.gallery import Gallery
-from passerby.gallery.adding import PreparedCrop
+from passerby.gallery.adding import PreparedCrop, prepare_crop
 from passerby.server.limits import Limits
 
 _DECODED_AT_ONCE = 2
@@ -20,6 +23,19 @@ _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\x00", b"MM\x00
 """Of JPEG, PNG, WebP, BMP and TIFF files: the decoder knows many more, and some run programs."""
 
 _LONGEST_NAME = 80
+
+
+@dataclass(frozen=True)
+class PreparedUploads:
+    """Uploads that are ready for the model.
+
+    Attributes:
+        crops: one for each upload.
+        remarks: what does not look like a crop of one pedestrian, in sentences.
+    """
+
+    crops: Sequence[PreparedCrop]
+    remarks: list[str]
 
 
 class Uploads:
@@ -36,11 +52,8 @@ class Uploads:
         self._turns = threading.BoundedSemaphore(_DECODED_AT_ONCE)
 
     def prepare(
-        self,
-        uploads: Sequence[UploadFile],
-        most: int,
-        known: Mapping[str, Any] | None = None,
-    ) -> list[PreparedCrop]:
+        self, uploads: Sequence[UploadFile], most: int, known: Mapping[str, Any] | None = None
+    ) -> PreparedUploads:
         """Decode uploads.
 
         Args:
@@ -55,9 +68,19 @@ class Uploads:
         given = [upload for upload in uploads if upload.filename or upload.size]
         if len(given) > most:
             raise InputError(f"{len(given)} images are sent, {most} are allowed: send fewer.")
-        return [self._prepared(upload, known or {}) for upload in given]
+        crops: list[PreparedCrop] = []
+        suspicions: list[tuple[str, str]] = []
+        for upload in given:
+            crop, suspicion = self._prepared(upload, known or {})
+            crops.append(crop)
+            if suspicion is not None:
+                suspicions.append((str(crop.path), suspicion))
+        return PreparedUploads(crops, describe_suspicions(suspicions, len(crops)))
 
-    def _prepared(self, upload: UploadFile, known: Mapping[str, Any]) -> PreparedCrop:
+    def _prepared(
+        self, upload: UploadFile, known: Mapping[str, Any]
+    ) -> tuple[PreparedCrop, str | None]:
+        """Return a crop, and what looks wrong with it; see `find_suspicion`."""
         name = display_name(upload.filename)
         if (upload.size or 0) > self._limits.image_bytes:
             raise HTTPException(
@@ -70,8 +93,18 @@ class Uploads:
         if content and not content.startswith(_BEGINNINGS):
             raise InputError(f"{name} is not an image: send JPEG, PNG, WebP, BMP or TIFF.")
         with self._turns:
+            pixels = decode_bytes(content, name)
             # a client's names are for messages, and no places on this machine
-            return self._gallery.prepare(content, Path(name), known, keeps_path=False)
+            crop = prepare_crop(
+                content,
+                Path(name),
+                known,
+                self._gallery.settings,
+                keeps_path=False,
+                image=pixels,
+            )
+            box = known.get("box")
+            return crop, find_suspicion(pixels if box is None else cut_box(pixels, box, name))
 
 
 def display_name(name: str | None) -> str:
