@@ -37,7 +37,7 @@ def test_a_distance_is_judged_on_persons_it_was_not_fitted_on() -> None:
     fitted_on: list[set[int]] = []
 
     def fit(some: Embeddings) -> Distance:
-        fitted_on.append(set(some.crops.person_codes.tolist()))
+        fitted_on.append(set(numbers(some.crops)))
         return EUCLIDEAN
 
     # everyone stands where nobody else does
@@ -58,3 +58,10 @@ def test_the_mean_of_the_draws_of_both_halves() -> None:
             scores = score_queries(queries, gallery, EUCLIDEAN, leave_out_same_camera=False)
             expected.append(scores.ap.mean())
     assert mean_ap(everyone, lambda some: EUCLIDEAN) == pytest.approx(sum(expected) / 10)
+
+
+def test_halves_of_crops_without_persons() -> None:
+    crops = Crops([f"{i}.jpg" for i in range(5)])
+    everyone = Embeddings(crops, np.arange(5, dtype=np.float32)[:, None], model="m")
+    halves = [half.vectors[:, 0].tolist() for half, _ in split_halves(everyone)]
+    assert halves == [[0, 2, 4], [1, 3]]

@@ -1,6 +1,8 @@
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ from passerby.data import Crops
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.evaluation.thresholds import choose_decision_by_folds, thresholds_of_others
-from passerby.inference import Decision, Embeddings, ModelInfo, Preprocessing
+from passerby.inference import Decision, Embeddings, ModelInfo, Preprocessing, RuntimeModel
+from passerby.inference.leakage import SeenFiles
 from passerby.inference.model_info import Provenance
 from passerby.ranking import Distance
 
@@ -141,16 +144,37 @@ def test_folds_without_labels() -> None:
         choose_decision_by_folds([fold(1), fold(2, labelled=False)])
 
 
-def test_a_fold_is_of_the_same_recipe_and_data_and_held_someone_out() -> None:
-    crops = fold(1).crops
-    model = info()
-    good = {"data": crops.fingerprint, "held_out_persons": [1, 2]}
-    check_fold(info(**good), model, crops, "r")
+def seen_model(trained_on: Crops, **training: object) -> RuntimeModel:
+    """Of a model file what `check_fold` looks at."""
+    seen = SeenFiles.of(training=trained_on)
+    return cast(RuntimeModel, SimpleNamespace(info=info(**training), seen=seen))
+
+
+def test_a_fold_is_of_the_same_recipe_and_data_and_held_someone_out(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.jpg" for number in range(4)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    crops = Crops(paths, person=["1", "2", "3", "3"], dataset=["a"] * 4)
+    model = info(held_out_persons={"a": ["9"], "b": ["1"]})
+    good = {"held_out_persons": {"a": ["1", "2"]}}
+    check_fold(seen_model(crops[2:], **good), model, crops, "r")
     elsewhere = {"recipe": {"epochs": 3, "model": {"weights": "v"}, "data": {"seed": 5}}}
-    check_fold(info(**good, **elsewhere), model, crops, "r")
+    check_fold(seen_model(crops[2:], **good, **elsewhere), model, crops, "r")
     with pytest.raises(InputError, match="r was trained by another recipe"):
-        check_fold(info(**good, recipe={"epochs": 4}), model, crops, "r")
+        check_fold(seen_model(crops[2:], **good, recipe={"epochs": 4}), model, crops, "r")
     with pytest.raises(InputError, match="r was trained on other data"):
-        check_fold(info(data="other", held_out_persons=[1]), model, crops, "r")
+        check_fold(seen_model(crops[:2], **good), model, crops[2:], "r")
     with pytest.raises(InputError, match="r was trained on everybody"):
-        check_fold(info(data=crops.fingerprint), model, crops, "r")
+        check_fold(seen_model(crops), model, crops, "r")
+    with pytest.raises(InputError, match="r and x held out some of the same persons"):
+        check_fold(seen_model(crops[2:], held_out_persons={"a": ["1", "9"]}), model, crops, "r")
+
+
+def test_persons_are_one_only_within_a_dataset() -> None:
+    first, other = fold(1), fold(1, persons=6)
+    elsewhere = replace(other, crops=other.crops.replace(dataset=["b"] * len(other)))
+    assert measure_calibration_by_folds([first, elsewhere], EUCLIDEAN).persons == 16
+    # they may try each other's thresholds
+    assert thresholds_of_others([first, elsewhere], 0).rule == "thresholds"
+    with pytest.raises(InputError, match="All folds held out the same persons"):
+        thresholds_of_others([first, other], 0)

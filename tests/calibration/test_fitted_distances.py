@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from passerby.calibration.fitted_distances import (
     fit_weighted_distance,
     recognition_weights,
 )
-from passerby.data import Crops
+from passerby.data import Crops, Schema
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.inference import Embeddings
@@ -297,3 +298,18 @@ def test_the_share_follows_what_recognises_people(good: str, expected: tuple[flo
 
 def unit(values: np.ndarray) -> np.ndarray:
     return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+
+def test_unknown_labels_have_no_weight() -> None:
+    """The third crop is wrong about the first attribute, but nobody knows."""
+    labels = np.array([[1, 1], [0, 0], [np.nan, 1]], np.float32)
+    found = np.array([[0.9, 0.9], [0.1, 0.1], [0.9, 0.1]])
+    assert recognition_weights(found, labels) == pytest.approx([1, 0.5])
+    assert recognition_weights(found, np.full((3, 2), np.nan)).tolist() == [0, 0]
+
+
+def test_labels_of_other_attributes_weigh_nothing() -> None:
+    crops = people(np.ones((2, 1)), [1, 2], labels=np.eye(2, 32))
+    other = crops.crops.replace(labels=np.eye(2), schema=Schema.of(["helmet", "vest"]))
+    with pytest.raises(InputError, match="other attributes than the model's: map them"):
+        fit_weighted_distance(replace(crops, crops=other))

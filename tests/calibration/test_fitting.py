@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from numbered import numbered
 from passerby.calibration import calibrate_distances
 from passerby.calibration.cross_fitting import mean_ap
 from passerby.calibration.fitting import measure_calibration
-from passerby.data import Crops
+from passerby.data import Crops, Schema
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.inference import Embeddings
@@ -234,3 +235,22 @@ def test_attributes_that_are_no_numbers() -> None:
     broken = people(crops.vectors, crops.crops.person_codes.tolist(), attributes=attributes)
     with pytest.raises(InputError, match="not between 0 and 1"):
         calibrate_distances(broken, ("attributes", "identity"))
+
+
+def test_labels_of_other_attributes_weigh_no_distance() -> None:
+    crops = crowd()
+    labels = np.ones((len(crops), 1))
+    other = replace(crops, crops=crops.crops.replace(labels=labels, schema=Schema.of(["helmet"])))
+    found = calibrate_distances(other, ("attributes",))
+    expected = calibrate_distances(crowd(labelled=False), ("attributes",))
+    assert [one.distance.name for one in found] == [one.distance.name for one in expected]
+
+
+def test_persons_of_one_name_in_two_datasets_are_two() -> None:
+    """As by hand above, but persons 1 and 2 are called alike, and so are 3 and 4."""
+    crops = people([0, 1, 20, 10, 23, 25], [1, 1, 2, 3, 4, 4])
+    expected = measure_calibration(crops, lambda some: EUCLIDEAN)
+    named = crops.crops.replace(
+        person=["x", "x", "y", "x", "y", "y"], dataset=["a", "a", "a", "b", "b", "b"]
+    )
+    assert measure_calibration(replace(crops, crops=named), lambda some: EUCLIDEAN) == expected

@@ -1,114 +1,90 @@
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from passerby.data.schema import MARKET1501_ATTRIBUTES
+from passerby.data.schema import MOST_ATTRIBUTES, Attribute, Schema
 from passerby.errors import InputError
 
-ROW = dict.fromkeys(MARKET1501_ATTRIBUTES.columns, 1)
+SCHEMA = Schema(
+    (
+        Attribute("helmet"),
+        Attribute("red", "red top", "upper colour"),
+        Attribute("blue", "blue top", "upper colour"),
+        Attribute("Female", "female", absent="male"),
+    ),
+    name="workers",
+)
 
 
-def positives(row: dict[str, int]) -> set[str]:
-    return {
-        a
-        for a, label in zip(
-            MARKET1501_ATTRIBUTES.names, MARKET1501_ATTRIBUTES.encode(row), strict=True
-        )
-        if label
-    }
+def test_what_is_left_out_is_derived() -> None:
+    helmet, red, _, female = SCHEMA.attributes
+    assert (helmet.phrase, helmet.group, helmet.absent) == ("helmet", "", "not helmet")
+    assert red.absent == "not red top"
+    assert female.absent == "male"
 
 
-def rows() -> st.SearchStrategy[dict[str, int]]:
-    binary = [f.column for f in MARKET1501_ATTRIBUTES.fields if hasattr(f, "present")]
-    upper, lower = (
-        list(MARKET1501_ATTRIBUTES.fields[-2].columns),
-        list(MARKET1501_ATTRIBUTES.fields[-1].columns),
-    )
-    return st.builds(
-        lambda age, two, up, down: (
-            ROW | {"age": age} | dict.fromkeys([*two, *filter(None, (up, down))], 2)
-        ),
-        st.integers(1, 4),
-        st.sets(st.sampled_from(binary)),
-        st.sampled_from([None, *upper]),
-        st.sampled_from([None, *lower]),
-    )
+def test_names_phrases_and_groups() -> None:
+    assert len(SCHEMA) == 4
+    assert SCHEMA.names == ("helmet", "red", "blue", "Female")
+    assert SCHEMA.phrases == ("helmet", "red top", "blue top", "female")
+    assert SCHEMA.groups == {"upper colour": slice(1, 3)}
+    assert [SCHEMA.index(name) for name in SCHEMA.names] == [0, 1, 2, 3]
 
 
-def test_the_course_has_32_attributes_in_27_columns() -> None:
-    assert len(MARKET1501_ATTRIBUTES) == len(set(MARKET1501_ATTRIBUTES.names)) == 32
-    assert len(MARKET1501_ATTRIBUTES.columns) == 27
-    assert len(MARKET1501_ATTRIBUTES.phrases) == 32
-    assert [w.stop - w.start for w in MARKET1501_ATTRIBUTES.groups.values()] == [4, 9, 10]
+def test_a_group_is_one_question() -> None:
+    assert [tuple(field) for field in SCHEMA.fields] == [
+        ("helmet", slice(0, 1), False),
+        ("upper colour", slice(1, 3), True),
+        ("Female", slice(3, 4), False),
+    ]
 
 
-def test_groups_point_at_their_attributes() -> None:
-    assert MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["age"]] == (
-        "young",
-        "teenager",
-        "adult",
-        "old",
-    )
-    assert MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["upcolor"]][0] == "upblack"
-    assert (
-        MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["upcolor"]][-1] == "upmulticolor"
-    )
-    assert (
-        MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["downcolor"]][-1]
-        == "downmulticolor"
-    )
+def test_schemas_are_equal_by_content() -> None:
+    again = Schema.from_dict(SCHEMA.to_dict())
+    assert again == SCHEMA
+    assert hash(again) == hash(SCHEMA)
+    assert again.name == "workers"
+    assert Schema(SCHEMA.attributes, "others") == SCHEMA
+    assert Schema(SCHEMA.attributes[:1]) != SCHEMA
+    assert Schema.of(["Female"]) != Schema((Attribute("Female", absent="male"),))
 
 
-def test_an_annotation_row_by_hand() -> None:
-    row = ROW | {"age": 3, "gender": 2, "backpack": 2, "upred": 2, "downblue": 2, "clothes": 2}
-    assert positives(row) == {"adult", "gender", "backpack", "upred", "downblue", "clothes"}
+@pytest.mark.parametrize("name", ["", " hat", "hat ", "h\nat", "h" * 81])
+def test_what_cannot_name_an_attribute(name: str) -> None:
+    with pytest.raises(InputError, match="not a name of an attribute|begins or ends with a blank"):
+        Attribute(name)
 
 
-def test_no_colour_means_multicolor() -> None:
-    assert positives(ROW) == {"young", "upmulticolor", "downmulticolor"}
-
-
-@given(rows())
-def test_decode_is_the_inverse_of_encode(row: dict[str, int]) -> None:
-    assert MARKET1501_ATTRIBUTES.decode(MARKET1501_ATTRIBUTES.encode(row)) == row
-
-
-@given(rows())
-def test_each_group_has_exactly_one_label(row: dict[str, int]) -> None:
-    labels = MARKET1501_ATTRIBUTES.encode(row)
-    assert all(labels[where].sum() == 1 for where in MARKET1501_ATTRIBUTES.groups.values())
-
-
-def test_decode_takes_the_highest_score_in_a_group() -> None:
-    scores = np.full(32, 0.1)
-    scores[MARKET1501_ATTRIBUTES.index("old")] = 0.3
-    scores[MARKET1501_ATTRIBUTES.index("downmulticolor")] = 0.2
-    scores[MARKET1501_ATTRIBUTES.index("upgreen")] = 0.4
-    row = MARKET1501_ATTRIBUTES.decode(np.zeros(32, bool), scores)
-    assert row == ROW | {"age": 4, "upgreen": 2}
+@pytest.mark.parametrize("name", ["Skirt&Dress", "Age18-60", "path", "kurze Hose", "帽子"])
+def test_other_text_names_an_attribute(name: str) -> None:
+    assert Schema.of([name]).names == (name,)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("attributes", "message"),
     [
-        ({"age": 5}, "age is 5: write a whole number from 1 to 4"),
-        ({"age": 0}, "age is 0"),
-        ({"hat": 3}, "hat is 3: write a whole number from 1 to 2"),
-        ({"upred": 0}, "upred is 0"),
-        ({"upred": 2, "upblue": 2}, "upred and upblue are both 2, but at most one upcolor may be"),
+        ((), "has no attributes"),
+        ((Attribute("hat"), Attribute("hat", "a hat")), "'hat' is named twice"),
+        ((Attribute("old", group="age"),), "group 'age' must hold two attributes or more"),
+        (
+            (Attribute("old", group="age"), Attribute("hat"), Attribute("young", group="age")),
+            "'age' must hold two attributes or more, one after the other",
+        ),
+        (tuple(Attribute(str(i)) for i in range(MOST_ATTRIBUTES + 1)), "1,001 attributes, more"),
     ],
 )
-def test_values_out_of_range(change: dict[str, int], message: str) -> None:
+def test_what_is_not_a_schema(attributes: tuple[Attribute, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        MARKET1501_ATTRIBUTES.encode(ROW | change)
+        Schema(attributes)
 
 
-def test_a_missing_column() -> None:
-    with pytest.raises(InputError, match="column 'hat' is missing"):
-        MARKET1501_ATTRIBUTES.encode({c: 1 for c in MARKET1501_ATTRIBUTES.columns if c != "hat"})
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"attributes": 3}, {"attributes": ["hat"]}, {"attributes": [{"name": "a", "size": 1}]}],
+)
+def test_json_that_is_not_a_schema(values: dict) -> None:
+    with pytest.raises(InputError, match="not a schema of attributes"):
+        Schema.from_dict(values)
 
 
 def test_an_unknown_attribute() -> None:
-    with pytest.raises(InputError, match="'upcyan' is not an attribute of the course-32 schema"):
-        MARKET1501_ATTRIBUTES.index("upcyan")
+    with pytest.raises(InputError, match="'cap' is not an attribute of the workers schema: choose"):
+        SCHEMA.index("cap")

@@ -11,6 +11,8 @@ adult, with pants and so on, in the other 29.
     4        no    yes      no    no       no    no
 """
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,10 @@ from hypothesis import strategies as st
 from numbered import numbered
 from sklearn import metrics
 
-from passerby.data import Crops
+from passerby.data import Crops, Schema
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
-from passerby.evaluation import AttributeReport, evaluate_attributes
+from passerby.evaluation import AttributeReport, bootstrap, evaluate_attributes
 from passerby.inference import Decision, Embeddings
 
 FIXED = Decision("fixed")
@@ -264,3 +266,165 @@ def test_a_model_that_answers_nan() -> None:
     probabilities[1, 1] = np.nan
     with pytest.raises(InputError, match="answers NaN"):
         evaluated(probabilities, labels, persons)
+
+
+OWN = Schema.of(["helmet", "vest", "gloves"])
+
+
+def own(
+    labels: list[list[float]],
+    answers: list[list[int]],
+    schema: Schema = OWN,
+    **columns: list[str],
+) -> Embeddings:
+    paths = [f"{i}.jpg" for i in range(len(labels))]
+    crops = Crops(paths, labels=np.array(labels, np.float32), schema=schema, **columns)
+    vectors = np.ones((len(labels), 1), np.float32)
+    return Embeddings(crops, vectors, np.array(answers, np.float32), schema, "m")
+
+
+NAN = float("nan")
+UNKNOWN_CASE = own(
+    # helmet, vest; gloves are unknown throughout, the last crop altogether
+    [[1, 1, NAN], [0, NAN, NAN], [NAN, 0, NAN], [1, 0, NAN], [NAN, NAN, NAN]],
+    [[1, 0, 1], [1, 1, 1], [1, 1, 0], [0, 0, 0], [1, 1, 1]],
+)
+
+
+def test_unknown_labels_count_nowhere_by_hand() -> None:
+    """helmet: 1 TP, 1 FP, 1 FN; vest: 1 FN, 1 FP, 1 TN."""
+    report = evaluate_attributes(UNKNOWN_CASE, FIXED, resamples=0)
+    assert (report.crops, report.persons) == (4, None)
+    assert report.known == {"helmet": 3, "vest": 3, "gloves": 0}
+    assert (report.unknown, report.undefined) == (("gloves",), ())
+    helmet, vest, gloves = (report.per_attribute[name] for name in OWN.names)
+    assert helmet == {
+        "precision": 0.5,
+        "recall": 0.5,
+        "f1": 0.5,
+        "ma": 0.25,
+        "accuracy": pytest.approx(1 / 3),
+        "gain": pytest.approx(1 / 3 - 2 / 3),
+        "positives": pytest.approx(2 / 3),
+        "known": 3,
+    }
+    assert (vest["f1"], vest["ma"], vest["accuracy"]) == (0, 0.25, pytest.approx(1 / 3))
+    assert gloves == {**dict.fromkeys(helmet), "known": 0}
+    # gloves are in no average
+    assert report.macro["f1"] == report.defined["f1"] == 0.25
+    assert report.macro["accuracy"] == pytest.approx(1 / 3)
+    # of the first four crops: {h v} / {h}, {} / {h}, {} / {v}, {h} / {}
+    assert report.instance["accuracy"] == (1 / 2 + 0 + 0 + 0) / 4
+    assert report.instance["precision"] == 1 / 4
+    assert report.instance["recall"] == (1 / 2) / 4
+    assert (report.official12, report.official12_multicolor) == (None, None)
+
+
+def test_the_json_of_other_attributes() -> None:
+    report = evaluate_attributes(UNKNOWN_CASE, FIXED, resamples=10)
+    value = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert (value["persons"], value["crops"]) == (None, 4)
+    assert value["known"] == {"helmet": 3, "vest": 3, "gloves": 0}
+    assert value["unknown"] == ["gloves"]
+    assert value["per_attribute"]["gloves"]["f1"] is None
+    assert not [name for name in value if name.startswith("official")]
+    assert not [name for name in report.intervals if name.startswith("official")]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_unknown_labels_against_scikit_learn(seed: int) -> None:
+    probabilities, labels, persons = random_case(seed)
+    labels = labels.astype(np.float32)
+    labels[np.random.default_rng(seed).random(labels.shape) < 0.4] = np.nan
+    report = evaluated(probabilities, labels, persons, FIXED, resamples=0)
+    for i, name in enumerate(MARKET1501_ATTRIBUTES.names):
+        known = ~np.isnan(labels[:, i])
+        truth, answer = labels[known, i] == 1, probabilities[known, i] >= 0.5
+        assert report.known[name] == known.sum()
+        figures = report.per_attribute[name]
+        assert figures["accuracy"] == pytest.approx(metrics.accuracy_score(truth, answer))
+        if name not in report.undefined:
+            expected = metrics.f1_score(truth, answer, zero_division=0)
+            assert figures["f1"] == pytest.approx(expected)
+    # a crop whose labels are unknown changes nothing
+    more = evaluated(
+        np.concatenate([probabilities, np.ones((1, 32), np.float32)]),
+        np.concatenate([labels, np.full((1, 32), np.nan, np.float32)]),
+        np.append(persons, 99),
+        FIXED,
+        resamples=0,
+    )
+    assert more == report
+
+
+def test_without_persons_crops_are_resampled() -> None:
+    """As if each crop showed a person of its own."""
+    probabilities, labels, persons = random_case(9)
+    alone = np.arange(1, len(persons) + 1)
+    expected = evaluated(probabilities, labels, alone, resamples=50)
+    crops = Crops([f"{i}.jpg" for i in range(60)], labels=labels, schema=MARKET1501_ATTRIBUTES)
+    embeddings = Embeddings(
+        crops, np.ones((60, 1), np.float32), probabilities, MARKET1501_ATTRIBUTES, "test"
+    )
+    found = evaluate_attributes(embeddings, resamples=50)
+    assert replace(found, persons=60) == expected
+    assert found.persons is None
+
+
+def test_crops_of_unknown_persons_beside_known_ones() -> None:
+    labels, answers = [[1.0, 0, 1], [0, 1, 0], [1, 1, 0]], [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
+    whole = evaluate_attributes(own(labels, answers), FIXED, resamples=0)
+    mixed = own(labels, answers, person=["a", "", "a"])
+    found = evaluate_attributes(mixed, FIXED, resamples=0)
+    assert replace(found, persons=None) == whole
+    assert found.persons == 1
+
+
+def test_losing_the_known_labels_in_a_sample_does_not_lower_it() -> None:
+    """Of 30 persons one is known to wear a helmet, and everything is right: accuracy stays 1."""
+    labels = np.full((30, 3), NAN)
+    labels[0, 0] = 1
+    labels[:, 1] = np.arange(30) % 2
+    case = own(labels.tolist(), np.nan_to_num(labels).tolist())
+    report = evaluate_attributes(case, FIXED, resamples=200)
+    assert report.macro["accuracy"] == 1
+    assert report.intervals["macro.accuracy"] == (1, 1)
+    assert report.macro["f1"] == 1
+
+
+def test_many_crops_are_resampled_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = evaluate_attributes(UNKNOWN_CASE, FIXED, resamples=50)
+    monkeypatch.setattr(bootstrap, "_BLOCK_VALUES", 28)
+    blocks = evaluate_attributes(UNKNOWN_CASE, FIXED, resamples=50)
+    assert set(blocks.intervals) == set(whole.intervals)
+    for name, found in whole.intervals.items():
+        assert blocks.intervals[name] == pytest.approx(found)
+
+
+def test_a_mean_label_of_a_track_counts_from_one_half_on() -> None:
+    means = own([[0.5, 0.49, 1]] * 2, [[1, 0, 1], [0, 1, 1]])
+    assert evaluate_attributes(means, FIXED, resamples=0) == evaluate_attributes(
+        own([[1, 0, 1]] * 2, [[1, 0, 1], [0, 1, 1]]), FIXED, resamples=0
+    )
+
+
+def test_the_official_twelve_need_every_label() -> None:
+    probabilities, labels, persons = hand_case()
+    assert evaluated(probabilities, labels, persons, resamples=0).official12 is not None
+    unknown = labels.astype(np.float32)
+    unknown[0, HAT] = np.nan
+    assert evaluated(probabilities, unknown, persons, resamples=0).official12 is None
+
+
+def test_what_other_attributes_cannot_be_scored() -> None:
+    case = own([[1, 0, 1]], [[1, 0, 1]])
+    other = case.crops.replace(schema=Schema.of(["hat", "bag", "skirt"]))
+    with pytest.raises(InputError, match="other attributes than the model's: map them"):
+        evaluate_attributes(replace(case, crops=other))
+    with pytest.raises(InputError, match="no attribute annotations to score against"):
+        evaluate_attributes(replace(case, crops=case.crops.without_labels()))
+    with pytest.raises(InputError, match="no crop of an annotated person"):
+        evaluate_attributes(own([[NAN] * 3], [[1, 0, 1]]))
+    with pytest.raises(InputError, match="not trained on attributes"):
+        evaluate_attributes(replace(case, attributes=None, schema=None))

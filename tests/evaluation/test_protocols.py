@@ -35,7 +35,7 @@ def test_in_the_course_everybody_asks_once() -> None:
     queries, gallery = EvaluationProtocol("course", False).split(crops)
     assert np.array(numbers(crops))[queries].tolist() == [3, 7]
     assert sorted([*queries, *gallery]) == list(range(10))
-    assert sorted(crops.person_codes[gallery].tolist()) == [-1, -1, 0, 0, 3, 3, 4, 7]
+    assert sorted(np.array(numbers(crops))[gallery].tolist()) == [-1, -1, 0, 0, 3, 3, 4, 7]
 
 
 def test_in_the_market_everybody_asks_once_from_each_camera() -> None:
@@ -142,3 +142,17 @@ def test_without_cameras_left_out_none_are_needed() -> None:
 def test_there_is_no_such_protocol() -> None:
     with pytest.raises(InputError, match="no protocol 'x': choose from course, market"):
         EvaluationProtocol("x", leave_out_same_camera=False)  # type: ignore[arg-type]
+
+
+def test_where_a_camera_is_unknown_each_person_asks_once() -> None:
+    crops = Crops([f"{i}.jpg" for i in range(6)], person=list("aaaabb"), camera=[*"11223", ""])
+    queries, _ = EvaluationProtocol("market", False).split(crops)
+    assert crops.person[queries].tolist() == ["a", "b"]
+    with pytest.raises(InputError, match="1 crops have no camera, 5.jpg first"):
+        EvaluationProtocol("market", True).split(crops)
+
+
+def test_the_camera_of_a_distractor_does_not_count() -> None:
+    crops = crops_of([1, 1, 0], [1, 1, 2])
+    with pytest.raises(InputError, match="All crops are of one camera"):
+        EvaluationProtocol("market", True).split(crops.replace(camera=["1", "1", ""]))

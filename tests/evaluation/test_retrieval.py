@@ -13,6 +13,7 @@ The hand case, cameras ignored: four queries and a gallery of six.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -394,3 +395,68 @@ def test_reranked_figures_are_those_of_the_reranked_distances() -> None:
     value = report.to_dict()["reranked"]
     assert (value["k1"], value["k2"], value["share"]) == (6, 3, 0.3)
     assert value["map_ci"][0] <= value["map"] <= value["map_ci"][1]
+
+
+def test_across_cameras_beside_them_ignored() -> None:
+    """Camera 1 asks for person 1 at 0: own camera at 1, another's at 3, person 2 at 2."""
+    queries = people([0, 20], [1, 2], [1, 1])
+    gallery = people([1, 2, 3, 19, 30], [1, 3, 1, 2, 0], [1, 1, 2, 1, 1])
+    report = evaluate_retrieval(queries, gallery, EUCLIDEAN, resamples=20)
+    assert (report.metrics["top1"], report.cameras) == (1, "ignored")
+    across = report.across_cameras
+    assert across is not None
+    # person 2 was seen by the query's camera only
+    assert (across.queries, across.skipped) == (1, 1)
+    assert (across.metrics["top1"], across.metrics["map"]) == (0, 0.5)
+    alone = evaluate_retrieval(
+        queries, gallery, EUCLIDEAN, leave_out_same_camera=True, resamples=20
+    )
+    assert (across.metrics, across.intervals) == (alone.metrics, alone.intervals)
+    assert alone.across_cameras is None
+    value = strict_json(report)["across_cameras"]
+    assert (value["queries"], value["skipped"], value["map"]) == (1, 1, 0.5)
+    assert value["map_ci"] == [0.5, 0.5]
+    assert strict_json(alone)["across_cameras"] is None
+
+
+@pytest.mark.parametrize(
+    ("asking", "offered"),
+    [
+        (None, None),
+        (["1", "1"], None),
+        # one camera
+        (["1", "1"], ["1", "1", "2"]),
+        # of a person unknown
+        (["1", ""], ["1", "2", "2"]),
+        # nobody was seen by another camera than the query's
+        (["1", "2"], ["1", "2", "2"]),
+    ],
+)
+def test_nothing_to_say_across_cameras(asking: list[str] | None, offered: list[str] | None) -> None:
+    queries, gallery = people([0, 20], [1, 2]), people([1, 19, 30], [1, 2, 0])
+    queries, gallery = (
+        replace(part, crops=part.crops.replace(camera=cameras))
+        for part, cameras in ((queries, asking), (gallery, offered))
+    )
+    assert evaluate_retrieval(queries, gallery, EUCLIDEAN, resamples=0).across_cameras is None
+
+
+def test_a_distractor_needs_no_camera() -> None:
+    queries, gallery = people([0], [1], [1]), people([1, 3, 30], [1, 1, 0], [1, 2, 1])
+    gallery = replace(gallery, crops=gallery.crops.replace(camera=["1", "2", ""]))
+    across = evaluate_retrieval(queries, gallery, EUCLIDEAN, resamples=0).across_cameras
+    assert across is not None
+    assert across.metrics["top1"] == 1
+
+
+def test_unknown_labels_are_in_no_slice() -> None:
+    labels = hats(True, True, False, True).astype(np.float32)
+    labels[0, HAT] = np.nan
+    queries = people([0, 3, 15, 5], [1, 1, 2, 3], labels=labels)
+    slices = evaluate_retrieval(queries, GALLERY, EUCLIDEAN, resamples=0).slices
+    assert slices["hat"]["with"]["queries"] == 1
+    assert slices["hat"]["without"]["queries"] == 1
+
+
+def test_queries_that_were_given_have_no_trials() -> None:
+    assert not {"trials", "top1_sd"} & set(strict_json(by_hand()))

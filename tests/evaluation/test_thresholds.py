@@ -93,3 +93,24 @@ def test_nothing_to_choose_by() -> None:
     unlabelled = replace(known, crops=known.crops.without_labels())
     with pytest.raises(InputError, match="no attribute annotations"):
         choose_decision(unlabelled)
+
+
+def test_unknown_labels_choose_nothing() -> None:
+    """As by hand above, with two more crops that nobody labelled."""
+    scores = np.array([[0.9], [0.85], [0.8], [0.6], [0.5], [0.2]])
+    labels = np.array([[1], [np.nan], [0], [1], [np.nan], [0]], np.float32)
+    assert best_thresholds(scores, labels) == pytest.approx([0.4])
+    assert best_thresholds(scores, np.full((6, 1), np.nan)).tolist() == [0.5]
+
+
+def test_crops_without_a_person_are_halved_as_they_come() -> None:
+    known = people([0.3, 0.35, 0.1, 0.1] * 2, [True, True, False, False] * 2)
+    alone = replace(known, crops=known.crops.replace(person=None))
+    assert choose_decision(alone) == choose_decision(known)
+
+
+def test_one_annotated_person_cannot_check_thresholds() -> None:
+    known = people([0.3, 0.35, 0.1, 0.1], [True, True, False, False])
+    labels = np.full_like(known.crops.labels, np.nan)
+    labels[0] = known.crops.labels[0]
+    assert choose_decision(replace(known, crops=known.crops.replace(labels=labels))).rule == "group"

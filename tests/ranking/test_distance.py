@@ -240,3 +240,27 @@ def test_weights_too_large_for_float32() -> None:
     except InputError:
         return
     assert np.isfinite(signatures).all()
+
+
+def test_a_model_without_attributes_has_embeddings_alone() -> None:
+    crops = Embeddings(Crops(["0.jpg"]), np.array([[3, 4]], np.float32), model="m")
+    assert Distance(features="embedding").signatures(crops) == pytest.approx(np.array([[0.6, 0.8]]))
+    for features in ("attributes", "logits", "both"):
+        with pytest.raises(InputError, match="not trained on attributes"):
+            Distance.model_validate({"features": features}).signatures(crops)
+
+
+def test_what_to_choose_instead_of_the_cosine() -> None:
+    with pytest.raises(ValidationError, match="choose normalized_euclidean, .* orders alike"):
+        Distance.model_validate({"features": "embedding", "metric": "cosine"})
+
+
+@given(st.integers(0, 1000))
+def test_the_normalized_euclidean_distance_orders_as_the_cosine_does(seed: int) -> None:
+    vectors = np.random.default_rng(seed).normal(size=(8, 3))
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosine = 1 - unit @ unit[0]
+    signatures = Distance(features="embedding").signatures(people(vectors.tolist()))
+    apart = np.linalg.norm(signatures - signatures[0], axis=1)
+    assert apart == pytest.approx(np.sqrt(np.maximum(2 * cosine, 0)), abs=1e-3)
+    assert apart.argsort().tolist() == cosine.argsort().tolist()

@@ -103,3 +103,13 @@ def test_only_equal_crops_share_values() -> None:
     expected = (gallery.astype(float) ** 2).sum(axis=1) - 2 * queries.astype(float) @ gallery.T
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     assert len(np.unique(found[0])) == 50 - 4
+
+
+def test_schemas_are_compared_by_content() -> None:
+    again = Schema(MARKET1501_ATTRIBUTES.attributes, name="of another name")
+    check_comparable(people(1), people(1, schema=again))
+    without = Embeddings(people(1).crops, np.ones((1, 2), np.float32), model="m")
+    check_comparable(without, without)
+    for pair in ((without, people(1)), (people(1), without)):
+        with pytest.raises(InputError, match="have different attributes: embed both"):
+            check_comparable(*pair)

@@ -165,3 +165,31 @@ def test_a_file_is_no_answer_to_itself_however_it_is_named() -> None:
     )
     rows = [found.tolist() for found, _ in rank(queries, gallery, EUCLIDEAN)]
     assert rows == [[1, 2], [0, 2], [1, 0]]
+
+
+def embedded(crops: Crops, places: list[float]) -> Embeddings:
+    return Embeddings(crops, np.array(places, np.float32)[:, None], model="m")
+
+
+def answers(queries: Embeddings, gallery: Embeddings) -> list[list[int]]:
+    return [rows.tolist() for rows, _ in rank(queries, gallery, EUCLIDEAN)]
+
+
+def test_two_people_of_one_frame_are_two_crops() -> None:
+    boxes = [(0, 0, 10, 20), (30, 0, 10, 20)]
+    frame = embedded(Crops(["frame.jpg"] * 2, box=boxes), [0, 1])
+    assert answers(frame, frame) == [[1], [0]]
+
+
+def test_a_crop_that_is_twice_in_the_gallery_is_no_answer_to_itself_either() -> None:
+    gallery = embedded(Crops(["a.jpg", "b.jpg", "a.jpg"]), [0, 1, 0])
+    assert answers(embedded(Crops(["a.jpg"]), [0]), gallery) == [[1]]
+
+
+def test_images_in_memory_are_told_by_their_pixels_not_by_their_names() -> None:
+    images = [np.zeros((4, 2, 3), np.uint8) for _ in range(3)]
+    names = ["image 0", "image 1"]
+    queries = embedded(Crops(names, images=images[:2]), [0, 5])
+    gallery = embedded(Crops(names, images=images[1:]), [5, 1])
+    assert answers(queries, gallery) == [[1, 0], [1]]
+    assert answers(queries, embedded(Crops(names), [0, 5])) == [[0, 1], [1, 0]]

@@ -4,7 +4,9 @@ query 0   row 4 (0.0)  row 1 (1.0)  row 5 (1.5)  row 0 (4.0)
 query 1   row 2 (3.0)
 """
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passerby.data import Crops
+from passerby.errors import InputError
 from passerby.ranking import Ranking
 
 
@@ -143,3 +146,23 @@ def test_queries_counted_from_the_end() -> None:
     assert ranking[-1][0].tolist() == ranking[2][0].tolist() == [0, 1]
     with pytest.raises(IndexError):
         ranking[3]
+
+
+class Frame(dict):
+    """What a test needs of a pandas DataFrame, which is not installed everywhere."""
+
+
+def test_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=Frame))
+    frame = ranking_of(FIRST[:2], [], SECOND).to_frame()
+    assert list(frame) == ["query", "rank", "answer", "distance"]
+    assert frame["query"] == ["0.jpg", "0.jpg", "2.jpg"]
+    assert list(frame["rank"]) == [1, 2, 1]
+    assert frame["answer"] == ["4.jpg", "1.jpg", "2.jpg"]
+    assert list(frame["distance"]) == [0, 1, 3]
+
+
+def test_a_frame_needs_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match="pip install pandas"):
+        ranking_of(FIRST).to_frame()

@@ -37,7 +37,7 @@ def recognition_weights(
     Returns:
         float64, shape (attributes,), in [0, 1].
     """
-    found, yes, no = probabilities >= 0.5, labels == 1, labels == 0
+    found, yes, no = probabilities >= 0.5, labels >= 0.5, labels < 0.5
     positives, negatives = yes.sum(axis=0), no.sum(axis=0)
     true_positive = (found & yes).sum(axis=0) / np.maximum(positives, 1)
     true_negative = (~found & no).sum(axis=0) / np.maximum(negatives, 1)
@@ -58,10 +58,14 @@ def fit_weighted_distance(
         metric: of the weighted vectors.
 
     Raises:
-        InputError: the crops have no labels.
+        InputError: the crops have no labels, or those of other attributes than the model's.
     """
     if people.crops.labels is None:
         raise InputError("These crops have no attribute annotations to weight by: add them.")
+    if people.crops.schema != people.schema:
+        raise InputError(
+            "The labels are of other attributes than the model's: map them to its schema first."
+        )
     weights = recognition_weights(people.known_attributes, people.crops.labels)
     if not weights.any():
         weights = np.ones_like(weights)

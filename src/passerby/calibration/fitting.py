@@ -112,7 +112,8 @@ def _fits(people: Embeddings, tasks: Sequence[Task]) -> list[Fit]:
         fits += [
             partial(fit_learned_distance, ridge=best_ridge(people)),
             partial(fit_fused_distance, share=best_share(people)),
-            *([fit_weighted_distance] if people.crops.labels is not None else []),
+            # labels of other attributes do not tell how well the model's are recognised
+            *([fit_weighted_distance] if people.crops.schema == people.schema else []),
         ]
     return fits
 

@@ -13,7 +13,7 @@ from passerby.calibration.identity_pooling import pool_attributes
 from passerby.errors import InputError
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.model_info import ModelInfo
-from passerby.ranking.distance import FEATURES, KINDS, METRICS, Distance
+from passerby.ranking.distance import FEATURES, INSTEAD_OF_COSINE, KINDS, METRICS, Distance
 from passerby.ranking.rank import rank
 from passerby.ranking.ranking import Ranking
 
@@ -31,17 +31,25 @@ class Matcher(BaseModel):
     distance: Distance
     calibration: Calibration | None = None
 
-    def rank(self, queries: Embeddings, gallery: Embeddings) -> Ranking:
-        """Rank a whole gallery for each query; see `passerby.ranking.rank`."""
-        return rank(queries, gallery, self.distance)
+    def rank(
+        self,
+        queries: Embeddings,
+        gallery: Embeddings,
+        *,
+        top_k: int | None = None,
+        within: float | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Ranking:
+        """Rank a gallery for each query; see `passerby.ranking.rank`."""
+        return rank(queries, gallery, self.distance, top_k=top_k, within=within, progress=progress)
 
-    def threshold(self, rule: AnswerRule, gallery: int) -> float | None:
+    def threshold(self, rule: AnswerRule, gallery_size: int) -> float | None:
         """Return the largest distance of an answer in a gallery of so many crops.
 
         Raises:
             InputError: the rule needs a calibration and there is none.
         """
-        return rule.threshold(self.calibration, gallery)
+        return rule.threshold(self.calibration, gallery_size)
 
     def find_answer_sets(
         self,
@@ -75,13 +83,15 @@ class Matcher(BaseModel):
             progress=progress,
         )
 
-    def probability(self, distances: NDArray[np.floating], gallery: int) -> NDArray[np.float64]:
+    def probability(
+        self, distances: NDArray[np.floating], gallery_size: int
+    ) -> NDArray[np.float64]:
         """Return the probability that crops so far apart show the same person.
 
         Raises:
             InputError: there is no calibration.
         """
-        return self._known().probability(distances, gallery)
+        return self._known().probability(distances, gallery_size)
 
     def pool(self, people: Embeddings) -> Embeddings:
         """Average attributes over crops that probably show one person; see `pool_attributes`.
@@ -142,9 +152,7 @@ def choose_matcher(
         InputError: there is no such distance, or the model has none.
     """
     if metric == "cosine":
-        raise InputError(
-            "`metric` is 'cosine': choose normalized_euclidean, √(2 − 2 cos), which orders alike."
-        )
+        raise InputError(INSTEAD_OF_COSINE)
     for name, wanted, choices in (
         ("features", features, FEATURES),
         ("metric", metric, METRICS),
@@ -152,7 +160,8 @@ def choose_matcher(
     ):
         if wanted is not None and wanted not in choices:
             raise InputError(f"`{name}` is {wanted!r}: choose from {', '.join(choices)}.")
-    if info.schema_ is None and features not in (None, "embedding"):
+    answers = "attributes" in info.tasks and info.schema_ is not None
+    if not answers and features not in (None, "embedding"):
         raise InputError(
             f"The model was not trained on attributes, so it has no {features} to compare: leave "
             "out `features`, or choose embedding."

@@ -2,8 +2,9 @@
 
 Label-based figures are computed for each attribute over all crops and then averaged over the
 attributes (macro average). Instance-based ones are computed for each crop over its attributes
-(Li et al., "A Richly Annotated Dataset for Pedestrian Attribute Recognition", 2016). Intervals
-come from resampling *persons*: crops of one person are far from independent.
+(Li et al., "A Richly Annotated Dataset for Pedestrian Attribute Recognition", 2016). Labels that
+are unknown count nowhere. Intervals come from resampling *persons*: crops of one person are far
+from independent.
 """
 
 from collections.abc import Mapping
@@ -13,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.data.crops import owners
+from passerby.data.crops import NOBODY_CODE, Crops, owners
 from passerby.data.schema import Schema
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES, OFFICIAL_COLOURS
 from passerby.errors import InputError
-from passerby.evaluation.bootstrap import interval, person_weights
+from passerby.evaluation.bootstrap import interval, weight_blocks
 from passerby.inference.decision import Decision
 from passerby.inference.embeddings import Embeddings
 
@@ -26,6 +27,9 @@ Array = NDArray[np.float64]
 LABEL_BASED = ("precision", "recall", "f1", "ma", "accuracy", "gain")
 INSTANCE_BASED = ("accuracy", "precision", "recall", "f1")
 
+_PRESENT = 0.5
+"""From this label on an attribute counts as present; NaN is neither present nor absent."""
+
 
 @dataclass(frozen=True)
 class AttributeReport:
@@ -33,12 +37,12 @@ class AttributeReport:
 
     Attributes:
         decision: name of the decision rule.
-        crops: how many were scored.
-        persons: how many they show; None where nobody is known.
+        crops: how many were scored: those with a known label.
+        persons: how many known ones they show; None where nobody is known.
         macro: averages of the label-based figures over all attributes with a known label, an
             undefined term counted as 0 (the course report's convention).
         defined: the same over the defined attributes only.
-        undefined: attributes that no scored crop, or every one, has.
+        undefined: attributes that no scored crop, or every one whose label is known, has.
         unknown: attributes without a known label: they are in no average.
         known: attribute to the number of crops whose label is known; the others do not count.
         instance: instance-based figures.
@@ -67,6 +71,18 @@ class AttributeReport:
     per_attribute: Mapping[str, Mapping[str, float | None]]
     intervals: Mapping[str, tuple[float, float]]
 
+    @property
+    def groups(self) -> dict[str, Mapping[str, float]]:
+        """The averaged figures by group, as the names of `intervals` begin."""
+        groups = {"macro": self.macro, "defined": self.defined, "instance": self.instance}
+        if self.official12 is None or self.official12_multicolor is None:
+            return groups
+        official = {
+            "official12": self.official12,
+            "official12_multicolor": self.official12_multicolor,
+        }
+        return {**groups, "official": official}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `passerby evaluate --json` prints of attributes."""
         return {
@@ -79,18 +95,9 @@ class AttributeReport:
             "unknown": list(self.unknown),
             "known": dict(self.known),
             "instance": self._with_intervals("instance", self.instance),
-            **self._official_dict(),
+            **self._with_intervals("official", self.groups.get("official", {})),
             "per_attribute": {name: dict(values) for name, values in self.per_attribute.items()},
         }
-
-    def _official_dict(self) -> dict[str, Any]:
-        if self.official12 is None or self.official12_multicolor is None:
-            return {}
-        official = {
-            "official12": self.official12,
-            "official12_multicolor": self.official12_multicolor,
-        }
-        return self._with_intervals("official", official)
 
     def _with_intervals(self, group: str, values: Mapping[str, float]) -> dict[str, Any]:
         intervals = {
@@ -110,8 +117,9 @@ def evaluate_attributes(
 ) -> AttributeReport:
     """Score a model's attributes against labels; unknown ones do not count.
 
-    Crops of distractors and junk are left out. Where persons are known they are resampled for the
-    intervals, else crops are.
+    Crops of distractors and junk are left out. Persons are resampled for the intervals; a crop
+    whose person is unknown counts as one of its own. A label between 0 and 1, such as the mean of
+    a track, counts as present from one half on.
 
     Args:
         embeddings: of annotated crops.
@@ -120,8 +128,8 @@ def evaluate_attributes(
         seed: of the bootstrap.
 
     Raises:
-        InputError: the crops have no labels, none shows a real person, or a probability is not a
-            number.
+        InputError: the crops have no labels, or those of other attributes than the model's, none
+            shows a real person, or a probability is not a number.
     """
     decision = decision or Decision()
     crops, schema = embeddings.crops, embeddings.schema
@@ -150,10 +158,11 @@ def evaluate_attributes(
     known = (~np.isnan(labels)).sum(axis=0)
     some = known > 0
     names = np.array(schema.names)
+    yes = labels >= _PRESENT
     return AttributeReport(
         decision=decision.rule,
         crops=len(labels),
-        persons=tallies.owners if crops.has_persons else None,
+        persons=_count_persons(embeddings.crops[real]),
         macro=_part(figures, "macro"),
         defined=_part(figures, "defined"),
         undefined=tuple(names[~defined & some].tolist()),
@@ -170,7 +179,7 @@ def evaluate_attributes(
                     else None
                     for score in LABEL_BASED
                 },
-                "positives": float(np.nanmean(labels[:, i], dtype=np.float64)) if some[i] else None,
+                "positives": float(yes[:, i].sum() / known[i]) if some[i] else None,
                 "known": int(known[i]),
             }
             for i, name in enumerate(schema.names)
@@ -179,9 +188,18 @@ def evaluate_attributes(
     )
 
 
+def _count_persons(crops: Crops) -> int | None:
+    if crops.person is None:
+        return None
+    codes = crops.person_codes
+    return len(np.unique(codes[codes > NOBODY_CODE])) or None
+
+
 @dataclass(frozen=True)
 class _Tallies:
     """Sums over the crops of each person (or over resampled persons): enough for every figure.
+
+    A crop whose person is unknown is a person here.
 
     Attributes:
         confusion: true positives, false positives, false negatives and true negatives,
@@ -217,7 +235,7 @@ class _Tallies:
             np.add.at(sums, owner, values)
             return sums
 
-        yes, no = labels == 1, labels == 0
+        yes, no = labels >= _PRESENT, labels < _PRESENT
         outcomes = (answers & yes, answers & no, ~answers & yes, ~answers & no)
         return cls(
             confusion=summed(np.stack(outcomes, axis=2)),
@@ -261,7 +279,7 @@ def _official_hits(
     hits = []
     rows = np.arange(len(labels))
     for field in schema.fields:
-        wanted = labels[:, field.place] == 1
+        wanted = labels[:, field.place] >= _PRESENT
         with_last = wanted[rows, probabilities[:, field.place].argmax(axis=1)]
         if field.name in OFFICIAL_COLOURS:
             real = probabilities[:, field.place][:, :-1].argmax(axis=1)
@@ -295,28 +313,36 @@ def _defined(confusion: Array) -> NDArray[np.bool_]:
     return (tp + fn > 0) & (tn + fp > 0)
 
 
-def _summary(
-    tallies: _Tallies, defined_at_first: NDArray[np.bool_] | None = None
-) -> dict[str, Array]:
+def _known(confusion: Array) -> NDArray[np.bool_]:
+    return confusion.sum(axis=-1) > 0
+
+
+def _summary(tallies: _Tallies, at_first: Array | None = None) -> dict[str, Array]:
     """Return every averaged figure, each of shape (samples,).
 
-    Resampling may lose everyone who has an attribute. That says nothing about the attribute, so
-    one that was defined before counts in the sample as the average of those that still are.
+    Resampling may lose everyone who has an attribute, or whose label is known. That says nothing
+    about the attribute, so one that was defined (or known) before counts in the sample as the
+    average of those that still are.
+
+    Args:
+        tallies: of the samples.
+        at_first: the confusion before resampling, shape (1, attributes, 4).
     """
     scores = _label_scores(tallies.confusion)
-    defined = _defined(tallies.confusion)
+    defined, known = _defined(tallies.confusion), _known(tallies.confusion)
     averages = {
         name: _ratio((values * defined).sum(axis=-1), defined.sum(axis=-1))
         for name, values in scores.items()
     }
-    if defined_at_first is not None:
-        lost = defined_at_first & ~defined
+    # of an attribute without a known label nothing can be said
+    some = known[0]
+    if at_first is not None:
+        some = _known(at_first)[0]
+        lost = (_defined(at_first) & ~defined) | (some & ~known)
         scores = {
             name: np.where(lost, averages[name][..., None], values)
             for name, values in scores.items()
         }
-    # of an attribute without a known label nothing can be said
-    some = tallies.confusion.sum(axis=-1).any(axis=0)
     accuracy, precision, recall = (tallies.instance / tallies.crops[:, None]).T
     figures = {
         **{f"macro.{name}": _mean_of(values, some) for name, values in scores.items()},
@@ -341,9 +367,12 @@ def _mean_of(values: Array, chosen: NDArray[np.bool_]) -> Array:
 def _intervals(tallies: _Tallies, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
     if not resamples:
         return {}
-    weights = person_weights(tallies.owners, resamples, seed)
-    once = _defined(tallies.weighted(np.ones((1, tallies.owners))).confusion)
-    figures = _summary(tallies.weighted(weights.astype(np.float64)), once)
+    once = tallies.weighted(np.ones((1, tallies.owners))).confusion
+    samples = [
+        _summary(tallies.weighted(weights.astype(np.float64)), once)
+        for weights in weight_blocks(tallies.owners, resamples, seed)
+    ]
+    figures = {name: np.concatenate([part[name] for part in samples]) for name in samples[0]}
     return {name: tuple(interval(values).tolist()) for name, values in figures.items()}
 
 

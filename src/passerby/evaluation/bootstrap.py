@@ -1,9 +1,14 @@
 """Intervals from resampling persons: crops of one person are not independent."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.95
+
+_BLOCK_VALUES = 16_000_000
+"""Weights held at once, 128 MB, however many crops without a person there are."""
 
 
 def person_weights(persons: int, resamples: int, seed: int) -> NDArray[np.int64]:
@@ -19,6 +24,15 @@ def person_weights(persons: int, resamples: int, seed: int) -> NDArray[np.int64]
     """
     uniform = np.full(persons, 1 / persons)
     return np.random.default_rng(seed).multinomial(persons, uniform, size=resamples)
+
+
+def weight_blocks(persons: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield what `person_weights` returns, a block of resamples at a time."""
+    uniform = np.full(persons, 1 / persons)
+    generator = np.random.default_rng(seed)
+    size = max(1, _BLOCK_VALUES // persons)
+    for start in range(0, resamples, size):
+        yield generator.multinomial(persons, uniform, size=min(size, resamples - start))
 
 
 def interval(figures: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Scoring a model on people it was not trained on: what they look like, and who they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,15 +24,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_NO_INTERVAL = (float("nan"), float("nan"))
+
+
 @dataclass(frozen=True)
 class Report:
     """What `passerby evaluate` finds out.
 
     Attributes:
-        attributes: None for crops without labels.
+        attributes: None for crops without labels, and for a model that answers no attributes.
         attributes_pooled: the same after `pool_attributes` of all crops, distractors and junk
             among them; None without a calibration too.
-        retrieval: None if nobody appears in two crops.
+        retrieval: None if nobody is known, or nobody appears in two crops.
         queries, gallery: what was searched for and among; None likewise.
     """
 
@@ -52,25 +55,37 @@ class Report:
         return {name: part.to_dict() for name, part in parts.items() if part is not None}
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return a pandas DataFrame: part, metric, value, low and high, a row a metric.
+        """Return a pandas DataFrame: part, metric, value, low and high, one row for each metric.
+
+        Parts are "attributes, macro", "… defined", "… instance", "… official", the same of
+        "attributes_pooled", "retrieval", "retrieval, reranked" and "retrieval, across cameras".
+        `low` and `high` are NaN without resampling.
 
         Raises:
             InputError: pandas is not installed.
         """
-        rows: list[tuple[str, str, float, float | None, float | None]] = []
-        if self.attributes is not None:
-            report = self.attributes
-            for part in ("macro", "defined", "instance"):
-                for name, value in getattr(report, part).items():
-                    low, high = report.intervals.get(f"{part}.{name}", (None, None))
-                    rows.append((f"attributes, {part}", name, value, low, high))
-        if self.retrieval is not None:
-            parts = {"retrieval": self.retrieval, "across cameras": self.retrieval.across_cameras}
-            for part, scored in parts.items():
-                for name, value in () if scored is None else scored.metrics.items():
-                    low, high = scored.intervals.get(name, (None, None)) if scored else (None, None)
-                    rows.append((part, name, value, low, high))
-        return import_pandas().DataFrame(rows, columns=["part", "metric", "value", "low", "high"])
+        columns = ["part", "metric", "value", "low", "high"]
+        return import_pandas().DataFrame(list(self._rows()), columns=columns)
+
+    def _rows(self) -> Iterator[tuple[str, str, float, float, float]]:
+        for title, scored in (
+            ("attributes", self.attributes),
+            ("attributes_pooled", self.attributes_pooled),
+        ):
+            for group, metrics in () if scored is None else scored.groups.items():
+                for name, value in metrics.items():
+                    found = scored.intervals.get(f"{group}.{name}", _NO_INTERVAL)  # type: ignore[union-attr]
+                    yield f"{title}, {group}", name, value, *found
+        if self.retrieval is None:
+            return
+        for title, part in (
+            ("retrieval", self.retrieval),
+            ("retrieval, reranked", self.retrieval.reranked),
+            ("retrieval, across cameras", self.retrieval.across_cameras),
+        ):
+            if part is not None:
+                for name, value in part.metrics.items():
+                    yield title, name, value, *part.intervals.get(name, _NO_INTERVAL)
 
 
 def evaluate(
@@ -103,21 +118,29 @@ def evaluate(
         reranking: adds the figures after k-reciprocal re-ranking.
         resamples: bootstrap samples of persons for the intervals; 0 for none.
         trials: how often random queries are drawn, with the seeds that follow the protocol's;
-            their metrics are means over the draws.
+            their metrics are means over the draws; 1 for given queries.
         progress: called with (queries done, all queries).
 
     Raises:
-        InputError: there are neither labels nor person ids, or as the parts raise.
+        InputError: there are neither labels nor persons, or as the parts raise.
     """
     average_precision = check_average_precision(average_precision)
     if isinstance(protocol, str):
         protocol = EvaluationProtocol.named(protocol)
+    if trials < 1:
+        raise InputError(f"`trials` is {trials}: draw queries at least once.")
+    if trials > 1 and gallery is not None:
+        raise InputError(
+            f"`trials` is {trials}, but queries and gallery are given, so nothing is drawn: leave "
+            "it out."
+        )
     labelled = people if gallery is None else gallery
-    if labelled.crops.labels is None and not people.crops.has_persons:
+    named = all(part.crops.has_persons for part in (people, labelled))
+    if labelled.crops.labels is None and not named:
         raise InputError("These crops have no persons and no labels to score against: add them.")
     distance = distance or Distance(features="embedding")
     attributes = pooled = None
-    if labelled.crops.labels is not None:
+    if labelled.crops.labels is not None and not (named and labelled.attributes is None):
         attributes = evaluate_attributes(labelled, decision, resamples=resamples)
         if calibration is not None:
             together = pool_attributes(labelled, distance, calibration)
@@ -125,30 +148,31 @@ def evaluate(
     score = partial(
         evaluate_retrieval,
         distance=distance,
-        calibration=calibration,
         leave_out_same_camera=protocol.leave_out_same_camera,
         average_precision=average_precision,
         reranking=reranking,
         resamples=resamples,
         progress=progress,
     )
+    if not named or (gallery is None and not _somebody_twice(people.crops)):
+        return Report(attributes, pooled, None, None, None)
     if gallery is not None:
         protocol.check(people.crops, gallery.crops)
         name = f"{protocol.name}, given queries and gallery"
-        return Report(attributes, pooled, score(people, gallery, protocol=name), people, gallery)
-    if not _somebody_twice(people.crops):
-        return Report(attributes, pooled, None, None, None)
-    draws = []
-    for trial in range(trials):
-        drawn = replace(protocol, seed=protocol.seed + trial)
-        draws.append(tuple(map(people.of_rows, drawn.split(people.crops))))
-    reports = [score(*draw, protocol=protocol.name) for draw in draws]
-    queries, others = draws[0]
-    return Report(attributes, pooled, reports[0].with_trials(reports[1:]), queries, others)
+        retrieval = score(people, gallery, calibration=calibration, protocol=name)
+        return Report(attributes, pooled, retrieval, people, gallery)
+
+    def draw(trial: int) -> tuple[Embeddings, Embeddings]:
+        queries, others = replace(protocol, seed=protocol.seed + trial).split(people.crops)
+        return people.of_rows(queries), people.of_rows(others)
+
+    queries, others = draw(0)
+    retrieval = score(queries, others, calibration=calibration, protocol=protocol.name)
+    # answer sets are shown of the first draw alone
+    more = [score(*draw(trial), protocol=protocol.name) for trial in range(1, trials)]
+    return Report(attributes, pooled, retrieval.with_trials(more, resamples), queries, others)
 
 
 def _somebody_twice(crops: Crops) -> bool:
-    if not crops.has_persons:
-        return False
     codes = crops.person_codes
     return bool((np.unique(codes[codes > NOBODY_CODE], return_counts=True)[1] > 1).any())

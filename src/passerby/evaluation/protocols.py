@@ -22,7 +22,8 @@ class EvaluationProtocol:
         name: "course": one random crop of each person asks, all others are searched, cameras are
             ignored; "market": one random crop of each person and camera asks, all others are
             searched, and what the query's own camera saw of its person does not count (Zheng et
-            al., ICCV 2015). Of a person of whom every crop would ask, one stays behind.
+            al., ICCV 2015). Of a person of whom every crop would ask, one stays behind. Where a
+            camera is unknown, and cameras are ignored, one crop of each person asks.
         leave_out_same_camera: whether the latter is left out.
         seed: of the random crops.
     """
@@ -81,6 +82,12 @@ class EvaluationProtocol:
             InputError: there is nobody to ask for, or cameras are needed and there are none.
         """
         self.check(crops)
-        by_camera = self.name == "market" and crops.camera is not None
-        cameras = encode_cameras(crops)[0] if by_camera else None
+        cameras = encode_cameras(crops)[0] if self.name == "market" and has_cameras(crops) else None
         return draw_queries(crops.person_codes, cameras, self.seed)
+
+
+def has_cameras(crops: Crops) -> bool:
+    """Tell whether the camera of every crop of a named person is known."""
+    if crops.camera is None:
+        return False
+    return crops.person is None or bool(((crops.person == "") | (crops.camera != "")).all())

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from passerby.data.crops import JUNK_CODE, encode_cameras, encode_persons
 from passerby.errors import InputError
 from passerby.evaluation.answer_sets import AnswerSetScores, PairCounts, score_answer_sets
 from passerby.evaluation.bootstrap import interval, person_weights
+from passerby.evaluation.protocols import has_cameras
 from passerby.inference.embeddings import Embeddings
 from passerby.ranking.distance import Distance
 from passerby.ranking.query_scores import AveragePrecision, QueryScores, score_queries
@@ -53,12 +54,13 @@ class Reranked:
 
     Attributes:
         reranking: its settings.
-        figures, intervals: as in `RetrievalReport`.
+        metrics, intervals, scores: as in `RetrievalReport`.
     """
 
     reranking: Reranking
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
+    scores: QueryScores
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class AcrossCameras:
     """The metrics where what the query's own camera saw of its person does not count.
 
     Attributes:
-        metrics, intervals: as in `RetrievalReport`.
+        metrics, intervals, scores: as in `RetrievalReport`.
         queries, skipped: scored ones, and those without a right answer from another camera.
     """
 
@@ -74,6 +76,7 @@ class AcrossCameras:
     intervals: Mapping[str, tuple[float, float]]
     queries: int
     skipped: int
+    scores: QueryScores
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class RetrievalReport:
         queries: scored ones; `skipped` had no right answer in the gallery.
         persons: of the scored queries.
         gallery: crops searched, without junk.
-        figures: top1, top5, top10, map, minp.
+        metrics: top1, top5, top10, map, minp.
         intervals: 95 % intervals of the same; empty without resampling.
         reranked: the same after re-ranking, if it was asked for.
         cmc: fraction of queries with a right answer among the first k, for k from 1 to 50.
@@ -97,10 +100,12 @@ class RetrievalReport:
         answer_sets: one for each rule; empty if the distance is not calibrated.
         reliability: of the calibrated probabilities; None likewise.
         scores: of each query.
-        across_cameras: the same across cameras, if cameras were ignored and are known.
-        trials: how often random queries were drawn: the metrics are means over the draws, all
-            else is of the first; None for given queries.
-        top1_sd: standard deviation of top1 over the draws; None likewise.
+        across_cameras: the same across cameras, if cameras were ignored, and those of all known
+            persons are known and several.
+        trials: how often random queries were drawn; None for given ones. Metrics and `cmc`, also
+            after re-ranking and across cameras, are means over the draws, and intervals take all
+            their queries together; everything else is of the first draw.
+        top1_sd: sample standard deviation of top1 over the draws, 0 for one; None likewise.
     """
 
     protocol: str
@@ -160,29 +165,54 @@ class RetrievalReport:
             "skipped": across.skipped,
         }
 
-    def with_trials(self, others: Sequence["RetrievalReport"]) -> "RetrievalReport":
+    def with_trials(
+        self, others: Sequence["RetrievalReport"], resamples: int = 0, seed: int = 0
+    ) -> "RetrievalReport":
         """Return the report of several draws of the queries, of which this is the first.
 
         Args:
-            others: of the other draws.
+            others: of the other draws from the same crops.
+            resamples, seed: of the intervals, as in `evaluate_retrieval`.
         """
+        if not others:
+            return replace(self, trials=1, top1_sd=0.0)
         draws = [self, *others]
-        across = self.across_cameras
-        if across is not None:
-            found = [draw.across_cameras for draw in draws if draw.across_cameras is not None]
-            across = replace(across, metrics=_mean_metrics([draw.metrics for draw in found]))
-        top1 = [draw.metrics["top1"] for draw in draws]
+        reranked = [draw.reranked for draw in draws if draw.reranked is not None]
+        across = [draw.across_cameras for draw in draws if draw.across_cameras is not None]
+        metrics, intervals = _average(draws, resamples, seed)
         return replace(
             self,
-            metrics=_mean_metrics([draw.metrics for draw in draws]),
-            across_cameras=across,
+            metrics=metrics,
+            intervals=intervals,
+            cmc=tuple(np.mean([draw.cmc for draw in draws], axis=0).tolist()),
+            reranked=_averaged(reranked, resamples, seed) if reranked else None,
+            across_cameras=_averaged(across, resamples, seed) if across else None,
             trials=len(draws),
-            top1_sd=float(np.std(top1, ddof=1)) if others else 0.0,
+            top1_sd=float(np.std([draw.metrics["top1"] for draw in draws], ddof=1)),
         )
 
 
-def _mean_metrics(draws: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([draw[name] for draw in draws])) for name in METRIC_NAMES}
+_Scored = TypeVar("_Scored", Reranked, AcrossCameras)
+
+
+def _averaged(draws: Sequence[_Scored], resamples: int, seed: int) -> _Scored:
+    metrics, intervals = _average(draws, resamples, seed)
+    return replace(draws[0], metrics=metrics, intervals=intervals)
+
+
+def _average(
+    draws: Sequence[RetrievalReport] | Sequence[Reranked] | Sequence[AcrossCameras],
+    resamples: int,
+    seed: int,
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Return the metrics' means over the draws, and intervals of all their queries together."""
+    metrics = {
+        name: float(np.mean([draw.metrics[name] for draw in draws])) for name in METRIC_NAMES
+    }
+    scored = [draw.scores for draw in draws]
+    values = np.concatenate([_per_query(scores)[scores.scored] for scores in scored])
+    persons = np.concatenate([scores.persons[scores.scored] for scores in scored])
+    return metrics, _intervals(values, persons, resamples, seed)
 
 
 def _figures_json(
@@ -241,7 +271,7 @@ def evaluate_retrieval(
     reranked = None
     if reranking is not None:
         after = score(reranking=reranking, progress=progress)
-        reranked = Reranked(reranking, *_figures(after, resamples, seed))
+        reranked = Reranked(reranking, *_figures(after, resamples, seed), after)
     answer_sets, reliability = _answers(
         queries, gallery, distance, calibration, leave_out_same_camera, searched
     )
@@ -279,14 +309,15 @@ def _across_cameras(
 ) -> AcrossCameras | None:
     """Score across cameras; None where some are unknown, or nobody is seen by two."""
     parts = (queries.crops, gallery.crops)
-    known = [part.camera is not None and bool((part.camera != "").all()) for part in parts]
-    if not all(known) or len(np.unique(np.concatenate(encode_cameras(*parts)))) < 2:
+    if not all(map(has_cameras, parts)):
+        return None
+    if len(np.unique(np.concatenate(encode_cameras(*parts)))) < 2:
         return None
     scores = score()
     if not scores.scored.any():
         return None
     found = int(scores.scored.sum())
-    return AcrossCameras(*_figures(scores, resamples, seed), found, len(queries) - found)
+    return AcrossCameras(*_figures(scores, resamples, seed), found, len(queries) - found, scores)
 
 
 def _nobody(leave_out_same_camera: bool) -> str:
@@ -335,7 +366,8 @@ def _slices(
         return {}
     slices: dict[str, dict[str, dict[str, float]]] = {}
     for name, has in zip(schema.names, labels.T, strict=True):
-        for side, chosen in (("with", (has == 1) & scored), ("without", (has == 0) & scored)):
+        for side, mine in (("with", has >= 0.5), ("without", has < 0.5)):
+            chosen = mine & scored
             if chosen.any():
                 top1, _, _, mean_ap, _ = values[chosen].mean(axis=0).tolist()
                 figures = {"queries": int(chosen.sum()), "top1": top1, "map": mean_ap}

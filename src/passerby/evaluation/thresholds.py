@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.calibration.cross_fitting import split_halves
+from passerby.data.crops import owners
 from passerby.errors import InputError
 from passerby.evaluation.attributes import evaluate_attributes
 from passerby.inference.decision import Decision
@@ -18,7 +19,8 @@ def best_thresholds(
     """Choose for each attribute the threshold with the highest F-beta.
 
     Every midpoint between two neighbouring probabilities is tried; of equally good thresholds the
-    one nearest to 0.5 wins. An attribute without a positive crop keeps 0.5.
+    one nearest to 0.5 wins. An attribute without a positive crop keeps 0.5; crops whose label is
+    unknown do not count.
 
     Args:
         probabilities: shape (N, attributes), of crops that no weight was trained on.
@@ -36,16 +38,23 @@ def best_thresholds(
 def choose_decision(people: Embeddings) -> Decision:
     """Choose between group argmax and thresholds for each attribute.
 
-    Thresholds chosen on few persons may be worse than none: on each half of the persons those of
-    the other half are tried, and they are taken only if they have the higher macro F1.
+    Thresholds chosen on few persons may be worse than none: on each half of the persons (or of
+    the crops, where nobody is known) those of the other half are tried, and they are taken only if
+    they have the higher macro F1.
 
     Args:
-        people: of annotated crops of persons that the model was not trained on.
+        people: of annotated crops that the model was not trained on.
 
     Raises:
         InputError: the crops have no labels.
     """
     group = Decision("group")
+    if people.crops.labels is None:
+        raise InputError("These crops have no attribute annotations to choose by: add them.")
+    people = people.of_rows(np.flatnonzero((~np.isnan(people.crops.labels)).any(axis=1)))
+    owner = owners(people.crops)
+    if len(np.unique(owner[owner >= 0])) < 2:
+        return group
     gains = [
         _macro_f1(half, _thresholds_of([other])) - _macro_f1(half, group)
         for half, other in split_halves(people)
@@ -113,7 +122,7 @@ def _macro_f1(people: Embeddings, decision: Decision) -> float:
 
 def _best(scores: NDArray[np.floating], labels: NDArray[np.floating], beta: float) -> float:
     known = ~np.isnan(labels)
-    scores, labels = scores[known], labels[known]
+    scores, labels = scores[known], labels[known] >= 0.5
     positives = int(labels.sum())
     if not positives:
         return 0.5

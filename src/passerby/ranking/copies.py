@@ -1,5 +1,7 @@
-"""Files that are queries and lie in the gallery too, byte for byte, under other names."""
+"""Queries that lie in the gallery too: the crop itself, or its file, byte for byte."""
 
+import hashlib
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +17,7 @@ class CopyHashes:
     """What tells copies of the queries' files.
 
     Attributes:
-        queries, gallery: hashes of their files, uint64.
+        queries, gallery: hashes of their files and boxes, uint64.
     """
 
     queries: NDArray[np.uint64]
@@ -34,12 +36,20 @@ class CopyHashes:
 
 
 def find_copy_hashes(queries: Crops, gallery: Crops) -> CopyHashes:
-    """Hash the files of queries and gallery.
+    """Hash the files of queries and gallery, with the boxes of those that have one.
 
     Raises:
         InputError: a file cannot be read.
     """
-    return CopyHashes(hash_files(queries), hash_files(gallery))
+    return CopyHashes(_hash_crops(queries), _hash_crops(gallery))
+
+
+def identify(crops: Crops) -> list[Hashable]:
+    """Return what is equal for a crop of one table and the same crop of another.
+
+    Images in memory have no files, and their names may repeat: they are told by the array.
+    """
+    return list(crops.keys) if crops.images is None else [id(image) for image in crops.images]
 
 
 def find_copies(queries: Crops, gallery: Crops) -> list[int]:
@@ -49,6 +59,17 @@ def find_copies(queries: Crops, gallery: Crops) -> list[int]:
         InputError: a file cannot be read.
     """
     hashes = find_copy_hashes(queries, gallery)
-    itself = {path.absolute() for path in gallery.paths}
-    others = np.array([path.absolute() not in itself for path in queries.paths], np.bool_)
+    itself = set(identify(gallery))
+    others = np.array([crop not in itself for crop in identify(queries)], np.bool_)
     return np.flatnonzero(np.isin(hashes.queries, hashes.gallery) & others).tolist()
+
+
+def _hash_crops(crops: Crops) -> NDArray[np.uint64]:
+    hashes = hash_files(crops)
+    if crops.box is None:
+        return hashes
+    # the other people of a frame are not copies of the query
+    for row in np.flatnonzero(crops.box[:, 2] > 0):
+        digest = hashlib.sha256(hashes[row].tobytes() + crops.box[row].tobytes()).digest()
+        hashes[row] = int.from_bytes(digest[:8], "little")
+    return hashes

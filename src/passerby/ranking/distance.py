@@ -4,7 +4,7 @@ from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from passerby.errors import InputError
 from passerby.inference.embeddings import Embeddings
@@ -16,6 +16,10 @@ Kind = Literal["plain", "weighted", "learned"]
 FEATURES: tuple[str, ...] = get_args(Features)
 METRICS: tuple[str, ...] = get_args(Metric)
 KINDS: tuple[str, ...] = get_args(Kind)
+
+INSTEAD_OF_COSINE = (
+    "`metric` is 'cosine': choose normalized_euclidean, √(2 − 2 cos), which orders alike."
+)
 
 _SURE = 1e-6
 """Probabilities nearer to 0 or 1 count as this far from it when they are turned into logits."""
@@ -45,6 +49,13 @@ class Distance(BaseModel):
     metric: Metric = "normalized_euclidean"
     weights: tuple[float, ...] | None = None
     layer: tuple[tuple[float, ...], ...] | None = None
+
+    @field_validator("metric", mode="before")
+    @classmethod
+    def _check_metric(cls, metric: object) -> object:
+        if metric == "cosine":
+            raise ValueError(INSTEAD_OF_COSINE)
+        return metric
 
     @model_validator(mode="after")
     def _check(self) -> Self:

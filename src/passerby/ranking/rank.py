@@ -1,12 +1,14 @@
 """Finding the gallery crops nearest to each query."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Hashable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from passerby.errors import InputError
 from passerby.inference.embeddings import Embeddings
+from passerby.ranking.copies import identify
 from passerby.ranking.distance import Distance
 from passerby.ranking.pairwise import check_comparable, closeness, to_distances
 from passerby.ranking.ranking import Ranking
@@ -46,13 +48,14 @@ def rank(
     wanted, offered = distance.signatures(queries), distance.signatures(gallery)
     rows: list[NDArray[np.int64]] = []
     distances: list[NDArray[np.float32]] = []
-    itself = {key: row for row, key in enumerate(gallery.crops.keys)}
-    asked = queries.crops.keys
+    places: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for row, crop in enumerate(identify(gallery.crops)):
+        places[crop].append(row)
+    itself = [places.get(crop, []) for crop in identify(queries.crops)]
     for start, block in closeness(wanted, offered):
         for number, values in enumerate(block, start):
             away = to_distances(values, wanted[number])
-            if (row := itself.get(asked[number])) is not None:
-                away[row] = np.inf
+            away[itself[number]] = np.inf
             found = _nearest(away, top_k, within)
             rows.append(found[0])
             distances.append(found[1])
