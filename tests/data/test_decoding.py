@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from passerby.data.decoding import batches, decode, decode_all, resize
+from passerby.data import Crops
+from passerby.data.decoding import batches, decode, decode_all, load_crop, resize
 from passerby.errors import InputError
 from passerby.toy import toy_images
 
@@ -126,7 +127,7 @@ def test_decoding_in_threads_keeps_the_order(tmp_path: Path) -> None:
     paths = []
     for i, image in enumerate(images):
         paths.append(saved(tmp_path / f"{i}.bmp", Image.fromarray(image)))
-    decoded = list(batches(decode_all(paths, (128, 64)), 128))
+    decoded = list(batches(decode_all(Crops(paths), (128, 64)), 128))
     assert [len(batch) for batch in decoded] == [128, 128, 44]
     np.testing.assert_array_equal(np.concatenate(decoded), images)
 
@@ -135,20 +136,22 @@ def test_a_broken_crop_stops_the_decoding(tmp_path: Path) -> None:
     good = saved(tmp_path / "a.bmp", Image.fromarray(CROP))
     bad = tmp_path / "b.jpg"
     bad.touch()
-    decoded = decode_all([good, bad, good], (128, 64))
+    decoded = decode_all(Crops([good, bad, good]), (128, 64))
     assert next(decoded).shape == (128, 64, 3)
     with pytest.raises(InputError, match=r"b\.jpg is empty"):
         next(decoded)
 
 
-def test_broken_crops_may_be_passed_over(tmp_path: Path) -> None:
-    good = saved(tmp_path / "a.bmp", Image.fromarray(CROP))
-    bad = tmp_path / "b.jpg"
-    bad.touch()
-    first, error, last = decode_each([good, bad, good], (128, 64))
-    np.testing.assert_array_equal(first, last)
-    assert isinstance(error, InputError)
-    assert str(error) == f"{bad} is empty: replace or remove it."
+def test_a_box_is_cut_out(tmp_path: Path) -> None:
+    picture = saved(tmp_path / "a.bmp", Image.fromarray(CROP))
+    boxes = [(10, 20, 30, 40), (-5, -5, 25, 25), (0, 0, 0, 0)]
+    crops = Crops([picture] * 3, box=boxes)
+    np.testing.assert_array_equal(load_crop(crops, 0), CROP[20:60, 10:40])
+    np.testing.assert_array_equal(load_crop(crops, 1), CROP[:20, :20])
+    np.testing.assert_array_equal(load_crop(crops, 2), CROP)
+    outside = Crops([picture], box=[(60, 0, 30, 30)])
+    with pytest.raises(InputError, match=r"a\.bmp: of the box 60 0 30 30 fewer than 8 pixels"):
+        load_crop(outside, 0)
 
 
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:

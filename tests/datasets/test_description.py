@@ -34,12 +34,13 @@ def test_every_problem_is_listed(toy_data: Path, tmp_path: Path) -> None:
     second.write_bytes(second.read_bytes()[:300])
     (course / "train" / "stranger.jpg").touch()
     (course / "train" / "notes.txt").touch()
-    problems = describe(course).problems
-    assert len(problems) == 4
-    assert "stranger.jpg" in problems[0]
-    assert "notes.txt passed over: no image" in problems[1]
-    assert f"{first} is empty" in problems[2]
-    assert f"{second} is damaged" in problems[3]
+    found = describe(course)
+    assert len(found.problems) == 3
+    assert "stranger.jpg" in found.problems[0]
+    assert f"{first} is empty" in found.problems[1]
+    assert f"{second} is damaged" in found.problems[2]
+    (remark,) = found.remarks
+    assert "notes.txt passed over: not an image" in remark
 
 
 def test_official_counts(tmp_path: Path, toy_data: Path) -> None:

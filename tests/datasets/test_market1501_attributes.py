@@ -24,11 +24,7 @@ CODES = dict.fromkeys(COLUMNS, 1)
 
 
 def positives(row: dict[str, int]) -> set[str]:
-    return {
-        a
-        for a, label in zip(MARKET1501_ATTRIBUTES.names, encode(row), strict=True)
-        if label
-    }
+    return {a for a, label in zip(MARKET1501_ATTRIBUTES.names, encode(row), strict=True) if label}
 
 
 def rows() -> st.SearchStrategy[dict[str, int]]:
@@ -61,7 +57,8 @@ def test_groups_point_at_their_attributes() -> None:
     )
     assert MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["upper colour"]][0] == "upblack"
     assert (
-        MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["upper colour"]][-1] == "upmulticolor"
+        MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["upper colour"]][-1]
+        == "upmulticolor"
     )
     assert (
         MARKET1501_ATTRIBUTES.names[MARKET1501_ATTRIBUTES.groups["lower colour"]][-1]
@@ -105,7 +102,10 @@ def test_decode_takes_the_highest_score_in_a_group() -> None:
         ({"age": 0}, "age is 0"),
         ({"hat": 3}, "hat is 3: write a whole number from 1 to 2"),
         ({"upred": 0}, "upred is 0"),
-        ({"upred": 2, "upblue": 2}, "upred and upblue are both 2, but at most one upper colour may be"),
+        (
+            {"upred": 2, "upblue": 2},
+            "upred and upblue are both 2, but at most one upper colour may be",
+        ),
     ],
 )
 def test_values_out_of_range(change: dict[str, int], message: str) -> None:

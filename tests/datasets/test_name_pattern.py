@@ -31,7 +31,12 @@ from passerby.errors import InputError
             "2026-11-01T08:30+0200.png",
             {"time": datetime(2026, 11, 1, 6, 30, tzinfo=UTC)},
         ),
-        ("{source}/*", "gate/1/a.jpg", {"source": "gate"}),
+        ("{source}/*", "gate/a.jpg", {"source": "gate"}),
+        (
+            "cam{camera}/{track}/*.jpg",
+            "camnorth gate/7/1.jpg",
+            {"camera": "north gate", "track": "7"},
+        ),
         ("a+(b)_{camera}.jpg", "folder/a+(b)_3.jpg", {"camera": "3"}),
     ],
 )
@@ -42,7 +47,7 @@ def test_reads_what_names_say(pattern: str, name: str, found: dict) -> None:
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("*.jpg", "names no field: use {camera}"),
+        ("*.jpg", "names no field: use {dataset}, {person}, {camera}"),
         ("{cam}_*.jpg", "'{cam}' is not a field"),
         ("{camera:%d}.jpg", "'{camera:%d}' is not a field"),
         ("{camera}_{camera}.jpg", "names a field twice"),
@@ -57,7 +62,8 @@ def test_what_is_no_pattern(pattern: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "name", "message"),
     [
-        ("{camera}.jpg", "x.jpg", "x.jpg is not like `pattern` '{camera}.jpg'"),
+        ("c{camera}.jpg", "x.jpg", "x.jpg is not like `pattern` 'c{camera}.jpg'"),
+        ("{source}/*", "gate/1/a.jpg", "gate/1/a.jpg is not like `pattern`"),
         ("{time:%Y_%Y}.jpg", "2026_2026.jpg", "'2026_2026' is not a time in the form '%Y_%Y'"),
         ("{time}.jpg", "yesterday.jpg", "'yesterday' is not a time in the form '%Y%m%d%H%M%S'"),
     ],

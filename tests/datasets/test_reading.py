@@ -176,7 +176,7 @@ def test_what_is_no_dataset(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is empty: add crops"):
         read_crops(tmp_path)
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match="has no known layout: it needs annotations_train.csv"):
+    with pytest.raises(InputError, match="has no layout that is known: it holds 1 file"):
         read_crops(tmp_path)
     with pytest.raises(InputError, match="is not an image"):
         read_crops(tmp_path / "notes.txt")

@@ -1,9 +1,11 @@
 """Any dataset as a manifest, or as Market-1501's folders."""
 
+import csv
+import os
 import shutil
 from pathlib import Path
 
-from passerby.data.columns import DISTRACTOR, JUNK
+from passerby.data.columns import COLUMNS, DISTRACTOR, JUNK
 from passerby.data.crops import Crops
 from passerby.datasets.manifest import write_manifest
 from passerby.datasets.market1501 import FOLDERS
@@ -14,6 +16,8 @@ from passerby.errors import InputError
 from passerby.files import replacing
 
 FORMS = ("manifest", "market1501")
+
+_NAMES = "original_names.csv"
 
 
 def convert(
@@ -32,7 +36,8 @@ def convert(
         target: the manifest to write, .csv or .parquet; or the folder, which must not be there.
         to: "manifest", which names the files where they lie; or "market1501", which copies them
             into folders under names that tell person and camera. Persons and cameras that are not
-            plain numbers, or come from several datasets, are numbered from 1 in the latter.
+            plain numbers, or come from several datasets, are numbered from 1 in the latter;
+            its `original_names.csv` says which crop each file was.
         root, pattern, accept_missing: see `read_crops`.
 
     Returns:
@@ -80,6 +85,8 @@ def _write_market1501(target: Path, parts: dict[str, Crops]) -> None:
     problems.raise_first()
     persons = _numbers([_named(part, "person") for part in parts.values()], width=4)
     cameras = _numbers([_named(part, "camera") for part in parts.values()], width=1)
+    known = [name for name in COLUMNS if any(name in part.columns for part in parts.values())]
+    lines = [["file", "path", *known]]
     with replacing(target) as draft:
         for split, part in parts.items():
             folder = draft / FOLDERS[split]
@@ -90,7 +97,26 @@ def _write_market1501(target: Path, parts: dict[str, Crops]) -> None:
                 person = special or persons[_named(part, "person")[row]]
                 camera = cameras[_named(part, "camera")[row]]
                 name = f"{person}_c{camera}s1_{row:06d}_00{path.suffix.lower()}"
-                shutil.copyfile(path, folder / name)
+                _link_or_copy(path, folder / name)
+                values = [
+                    COLUMNS[column].kind.format(part.columns[column][row])
+                    if column in part.columns
+                    else ""
+                    for column in known
+                ]
+                lines.append([f"{FOLDERS[split]}/{name}", str(path.absolute()), *values])
+        with (draft / _NAMES).open(
+            "w", encoding="utf-8", errors="surrogateescape", newline=""
+        ) as file:
+            csv.writer(file, lineterminator="\n").writerows(lines)
+
+
+def _link_or_copy(path: Path, target: Path) -> None:
+    """Give a file a second name, which costs no room; copy it where that cannot be."""
+    try:
+        os.link(path.resolve(), target)
+    except OSError:
+        shutil.copyfile(path, target)
 
 
 def _check(split: str, part: Crops, problems: Problems) -> None:

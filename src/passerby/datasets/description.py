@@ -10,6 +10,7 @@ import numpy as np
 from passerby.data.columns import DISTRACTOR, JUNK
 from passerby.data.crops import NOBODY_CODE, Crops, attribute_frequencies
 from passerby.data.decoding import is_image_name, load_crop
+from passerby.data.suspicions import describe_suspicions, find_suspicion
 from passerby.datasets.problems import list_few
 from passerby.datasets.reading import survey
 from passerby.errors import InputError
@@ -30,6 +31,9 @@ class Description:
         unfilled_groups: exclusive group to those of its attributes that no person has.
         problems: what has to be fixed, one sentence each.
         remarks: what is worth knowing.
+        tracks, sources: how many there are; None where none is known.
+        known_labels: attribute to how many crops' labels are known.
+        terms: of use; empty where there are none.
     """
 
     layout: str
@@ -44,9 +48,14 @@ class Description:
     unfilled_groups: dict[str, tuple[str, ...]]
     problems: tuple[str, ...]
     remarks: tuple[str, ...]
+    tracks: int | None = None
+    sources: int | None = None
+    known_labels: dict[str, int] | None = None
+    terms: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        # what reads it knows the split as `part`, too
+        return {**asdict(self), "part": self.split}
 
 
 def describe(
@@ -72,6 +81,7 @@ def describe(
     """
     seen = survey(data, split, root=root, pattern=pattern, accept_missing=accept_missing)
     crops = seen.crops
+    undecodable, suspicious = _look_at_each(crops, progress)
     return Description(
         layout=seen.dataset.title,
         split=seen.split,
@@ -83,8 +93,12 @@ def describe(
         crops_per_person=_crops_per_person(crops),
         attributes=_frequencies(crops),
         unfilled_groups=_unfilled_groups(crops),
-        problems=(*seen.problems, *_undecodable(crops, progress)),
-        remarks=(*seen.remarks, *_passed_over(crops)),
+        problems=(*seen.problems, *undecodable),
+        remarks=(*seen.remarks, *_passed_over(crops), *suspicious),
+        tracks=_count_different(crops, "track"),
+        sources=_count_different(crops, "source"),
+        known_labels=_known_labels(crops),
+        terms=seen.dataset.terms,
     )
 
 
@@ -105,6 +119,23 @@ def _crops_per_person(crops: Crops) -> tuple[int, float, int] | None:
     codes = crops.person_codes
     _, counts = np.unique(codes[codes > NOBODY_CODE], return_counts=True)
     return int(counts.min()), float(np.median(counts)), int(counts.max())
+
+
+def _count_different(crops: Crops, column: str) -> int | None:
+    """Count tracks or sources; those of two datasets, or two cameras, are two."""
+    if column not in crops.columns:
+        return None
+    within = {"track": ("dataset", "source", "camera"), "source": ("dataset",)}[column]
+    names = [name for name in (*within, column) if name in crops.columns]
+    rows = zip(*(crops.columns[name].tolist() for name in names), strict=True)
+    return len({row for row in rows if row[-1]})
+
+
+def _known_labels(crops: Crops) -> dict[str, int] | None:
+    if crops.schema is None or crops.labels is None:
+        return None
+    counts = (~np.isnan(crops.labels)).sum(axis=0)
+    return dict(zip(crops.schema.names, counts.tolist(), strict=True))
 
 
 def _frequencies(crops: Crops) -> dict[str, float | None] | None:
@@ -141,13 +172,19 @@ def _passed_over(crops: Crops) -> list[str]:
     return problems
 
 
-def _undecodable(crops: Crops, progress: Callable[[int, int], None] | None) -> list[str]:
-    problems = []
+def _look_at_each(
+    crops: Crops, progress: Callable[[int, int], None] | None
+) -> tuple[list[str], list[str]]:
+    """Decode every crop; say which cannot be, and which look wrong."""
+    problems: list[str] = []
+    suspicious: list[tuple[str, str]] = []
     for done in range(1, len(crops) + 1):
         try:
-            load_crop(crops, done - 1)
+            kind = find_suspicion(load_crop(crops, done - 1))
+            if kind is not None:
+                suspicious.append((str(crops.paths[done - 1]), kind))
         except InputError as error:
             problems.append(str(error))
         if progress:
             progress(done, len(crops))
-    return problems
+    return problems, describe_suspicions(suspicious, len(crops))

@@ -26,7 +26,8 @@ def find_crops(
 ) -> Crops:
     """Find image files in folders, at any depth, read manifests, or take images as they are.
 
-    Market-style names such as `0002_c1_016620005.jpg` tell person and camera.
+    Market-style names such as `0002_c1_016620005.jpg` tell person and camera, unless a manifest
+    has these columns.
 
     Args:
         places: folders, images and manifests, read in this order, folders sorted by name.
@@ -34,7 +35,8 @@ def find_crops(
         source: of all crops that do not tell their own.
         root: where the paths of manifests start; their own folders if left out.
         on_broken: called with what is wrong with each name in a folder that is not like the
-            pattern, and its file is left out; without it the first one stops the search.
+            pattern, and with files of a manifest that are missing; these are left out. Without
+            it the first one stops the search.
 
     Raises:
         InputError: a place does not exist or holds no image, or a manifest is not as it has to be.
@@ -83,10 +85,14 @@ def _find_in(
     if not place.exists():
         raise InputError(f"{place} does not exist: give a folder, images or a manifest.")
     if place.suffix.lower() in TABLES:
-        problems = Problems()
+        problems = Problems(accept_missing=on_broken is not None)
         crops = Manifest().at(place, root).read_all(place, problems)
         problems.raise_first()
-        return crops
+        for remark in problems.remarks if on_broken else ():
+            on_broken(InputError(remark))
+        told = Crops(crops.paths, **_columns([read_name(path) for path in crops.paths]))
+        untold = {k: v for k, v in told.columns.items() if k not in crops.columns}
+        return crops.replace(**untold)
     if is_image_name(place):
         return _read_names([place], place.parent, names, on_broken)
     raise InputError(f"{place} is not an image or a manifest (.csv, .parquet): give one of these.")
@@ -110,8 +116,9 @@ def _read_names(
             on_broken(error)
             continue
         paths.append(path)
+    return Crops(paths, **_columns(rows))
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, Any]:
     said = {name for row in rows for name in row}
-    columns: dict[str, Any] = {
-        name: [row.get(name) for row in rows] for name in COLUMNS if name in said
-    }
-    return Crops(paths, **columns)
+    return {name: [row.get(name) for row in rows] for name in COLUMNS if name in said}

@@ -160,6 +160,8 @@ def write_manifest(target: Path, parts: Mapping[str, Crops]) -> None:
     """
     if target.suffix.lower() not in TABLES:
         raise InputError(f"{target} is neither .csv nor .parquet: choose one of these.")
+    if len({part.schema for part in parts.values() if part.schema is not None}) > 1:
+        raise InputError("These splits have different attributes: write a manifest for each.")
     schema = next((part.schema for part in parts.values() if part.schema is not None), None)
     known = [name for name in COLUMNS if any(name in part.columns for part in parts.values())]
     attributes = () if schema is None else schema.names
@@ -167,6 +169,15 @@ def write_manifest(target: Path, parts: Mapping[str, Crops]) -> None:
     if clash:
         raise InputError(
             f"The attribute {clash[0]!r} is called as a column of manifests is: rename it."
+        )
+    about = None
+    if schema is not None and any(a != Attribute(a.name) for a in schema.attributes):
+        about = _schema_yaml(schema)
+    beside = target.parent / _SCHEMA_NAME
+    if beside.exists() and (about is None or beside.read_text("utf-8", "replace") != about):
+        raise InputError(
+            f"{beside} would be read with the new manifest and says otherwise: choose another "
+            "folder for the manifest, or remove that file."
         )
     header = ["path", *known, "split", *attributes]
     base = target.parent.absolute()
@@ -187,6 +198,8 @@ def write_manifest(target: Path, parts: Mapping[str, Crops]) -> None:
             name = absolute.relative_to(base).as_posix() if inside else str(absolute)
             told = ["" if np.isnan(value) else f"{value:.0f}" for value in labels[row]]
             rows.append([name, *(values[row] for values in columns), split, *told])
+    if about is not None:
+        write_text(beside, about)
     with replacing(target) as draft:
         if target.suffix.lower() == ".csv":
             with draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -197,8 +210,6 @@ def write_manifest(target: Path, parts: Mapping[str, Crops]) -> None:
             pa, parquet = _import_pyarrow(target)
             columns_ = {name: [row[i] for row in rows] for i, name in enumerate(header)}
             parquet.write_table(pa.table(columns_), draft)
-    if schema is not None and any(a != Attribute(a.name) for a in schema.attributes):
-        write_text(target.parent / _SCHEMA_NAME, _schema_yaml(schema))
 
 
 def _schema_yaml(schema: Schema) -> str:
@@ -247,15 +258,20 @@ def _read_table(path: Path) -> _Table:
         raise InputError(f"{path} is not a CSV file ({error}): save it again.") from None
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+    while lines and not lines[-1]:
+        # line breaks after the last line
+        lines.pop()
     header = [name.strip() for name in lines[0]] if lines else []
-    rows = [line for line in lines[1:] if any(cell.strip() for cell in line)]
+    rows = lines[1:]
     if not header or not rows:
         raise InputError(f"{path} is empty: it needs a header with 'path' and one line per crop.")
     twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise InputError(f"{path}: the column {list_few(twice)} occurs twice: keep one.")
-    for number, line in enumerate(lines[1:], start=2):
-        if any(cell.strip() for cell in line) and len(line) != len(header):
+    for number, line in enumerate(rows, start=2):
+        if not any(cell.strip() for cell in line):
+            raise InputError(f"{path}, line {number}: it is empty: remove it.")
+        if len(line) != len(header):
             raise InputError(
                 f"{path}, line {number}: {len(line)} values for {len(header)} columns: write one "
                 "for each."
@@ -306,7 +322,8 @@ def _read_declared(path: Path) -> _Declared | None:
     if not path.is_file():
         return None
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # every scalar as it is written: `yes: 1` would become a truth value and a number
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid YAML ({type(error).__name__}): fix it.") from None
     if not isinstance(content, dict) or not isinstance(content.get("attributes"), dict | list):
@@ -334,15 +351,12 @@ def _read_declared(path: Path) -> _Declared | None:
 
 def _coding(values: Mapping[str, Any], default: _Coding, path: Path) -> _Coding:
     unknown = sorted(set(map(str, values)) - {"yes", "no", "unknown"})
-    # YAML reads yes and no as true and false
-    words = {"True": "yes", "False": "no"}
-    unknown = [key for key in unknown if key not in words]
     if unknown:
         raise InputError(
             f"{path}: unknown key {unknown[0]!r}: known are phrase, group, absent, yes, no and "
             "unknown."
         )
-    given = {words.get(str(key), str(key)): str(value) for key, value in values.items()}
+    given = {str(key): str(value) for key, value in values.items()}
     return _Coding(
         given.get("yes", default.yes),
         given.get("no", default.no),
@@ -423,6 +437,8 @@ def _read_attribute(
 ) -> NDArray[np.float32]:
     texts = table.columns[name]
     meaning = {coding.yes: 1.0, coding.no: 0.0, coding.unknown: np.nan, "": np.nan}
+    # pandas writes 1.0 where some are unknown
+    meaning |= {f"{code}.0": value for code, value in meaning.items() if code.isdecimal()}
     values = np.array([meaning.get(text, -1.0) for text in texts], np.float32)
     wrong = np.flatnonzero(values == -1)
     if len(wrong):
@@ -436,7 +452,8 @@ def _read_attribute(
         problems.add(
             f"{table.where(path, row)}: the attribute column {name!r} is "
             f"{reprlib.repr(texts[row])}{few}: write {coding.yes}, {coding.no} or nothing, or "
-            f"declare its coding, or that it is ignored, in {_SCHEMA_NAME}."
+            f"declare its coding (`coding: {{yes: 2, no: 1}}`), or that it is ignored, in a file "
+            f"{_SCHEMA_NAME} beside the manifest."
         )
     elif np.isnan(values).all():
         problems.add(f"{path}: the attribute column {name!r} holds nothing: fill it in or drop it.")

@@ -16,7 +16,7 @@ class NamePattern:
 
     A field is a column of text, whose value is exactly what stands there, or `{time}`:
     YYYYMMDDHHMMSS or in the format of `strptime` after the colon, UTC where it names no zone; `*`
-    stands for anything but a slash. A pattern with a slash is held against the path below the
+    stands for anything. A pattern with a slash is held against the path below the
     folder, one without against the file's name.
     """
 
@@ -37,11 +37,11 @@ class NamePattern:
 
     def _part(self, part: re.Match[str]) -> str:
         if part["star"]:
-            return "[^/]*"
+            return ".*"
         if part["text"]:
             return re.escape(part["text"])
         field, _, form = (part["field"] or "").partition(":")
-        known = field in COLUMNS and COLUMNS[field].kind.name in ("text", "time")
+        known = field in _known_fields()
         if part["brace"] or not known or (form and field != "time"):
             raise InputError(
                 f"`pattern` {self.text!r}: {part.group()!r} is not a field: use {_fields()} or *."
@@ -79,6 +79,11 @@ class NamePattern:
             ) from None
 
 
+def _known_fields() -> tuple[str, ...]:
+    # a role is a dataset's code, which only its reader knows
+    texts = [name for name, column in COLUMNS.items() if column.kind.name == "text"]
+    return (*(name for name in texts if name != "role"), "time")
+
+
 def _fields() -> str:
-    texts = [f"{{{name}}}" for name, column in COLUMNS.items() if column.kind.name == "text"]
-    return ", ".join([*texts, "{time}", "{time:%Y%m%d-%H%M%S}"])
+    return ", ".join([*(f"{{{name}}}" for name in _known_fields()), "{time:%Y%m%d-%H%M%S}"])

@@ -14,10 +14,36 @@ from passerby.datasets.problems import Problems, list_few
 
 _LABELS = "Label.txt"
 _PERSON = re.compile(r"[0-9]+")
+_IMAGES = {
+    "3DPeS": 1012,
+    "CAVIAR4REID": 1220,
+    "CUHK": 4563,
+    "GRID": 1275,
+    "i-LID": 477,
+    "MIT": 888,
+    "PRID": 1134,
+    "SARC3D": 200,
+    "TownCentre": 6967,
+    "VIPeR": 1264,
+}
+"""The ten subsets and how many images each has."""
+_WITHOUT_PERSONS = frozenset({"CUHK", "MIT"})
+"""Subsets with one image a person: their numbers count images."""
 
 
 class PETA:
-    """PETA whole, or any of its ten subsets: `SUBSET/archive/`."""
+    """PETA whole, or any of its ten subsets: `SUBSET/archive/`.
+
+    There is one split, "train", which holds all: PETA's own splits are by image, so most test
+    images show a person of the training images. Each subset is a dataset, "peta/3DPeS" and so on,
+    since its persons are numbered on their own. Labels are those of `Label.txt`, where a line
+    holds for all images of a person; `PETA.mat` repeats them and is not read. Files may end in
+    `.jpg` where the original ends in `.bmp` or `.png`. No subset that could be looked at tells
+    the camera in its names, so it is unknown.
+
+    Attributes:
+        protocol: "course"; "attributes" where there are no persons, as in CUHK and MIT.
+    """
 
     name = "peta"
     title = "PETA"
@@ -25,14 +51,25 @@ class PETA:
     terms = "Research only, not commercial (Deng et al., ACM MM 2014)."
     splits = ("train",)
     scored = ("train",)
-    protocol = "course"
+
+    def __init__(self, protocol: str = "course") -> None:
+        self.protocol = protocol
+
+    def at(self, place: Path) -> "PETA":
+        """Return the dataset of a folder: whether it has persons depends on its subsets."""
+        subsets = {_subset_of(archive) for archive in _archives(place)}
+        return PETA("attributes" if subsets <= _WITHOUT_PERSONS else "course")
 
     def recognizes(self, folder: Path) -> bool:
         return folder.is_dir() and bool(_archives(folder))
 
     def read(self, folder: Path, split: str, problems: Problems) -> Crops:
-        """Read all subsets, in the order of their names; each is a dataset of its own."""
-        parts = [_read_archive(archive, problems) for archive in _archives(folder)]
+        """Read all subsets, in the order of their names."""
+        archives = _archives(folder)
+        parts = [_read_archive(archive, problems) for archive in archives]
+        there = {_subset_of(archive): len(image_files(archive)) for archive in archives}
+        whole = any(folder not in (archive, archive.parent) for archive in archives)
+        _report_missing(folder, there, list(_IMAGES if whole else there), problems)
         return concatenate(parts)
 
 
@@ -42,9 +79,41 @@ def _archives(folder: Path) -> list[Path]:
     return [place for place in places if (place / _LABELS).is_file()]
 
 
+def _subset_of(archive: Path) -> str:
+    """Return which of the ten a folder is, in whatever letters; else its own name."""
+    place = archive.absolute()
+    name = place.parent.name if place.name == "archive" else place.name
+    return next((known for known in _IMAGES if known.lower() == name.lower()), name)
+
+
+def _report_missing(
+    folder: Path, there: dict[str, int], wanted: list[str], problems: Problems
+) -> None:
+    """Say how many images are not there, of subsets whose number of images is known."""
+    expected = {subset: _IMAGES[subset] for subset in wanted if subset in _IMAGES}
+    missing = {subset: count - there.get(subset, 0) for subset, count in expected.items()}
+    missing = {subset: count for subset, count in missing.items() if count > 0}
+    if not missing:
+        return
+    parts = [
+        f"{count:,} of {expected[subset]:,} of {subset}"
+        for subset, count in missing.items()
+        if subset in there
+    ]
+    if absent := [subset for subset in missing if subset not in there]:
+        parts.append(f"all of {list_few(absent, len(absent))}")
+    which, detail = (
+        (f"peta/{wanted[0]}", "") if len(wanted) == 1 else ("PETA", f" ({'; '.join(parts)})")
+    )
+    problems.add_missing(
+        f"{folder}: {sum(missing.values()):,} of {sum(expected.values()):,} images of {which} are "
+        f"missing{detail}: add them, or set `accept_missing`."
+    )
+
+
 def _read_archive(archive: Path, problems: Problems) -> Crops:
     labels = _read_labels(archive / _LABELS, problems)
-    subset = archive.parent.name if archive.name == "archive" else archive.name
+    subset = _subset_of(archive)
     paths, persons, strangers, unlabelled = [], [], [], []
     for path in image_files(archive):
         match = _PERSON.match(path.name)
@@ -67,8 +136,8 @@ def _read_archive(archive: Path, problems: Problems) -> Crops:
     rows = np.array([labels[person] for person in persons], np.float32)
     return Crops(
         paths,
-        dataset=[subset] * len(paths),
-        person=persons,
+        dataset=[f"{PETA.name}/{subset}"] * len(paths),
+        person=None if subset in _WITHOUT_PERSONS else persons,
         labels=rows.reshape(len(paths), len(PETA_ATTRIBUTES)),
         schema=PETA_ATTRIBUTES,
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ class SchemaMapping:
         name: of the file.
         conditions: attribute of the target to what must hold in the source; those that mean
             nothing there are left out.
+        known: attribute of the target to where the source tells it at all; left out where it
+            always does.
         reasons: attribute of the target to why.
     """
 
@@ -41,6 +44,7 @@ class SchemaMapping:
     source_schema: Schema
     target_schema: Schema
     conditions: dict[str, Condition]
+    known: dict[str, Condition]
     reasons: dict[str, str]
 
     @property
@@ -55,15 +59,25 @@ class SchemaMapping:
     def load(cls, file: Path | str) -> "SchemaMapping":
         """Read a mapping.
 
-        Its `attributes` say of each attribute of `target` either what `is` the same in `source`,
-        in the query language, or that it is `unknown`; and `why`.
+        Its `attributes` say of each attribute of `target` what `is` the same in `source`, and
+        optionally where that is `known`, both in the query language; and `why`. Without `is` the
+        attribute is unknown.
+
+        Args:
+            file: a file, or the name of one that ships with Passerby: "peta-to-market1501".
 
         Raises:
             InputError: it is not a mapping, or names attributes that are not there.
         """
         path = Path(file)
         if not path.is_file():
-            raise InputError(f"{path} does not exist: give a mapping, a YAML file.")
+            shipped = _shipped()
+            if str(file) in shipped:
+                return cls._of(yaml.safe_load(shipped[str(file)].read_bytes()), f"{file}.yaml")
+            raise InputError(
+                f"{path} does not exist: give a mapping, a YAML file, or the name of one that "
+                f"ships with Passerby: {', '.join(shipped)}."
+            )
         try:
             return cls._of(yaml.safe_load(path.read_bytes()), path.name)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -78,7 +92,7 @@ class SchemaMapping:
             )
         schemas = []
         for role in ("source", "target"):
-            if content[role] not in SCHEMAS:
+            if not isinstance(content[role], str) or content[role] not in SCHEMAS:
                 raise InputError(
                     f"{name}: {role} is {content[role]!r}: choose from {', '.join(SCHEMAS)}."
                 )
@@ -89,23 +103,29 @@ class SchemaMapping:
             raise InputError(f"{name}: `attributes` must name each attribute and what it is.")
         if missing := [n for n in target.names if n not in lines]:
             raise InputError(
-                f"{name} says nothing of {missing[0]!r}: write what it is, or unknown."
+                f"{name} says nothing of {missing[0]!r}: write what it is, and `why`, or only "
+                "`why` it is unknown."
             )
-        conditions, reasons = {}, {}
+        found: dict[str, dict[str, Condition]] = {"is": {}, "known": {}}
+        reasons = {}
         for attribute, said in lines.items():
             where = f"{name}, {attribute}"
-            target.index(str(attribute))
-            if not isinstance(said, dict) or set(said) - {"is", "why"} or "why" not in said:
-                raise InputError(f"{where}: write `is`, if the source tells it, and `why`.")
+            if attribute not in target.names:
+                raise InputError(f"{where}: it is not an attribute of {target.name}: leave it out.")
+            if (
+                not isinstance(said, dict)
+                or not {"why"} <= set(said) <= {"is", "known", "why"}
+                or ("known" in said and "is" not in said)
+            ):
+                raise InputError(
+                    f"{where}: write `why`, `is` if the source tells it, and `known` if it does "
+                    "so for some crops only."
+                )
             reasons[attribute] = str(said["why"])
-            if "is" in said:
-                try:
-                    conditions[attribute] = parse_query(str(said["is"]), source)
-                except InputError as error:
-                    raise InputError(f"{where}: {error}") from None
-                if not conditions[attribute].attributes():
-                    raise InputError(f"{where}: name an attribute of {source.name}.")
-        return cls(name, source, target, conditions, reasons)
+            for key, conditions in found.items():
+                if key in said:
+                    conditions[attribute] = _condition(str(said[key]), source, where)
+        return cls(name, source, target, found["is"], found["known"], reasons)
 
     @cached_property
     def unknown(self) -> tuple[str, ...]:
@@ -125,14 +145,30 @@ class SchemaMapping:
         for place, name in enumerate(self.target_schema.names):
             if name in self.conditions:
                 labels[:, place] = self.conditions[name].truth(columns)
+            if name in self.known:
+                labels[self.known[name].truth(columns) != 1, place] = np.nan
         return crops.replace(labels=labels, schema=self.target_schema)
 
 
 def find_mapping(source: Schema, target: Schema) -> SchemaMapping | None:
     """Return the mapping between two schemas that ships with Passerby; None if there is none."""
     known = {schema: name for name, schema in SCHEMAS.items()}
-    name = f"{known.get(source)}-to-{known.get(target)}.yaml"
-    file = files("passerby.datasets").joinpath("mappings", name)
-    if not file.is_file():
-        return None
-    return SchemaMapping._of(yaml.safe_load(file.read_bytes()), name)
+    name = f"{known.get(source)}-to-{known.get(target)}"
+    return SchemaMapping.load(name) if name in _shipped() else None
+
+
+def _condition(text: str, source: Schema, where: str) -> Condition:
+    try:
+        condition = parse_query(text, source)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    if not condition.attributes():
+        raise InputError(f"{where}: name an attribute of {source.name}.")
+    return condition
+
+
+def _shipped() -> dict[str, Traversable]:
+    """Return the mappings of the package by name."""
+    folder = files("passerby.datasets").joinpath("mappings")
+    found = sorted(folder.iterdir(), key=lambda file: file.name)
+    return {f.name.removesuffix(".yaml"): f for f in found if f.name.endswith(".yaml")}

@@ -1,7 +1,7 @@
 """Adding crops: each once, by the hash of its file and its box, whoever adds it, however often."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,12 @@ from passerby.gallery.audit import Entry
 from passerby.gallery.erasing import is_unfinished
 from passerby.gallery.settings import Settings
 from passerby.gallery.store import Store
-from passerby.gallery.table_schema import arrow_table, hash_filter, known_columns
+from passerby.gallery.table_schema import (
+    arrow_table,
+    attribute_columns,
+    hash_filter,
+    known_columns,
+)
 from passerby.gallery.thumbnails import thumbnail
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.runtime_model import (
@@ -84,7 +89,7 @@ class Added:
 
 def add(
     store: Store,
-    model: RuntimeModel,
+    model: RuntimeModel | None,
     crops: Crops | Embeddings,
     *,
     on_broken: OnBroken | None = None,
@@ -96,7 +101,7 @@ def add(
 
     Args:
         store: the gallery.
-        model: whose vectors it holds.
+        model: whose vectors it holds; None with embeddings.
         crops: the crops; embeddings of the same model are not computed again.
         on_broken: called with what is wrong with each crop that cannot be decoded; without it
             the first one stops the work. What was committed before stays.
@@ -110,9 +115,12 @@ def add(
     people = crops if isinstance(crops, Embeddings) else None
     table = people.crops if people is not None else crops
     assert isinstance(table, Crops)
-    check_columns(store, table)
+    known = (n for n, values in table.columns.items() if COLUMNS[n].kind.known(values).any())
+    check_columns(store, known)
     if people is not None:
         _check_embeddings(store, people)
+    elif model is not None:
+        store.settings.check_model(model.info, store.where)
     load = partial(_prepare_row, table, people, store.settings)
     ready = map_ahead(load, range(len(table)), ahead=_AHEAD)
     added = Added()
@@ -126,14 +134,14 @@ def add(
     return added
 
 
-def check_columns(store: Store, crops: Crops) -> None:
-    """Check that a gallery has a column for all that is known of crops.
+def check_columns(store: Store, names: Iterable[str]) -> None:
+    """Check that a gallery has columns of these names, of those that galleries keep.
 
     Raises:
-        InputError: it was made before a column was declared.
+        InputError: it was made before one was declared.
     """
     kept = {column.name for column in known_columns(store.schema)}
-    for name in crops.columns:
+    for name in names:
         if COLUMNS[name].in_gallery and name not in kept:
             raise InputError(
                 f"{store.where} has no column {name}, which was declared after it was made: make "
@@ -155,7 +163,8 @@ def prepare_crop(
     Args:
         content: of the image file.
         path: of it.
-        known: name of a column to what is known; with `box`, that part of the file is the crop.
+        known: name of a column to what is known; with `box`, that part of the file is the crop;
+            with `role`, its person is not kept, since it shows nobody who is known.
         settings: of the gallery.
         keeps_path: whether the gallery stores the path.
         image: the content's pixels, if they are known already.
@@ -170,6 +179,8 @@ def prepare_crop(
         pixels = cut_box(pixels, box, str(path))
         frame = digest
         digest = hashlib.sha256(f"{frame}:{','.join(map(str, box))}".encode()).hexdigest()
+    if known.get("role"):
+        known = {name: value for name, value in known.items() if name != "person"}
     return PreparedCrop(
         path,
         known,
@@ -207,9 +218,11 @@ def add_together(store: Store, model: RuntimeModel, batches: Sequence[AddRequest
         What became of each batch.
 
     Raises:
-        InputError: the gallery holds another model's vectors, or cannot be written to.
+        InputError: the gallery holds another model's vectors, lacks a column of what is known, or
+            cannot be written to.
     """
     store.settings.check_model(model.info, store.where)
+    check_columns(store, {name for batch in batches for crop in batch.crops for name in crop.known})
     unique: dict[str, PreparedCrop] = {}
     for batch in batches:
         for crop in batch.crops:
@@ -243,8 +256,9 @@ def commit(
         attributes: probabilities, shape (N, attributes); None without attributes.
         vectors: embeddings, shape (N, D).
     """
-    rows = arrow_table(store.schema, store.settings, known, attributes, vectors)
     with store.committing():
+        # only now it is sure that the table is still of the same model
+        rows = arrow_table(store.schema, store.settings, known, attributes, vectors)
         result = store.crops.merge_insert("hash").when_not_matched_insert_all().execute(rows)
         # rows that are still to be erased must stay where they are noted
         if store.is_scattered and not is_unfinished(store):
@@ -258,6 +272,12 @@ def _check_embeddings(store: Store, people: Embeddings) -> None:
             f"{store.where} holds vectors of the model {store.settings.model_name} "
             f"({store.settings.model_fingerprint[:12]}…), these embeddings are of another one "
             f"({people.model[:12]}…): embed the crops with the gallery's."
+        )
+    names = () if people.schema is None else people.schema.names
+    if names != tuple(attribute_columns(store.settings)):
+        raise InputError(
+            f"These embeddings have other attributes than {store.where}: embed the crops with the "
+            "gallery's model."
         )
     if people.flip:
         raise InputError(
@@ -292,13 +312,12 @@ def _prepare_row(
 
 def _committed(
     store: Store,
-    model: RuntimeModel,
+    model: RuntimeModel | None,
     ready: Iterator[PreparedCrop | InputError],
     added: Added,
     on_broken: OnBroken | None,
 ) -> Iterator[int]:
     """Embed and commit; yield how many crops are done."""
-    store.settings.check_model(model.info, store.where)
     done = 0
     while chunk := list(islice(ready, COMMIT_ROWS)):
         broken = [crop for crop in chunk if isinstance(crop, InputError)]
@@ -329,7 +348,9 @@ def _known(store: Store, hashes: list[str]) -> set[str]:
     return set(store.read(store.query(["hash"], hash_filter(hashes))).column("hash").to_pylist())
 
 
-def _embedded_and_committed(store: Store, model: RuntimeModel, crops: list[PreparedCrop]) -> int:
+def _embedded_and_committed(
+    store: Store, model: RuntimeModel | None, crops: list[PreparedCrop]
+) -> int:
     vectors, attributes = _answers(model, crops)
     now = datetime.now(UTC)
     known: dict[str, Sequence[Any]] = {
@@ -346,12 +367,13 @@ def _embedded_and_committed(store: Store, model: RuntimeModel, crops: list[Prepa
     return commit(store, known, attributes, vectors)
 
 
-def _answers(model: RuntimeModel, crops: list[PreparedCrop]) -> Answers:
+def _answers(model: RuntimeModel | None, crops: list[PreparedCrop]) -> Answers:
     """Return embeddings and probabilities: those that are known, or the model's."""
     if all(crop.vector is not None for crop in crops):
         vectors = np.stack([crop.vector for crop in crops if crop.vector is not None])
         probabilities = [crop.attributes for crop in crops if crop.attributes is not None]
         return vectors, np.stack(probabilities) if probabilities else None
+    assert model is not None
     pixels = np.stack([crop.pixels for crop in crops])
     answers = [
         model.run(pixels[start : start + _MODEL_ROWS])

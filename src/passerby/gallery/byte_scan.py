@@ -13,12 +13,13 @@ LEAST = 8
 """Bytes of a trace: shorter ones are found by chance."""
 
 
-def find_bytes(folder: Path, traces: Iterable[bytes]) -> dict[bytes, Path]:
+def find_bytes(folder: Path, traces: Iterable[bytes], but: Path | None = None) -> dict[bytes, Path]:
     """Look for byte strings in all files below a folder.
 
     Args:
         folder: the folder.
         traces: byte strings of at least 8 bytes.
+        but: a file that is not looked at.
 
     Returns:
         Those that were found, with a file that holds each.
@@ -27,7 +28,7 @@ def find_bytes(folder: Path, traces: Iterable[bytes]) -> dict[bytes, Path]:
     found: dict[bytes, Path] = {}
     if not wanted:
         return found
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p != but):
         with path.open("rb") as file:
             if not path.stat().st_size:
                 continue

@@ -1,5 +1,6 @@
 """Erasing people for good: rows, their bytes in every file, and a proof that none is left."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 
 from passerby.data.columns import gallery_columns
 from passerby.errors import InputError
-from passerby.gallery.audit import Entry, Operation
+from passerby.gallery.audit import FILE_NAME, Entry, Operation
 from passerby.gallery.byte_scan import LEAST, find_bytes
 from passerby.gallery.indexing import LEAST_ROWS, build_index, drop_index, index_of
 from passerby.gallery.store import Store
@@ -59,8 +60,9 @@ def erase(
 
     Rows that share a file with erased ones are written anew, an index is built anew, all earlier
     versions and leftovers of crashed writers are deleted, and then every file is searched for the
-    embeddings, hashes and thumbnails. The image files that were added are not touched. What an
-    interruption leaves undone is done by whoever opens the gallery next.
+    embeddings, hashes and thumbnails, and for persons' names and paths that no other row has. The
+    image files that were added are not touched. What an interruption leaves undone is done by
+    whoever opens the gallery next.
 
     Args:
         store: the gallery.
@@ -69,8 +71,8 @@ def erase(
         operation, reason, who: for the audit log.
 
     Raises:
-        InputError: the gallery cannot be written to, the number is another one, or something of
-            what was erased was found.
+        InputError: the gallery cannot be written to, the number is another one, the reason names
+            whom it erases, or something of what was erased was found.
     """
     with store.committing():
         if is_unfinished(store):
@@ -83,6 +85,8 @@ def erase(
         if not count:
             return Erased(0, False, ())
         marks = _Marks.of(store, where)
+        if operation == "forget":
+            _check_reason(reason, marks.people)
         indexed = index_of(store) is not None
         drop_index(store)
         entry = Entry.now(operation, count, reason, who)
@@ -173,13 +177,15 @@ class _Marks:
     Attributes:
         rows: their ids.
         files: numbers of the files that hold them.
-        names: text that may tell who they are.
+        people: text that may tell who they are.
+        names: that, and paths, as bytes by which they would be found in a file.
         traces: bytes by which they would be found in a file.
         embeddings: those of the traces that begin an embedding.
     """
 
     rows: list[int]
     files: set[int]
+    people: set[str]
     names: set[bytes]
     traces: set[bytes]
     embeddings: set[bytes]
@@ -187,14 +193,18 @@ class _Marks:
     @classmethod
     def of(cls, store: Store, where: str) -> "_Marks":
         """Read the rows that a filter admits, a few at a time."""
-        marks = cls([], set(), set(), set(), set())
+        marks = cls([], set(), set(), set(), set(), set())
         query = store.query([*_columns(store), "_rowid", "_rowaddr"], where)
         for batch in store.batches(query, _ROWS):
             rows = pa.Table.from_batches([batch])
             marks.rows.extend(rows.column("_rowid").to_pylist())
             # an address begins with the number of its file
             marks.files.update(address >> 32 for address in rows.column("_rowaddr").to_pylist())
-            marks.names.update(_names_of(rows))
+            people, paths = _texts(rows, _personal_columns()), _texts(rows, ["path"])
+            marks.people.update(people)
+            # short ones occur by chance
+            names = (text.encode() for text in people | paths)
+            marks.names.update(name for name in names if len(name) >= LEAST)
             marks.traces.update(traces_of(rows))
             marks.embeddings.update(_beginnings(rows))
         return marks
@@ -252,7 +262,7 @@ def _between(first: int, last: int) -> str:
 
 def traces_of(rows: pa.Table) -> list[bytes]:
     """Return the bytes by which rows would be found in a file."""
-    found = [value.encode() for value in rows.column("hash").to_pylist()]
+    found = [value.encode() for value in _texts(rows, ["hash", "frame"])]
     if "thumbnail" in rows.column_names:
         found += [trace for i in rows.column("thumbnail").to_pylist() if (trace := _of_jpeg(i))]
     return found + _beginnings(rows)
@@ -271,7 +281,7 @@ def _of_jpeg(image: bytes) -> bytes | None:
 
 def _columns(store: Store) -> list[str]:
     known = store.schema.names
-    names = ("hash", "path", *_personal_columns(), "thumbnail", EMBEDDING)
+    names = ("hash", "frame", "path", *_personal_columns(), "thumbnail", EMBEDDING)
     return [name for name in names if name in known]
 
 
@@ -279,19 +289,39 @@ def _personal_columns() -> list[str]:
     return [c.name for c in gallery_columns() if c.personal and c.kind.name == "text"]
 
 
-def _names_of(rows: pa.Table) -> set[bytes]:
-    """Return text of rows that may tell who somebody is, as bytes; short ones occur by chance."""
-    columns = [name for name in ("path", *_personal_columns()) if name in rows.column_names]
-    texts = (text for name in columns for text in rows.column(name).to_pylist() if text)
-    return {content for text in texts if len(content := text.encode()) >= LEAST}
+def _texts(rows: pa.Table, columns: Iterable[str]) -> set[str]:
+    """Return the texts that stand in columns."""
+    known = [name for name in columns if name in rows.column_names]
+    return {text for name in known for text in rows.column(name).to_pylist() if text}
+
+
+def _check_reason(reason: str | None, people: Iterable[str]) -> None:
+    """Check that a reason, which the log keeps for good, does not name those who are erased.
+
+    Names of digits, and those of one or two letters, may stand there for something else.
+    """
+    for name in people if reason else ():
+        told = len(name) > 2 and any(map(str.isalpha, name))
+        if told and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", reason or ""):
+            raise InputError(
+                "`reason` names whom it asks to erase, and the audit log keeps it for good: write "
+                "it without the name."
+            )
 
 
 def _proved(store: Store, folder: Path, marks: _Marks) -> tuple[str, ...]:
     """Search every file for what was erased; return the twins."""
     left = find_bytes(folder, marks.traces | marks.names)
+    _leave_out_log(store, folder, left, marks.names)
     if not left:
         return ()
     twins = _explained(store, left, marks.embeddings)
+    log = folder / FILE_NAME
+    if log in left.values():
+        raise InputError(
+            f"The rows are erased, but a reason in {log} still names whom they showed: change that "
+            "line if the name has to go from there too."
+        )
     if left:
         raise InputError(
             f"The rows are erased, but {next(iter(left.values()))} still holds bytes of them: stop "
@@ -300,16 +330,34 @@ def _proved(store: Store, folder: Path, marks: _Marks) -> tuple[str, ...]:
     return tuple(sorted(twins))
 
 
+def _leave_out_log(store: Store, folder: Path, left: dict[bytes, Path], names: set[bytes]) -> None:
+    """Take names out of `left` that only tell who did something, and look further for others."""
+    log = folder / FILE_NAME
+    logged = {name for name in names if left.get(name) == log}
+    if not logged:
+        return
+    reasons = "\0".join(entry.reason or "" for entry in store.audit).encode()
+    elsewhere = find_bytes(folder, logged, but=log)
+    for name in logged:
+        if name in elsewhere:
+            left[name] = elsewhere[name]
+        elif name not in reasons:
+            del left[name]
+
+
 def _explained(store: Store, left: dict[bytes, Path], embeddings: set[bytes]) -> list[str]:
     """Take out of `left` what belongs to rows that stay; return those with the same embedding."""
     twins = []
-    for batch in store.batches(store.query(_columns(store)), _ROWS):
+    schema = store.schema
+    # somebody may be called like a column, or like a word of the settings
+    _take_out(left, [*map(str.encode, schema.names), *(schema.metadata or {}).values()])
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    columns = list(dict.fromkeys([*_columns(store), *texts]))
+    for batch in store.batches(store.query(columns), _ROWS):
         rows = pa.Table.from_batches([batch])
         thumbnails = rows.column("thumbnail") if "thumbnail" in rows.column_names else None
         hashes = rows.column("hash").to_pylist()
-        staying = b"\0".join(_names_of(rows))
-        for trace in [trace for trace in left if trace in staying]:
-            del left[trace]
+        _take_out(left, map(str.encode, _texts(rows, texts)))
         for number, vector in enumerate(map(np.ndarray.tobytes, vectors_of(rows))):
             image = b"" if thumbnails is None else thumbnails[number].as_py()
             for trace in [trace for trace in left if vector.startswith(trace) or trace in image]:
@@ -317,3 +365,10 @@ def _explained(store: Store, left: dict[bytes, Path], embeddings: set[bytes]) ->
             if vector[:_TRACE] in embeddings:
                 twins.append(hashes[number])
     return twins
+
+
+def _take_out(left: dict[bytes, Path], staying: Iterable[bytes]) -> None:
+    """Take out of `left` what is part of something that stays."""
+    content = b"\0".join(staying)
+    for trace in [trace for trace in left if trace in content]:
+        del left[trace]

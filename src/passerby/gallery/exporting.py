@@ -1,12 +1,11 @@
 """Writing a gallery's table to a file that other programs read."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from passerby.data.columns import Kind, is_text
+from passerby.data.columns import TIME, Kind, is_text
 from passerby.errors import InputError
 from passerby.files import replacing
 from passerby.gallery.audit import Entry
@@ -54,11 +53,11 @@ def export(store: Store, target: Path, where: str | None = None, reason: str | N
         else own_names.get(name, name)
         for name in names
     ]
-    formats = {c.name: c.kind for c in known_columns(store.schema)} if suffix == ".csv" else {}
+    formats = _formats(store.schema) if suffix == ".csv" else {}
     fields = [store.schema.field(name) for name in names]
     schema = pa.schema(
         [
-            pa.field(title, pa.string() if _is_list(field, formats) else field.type)
+            pa.field(title, pa.string() if field.name in formats else field.type)
             for title, field in zip(titles, fields, strict=True)
         ]
     )
@@ -74,7 +73,7 @@ def export(store: Store, target: Path, where: str | None = None, reason: str | N
             for batch in store.batches(store.query(names, where), _ROWS):
                 columns = [
                     _as_text(batch.column(field.name), formats[field.name])
-                    if _is_list(field, formats)
+                    if field.name in formats
                     else batch.column(field.name)
                     for field in fields
                 ]
@@ -84,9 +83,15 @@ def export(store: Store, target: Path, where: str | None = None, reason: str | N
     return rows
 
 
-def _is_list(field: pa.Field, formats: Mapping[str, Kind]) -> bool:
-    """Tell whether a column of CSV has to be written as text: a box."""
-    return field.name in formats and pa.types.is_fixed_size_list(field.type)
+def _formats(schema: pa.Schema) -> dict[str, Kind]:
+    """Return the columns that a CSV file writes in a way of their own: times and boxes."""
+    kinds = {column.name: column.kind for column in known_columns(schema)} | {"added": TIME}
+    plain = (pa.types.is_string, pa.types.is_floating)
+    return {
+        name: kind
+        for name, kind in kinds.items()
+        if not any(is_plain(kind.arrow_type()) for is_plain in plain)
+    }
 
 
 def _as_text(column: pa.Array, kind: Kind) -> pa.Array:

@@ -1,8 +1,8 @@
-"""When a model counts an attribute as present, as a condition of the query language."""
+"""Queries over a gallery: what its model counts as present, and which columns they ask for."""
 
 from collections.abc import Callable
 
-from passerby.data.conditions import Condition, Present
+from passerby.data.conditions import And, ColumnCondition, Condition, Not, Or, Present, Unknown
 from passerby.data.schema import Schema
 from passerby.inference.decision import Decision
 
@@ -29,3 +29,14 @@ def decide_presence(schema: Schema | None, decision: Decision) -> Callable[[str]
         return Present(name, 0.5)
 
     return present
+
+
+def asked_columns(condition: Condition) -> set[str]:
+    """Return the columns, other than attributes, that a query compares."""
+    if isinstance(condition, ColumnCondition | Unknown):
+        return {condition.column}
+    if isinstance(condition, Not):
+        return asked_columns(condition.part)
+    if isinstance(condition, And | Or):
+        return set().union(*map(asked_columns, condition.parts))
+    return set()

@@ -24,13 +24,14 @@ from passerby.gallery.adding import (
     PreparedCrop,
     add,
     add_together,
+    check_columns,
     prepare_crop,
 )
 from passerby.gallery.answers import AnswerSet
 from passerby.gallery.audit import Entry
 from passerby.gallery.erasing import Erased, erase, finish_interrupted
 from passerby.gallery.exporting import export
-from passerby.gallery.filters import decide_presence
+from passerby.gallery.filters import asked_columns, decide_presence
 from passerby.gallery.indexing import Index, build_index, has_drifted, index_of
 from passerby.gallery.reindexing import reindex
 from passerby.gallery.repairing import repair
@@ -162,7 +163,7 @@ class Gallery:
         """
         settings = self.settings
         try:
-            return parse_query(
+            condition = parse_query(
                 text, settings.schema_, decide_presence(settings.schema_, settings.decision)
             )
         except InputError as error:
@@ -171,6 +172,8 @@ class Gallery:
                     f"{error} The model {settings.model_name} was not trained on attributes."
                 ) from None
             raise
+        check_columns(self._store, asked_columns(condition))
+        return condition
 
     def to_sql(self, condition: Condition) -> str:
         """Return a condition as a filter for the store."""
@@ -187,7 +190,7 @@ class Gallery:
         """Add crops; see `passerby.gallery.adding.add`."""
         return add(
             self._store,
-            self.model,
+            None if isinstance(crops, Embeddings) else self.model,
             crops,
             on_broken=on_broken,
             progress=progress,
@@ -288,6 +291,8 @@ class Gallery:
         ]
         if sum(given) != 1:
             raise InputError("Say whom to erase in one way: an image, a person, or a description.")
+        if dataset is not None and person is None:
+            raise InputError("`dataset` says whose `person` is meant: give both, or none.")
         if images:
             files = [hashlib.sha256(read_file(path)).hexdigest() for path in images]
             return f"({hash_filter(files)} OR {hash_filter(files, 'frame')})"
@@ -425,23 +430,16 @@ class Gallery:
         kept = [column.name for column in known_columns(self._store.schema)]
         columns = [n for n in kept if n != "box"]
         table = self._store.read(self._store.query([*columns, "added"]))
-        persons = {
-            (dataset, person)
-            for dataset, person in zip(
-                table.column("dataset").to_pylist(), table.column("person").to_pylist(), strict=True
-            )
-            if person is not None
-        }
         index = index_of(self._store)
         return {
             "gallery": self.where,
             "format": settings.format,
             "rows": len(table),
-            "persons": len(persons),
+            "persons": _distinct(table, "person", "dataset"),
             "cameras": _counts(table.column("camera")),
             "sources": _counts(table.column("source")),
             "datasets": _counts(table.column("dataset")),
-            "tracks": compute.count_distinct(table.column("track")).as_py(),
+            "tracks": _distinct(table, "track", "dataset", "source", "camera"),
             "columns": kept,
             "taken": _span(table.column("time")),
             "added": _span(table.column("added")),
@@ -469,6 +467,12 @@ class Gallery:
                 with suppress(FileNotFoundError):
                     total += (Path(place) / name).stat().st_size
         return total
+
+
+def _distinct(table: pa.Table, name: str, *within: str) -> int:
+    """Count the values of a column; those within different others are different."""
+    known = table.select([name, *within]).filter(compute.is_valid(table.column(name)))
+    return len(known.group_by([name, *within]).aggregate([]))
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:

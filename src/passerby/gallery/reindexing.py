@@ -20,6 +20,7 @@ from passerby.gallery.table_schema import (
     arrow_schema,
     arrow_table,
     shown_names,
+    undeclared_fields,
 )
 from passerby.inference.runtime_model import OnBroken, Progress, RuntimeModel
 
@@ -59,7 +60,7 @@ def reindex(
     with store.committing():
         broken: list[InputError] = []
         entry = Entry.now("reindex", store.count(), reason)
-        plain = arrow_schema(settings)
+        plain = arrow_schema(settings, undeclared_fields(store.schema, store.settings))
         schema = with_note(plain, entry)
         batches = _embedded(store, plain, settings, model, on_broken or _stop_at(broken), progress)
         reader = pa.RecordBatchReader.from_batches(schema, batches)
@@ -89,7 +90,9 @@ def _embedded(
     progress: Progress | None,
 ) -> Iterator[pa.RecordBatch]:
     thumbnails = settings.images == "thumbnails"
-    columns = [*shown_names(store.schema), "frame", *(["thumbnail"] if thumbnails else [])]
+    undeclared = [field.name for field in undeclared_fields(store.schema, store.settings)]
+    columns = [*shown_names(store.schema), *undeclared, "frame"]
+    columns += ["thumbnail"] if thumbnails else []
     total, done = store.count(), 0
     for batch in store.batches(store.query(columns), _ROWS):
         rows = batch.to_pylist()

@@ -1,6 +1,6 @@
 """Keeping what can still be read when a file of the gallery is damaged."""
 
-from collections.abc import Iterator
+from collections import defaultdict
 
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
@@ -21,7 +21,7 @@ def repair(store: Store, reason: str | None = None) -> int:
     with store.committing():
         drop_index(store)
         note_clean_up(store)
-        for file, rows in list(_files(store)):
+        for file, rows in sorted(_files(store).items()):
             if not _readable(store, rows):
                 store.crops.delete(within_file(file))
                 lost += len(rows)
@@ -31,17 +31,15 @@ def repair(store: Store, reason: str | None = None) -> int:
     return lost
 
 
-def _files(store: Store) -> Iterator[tuple[int, list[int]]]:
-    """Yield each file's number and the ids of its rows; no file is read for it."""
-    rest, file = store.crops.count_rows(), 0
-    while rest:
-        # ids do not tell the file, addresses do; the table's own notes hold both
-        query = store.query(["_rowid"], within_file(file))
-        rows = store.read(query).column("_rowid").to_pylist()
-        if rows:
-            yield file, rows
-        rest -= len(rows)
-        file += 1
+def _files(store: Store) -> dict[int, list[int]]:
+    """Return the number of each file and the ids of its rows; no file is read for it."""
+    table = store.read(store.query(["_rowid", "_rowaddr"]))
+    found: dict[int, list[int]] = defaultdict(list)
+    columns = (table.column(name).to_pylist() for name in ("_rowid", "_rowaddr"))
+    for row, address in zip(*columns, strict=True):
+        # ids do not tell the file, addresses begin with its number
+        found[address >> 32].append(row)
+    return found
 
 
 def _readable(store: Store, rows: list[int]) -> bool:

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from passerby.calibration.calibration import Calibration
 from passerby.calibration.matcher import read_matchers
+from passerby.data.schema import Schema
 from passerby.errors import InputError
 from passerby.inference.decision import Decision
 from passerby.inference.model_info import ModelInfo, SchemaField
@@ -100,6 +101,11 @@ class Settings(BaseModel):
                 f"({info.fingerprint[:12]}…): give `model`, or embed all again with "
                 f"`passerby gallery reindex {where}`."
             )
+        if _names(info.schema_) != _names(self.schema_):
+            raise InputError(
+                f"{where} holds other attributes than those that the model {info.name} answers: "
+                f"give `model`, or embed all again with `passerby gallery reindex {where}`."
+            )
 
     def to_metadata(self) -> dict[bytes, bytes]:
         return {METADATA_KEY: self.model_dump_json(by_alias=True).encode()}
@@ -118,6 +124,8 @@ class Settings(BaseModel):
             )
         try:
             settings = cls.model_validate_json(text)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
@@ -126,6 +134,10 @@ class Settings(BaseModel):
                 "use that version."
             ) from None
         return settings
+
+
+def _names(schema: Schema | None) -> tuple[str, ...]:
+    return () if schema is None else schema.names
 
 
 def _of_model(info: ModelInfo, source: str | None) -> dict[str, object]:

@@ -19,6 +19,15 @@ STORAGE_OPTIONS = {"new_table_enable_stable_row_ids": "true"}
 _PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
 """Of two that add the same crop at once the second notices only with this; see lance's merge."""
 
+_LITERAL = {
+    "lance-encoding:compression": "none",
+    "lance-encoding:dict-values-compression": "none",
+}
+"""After an erasure the files are searched for what was erased, which has to be readable there."""
+
+_OWN = ("hash", "path", "frame", "added", "thumbnail", EMBEDDING)
+"""Columns of a table that are neither declared nor attributes."""
+
 
 def attribute_columns(settings: Settings) -> dict[str, str]:
     """Return the table's column of each attribute: an attribute may be called `path`."""
@@ -36,22 +45,34 @@ def shown_names(schema: pa.Schema) -> list[str]:
     return ["hash", "path", *(column.name for column in known_columns(schema)), "added"]
 
 
-def arrow_schema(settings: Settings) -> pa.Schema:
+def undeclared_fields(schema: pa.Schema, settings: Settings) -> list[pa.Field]:
+    """Return columns of a table that were declared where it was made, but are not here."""
+    attributes = attribute_columns(settings).values()
+    known = {*_OWN, *attributes, *(column.name for column in gallery_columns())}
+    return [field for field in schema if field.name not in known]
+
+
+def arrow_schema(settings: Settings, undeclared: Sequence[pa.Field] = ()) -> pa.Schema:
     """Return the columns, with the settings in their metadata.
 
     `hash` is what the crop is known by, `frame` the SHA-256 of the file that a box was cut out of;
     `added` is UTC; attributes are probabilities.
+
+    Args:
+        settings: of the gallery.
+        undeclared: columns that an earlier table has, see `undeclared_fields`.
     """
     moment = pa.timestamp("us", tz="UTC")
-    thumbnail = [pa.field("thumbnail", pa.binary())] if settings.images == "thumbnails" else []
+    thumbnail = pa.field("thumbnail", pa.binary(), metadata=_LITERAL)
     return pa.schema(
         [
-            pa.field("hash", pa.string(), nullable=False, metadata=_PRIMARY_KEY),
-            pa.field("path", pa.string()),
-            *(pa.field(c.name, c.kind.arrow_type()) for c in gallery_columns()),
-            pa.field("frame", pa.string()),
+            pa.field("hash", pa.string(), nullable=False, metadata=_PRIMARY_KEY | _LITERAL),
+            pa.field("path", pa.string(), metadata=_LITERAL),
+            *(pa.field(c.name, c.kind.arrow_type(), metadata=_LITERAL) for c in gallery_columns()),
+            *undeclared,
+            pa.field("frame", pa.string(), metadata=_LITERAL),
             pa.field("added", moment, nullable=False),
-            *thumbnail,
+            *([thumbnail] if settings.images == "thumbnails" else []),
             *(
                 pa.field(column, pa.float32(), nullable=False)
                 for column in attribute_columns(settings).values()
