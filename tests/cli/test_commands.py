@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passerby.calibration import choose_distance, pool_attributes
+from passerby.calibration import pool_attributes
 from passerby.data import Crops
 from passerby.datasets import read_crops
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
@@ -77,7 +77,7 @@ class TestData:
     def test_toy(self, passerby, tmp_path: Path) -> None:
         result = passerby("data", "toy", tmp_path / "toy", "--persons", 4, "--seed", 3)
         assert result.code == 0
-        assert len(read_crops(tmp_path / "toy").person_ids) == 4
+        assert read_crops(tmp_path / "toy").person_count == 4
 
     def test_toy_into_a_full_folder(self, passerby, tmp_path: Path) -> None:
         (tmp_path / "a").touch()
@@ -543,10 +543,10 @@ class TestReproduce:
         ]
         assert [(row["recipe"], row["features"], row["distance"]) for row in results["table2"]] == [
             ("course-reid-cpu", "attributes", "euclidean plain"),
-            ("course-reid-cpu", "logits", "cosine plain"),
-            ("course-reid-cpu", "logits", "cosine weighted"),
-            ("course-reid-cpu", "logits", "cosine learned"),
-            ("apr-cpu", "embedding", "cosine plain"),
+            ("course-reid-cpu", "logits", "normalized_euclidean plain"),
+            ("course-reid-cpu", "logits", "normalized_euclidean weighted"),
+            ("course-reid-cpu", "logits", "normalized_euclidean learned"),
+            ("apr-cpu", "embedding", "normalized_euclidean plain"),
         ]
         text = (target / "reproduction.md").read_text()
         assert "--budget 0.1: every phase was shortened" in text

@@ -38,6 +38,14 @@ def test_distractors_and_junk_are_no_persons() -> None:
     assert len(crops.of_known_persons()) == 3
 
 
+def test_whom_junk_names_leaves_no_gap() -> None:
+    crops = Crops("abcd", person=["1", "1", "2", "3"], role=["junk", "junk", "", ""])
+    assert crops.person_codes.tolist() == [-1, -1, 1, 2]
+    for seed in range(3):
+        kept, held_out = crops.split_persons(1, seed)
+        assert len(kept) == len(held_out) == 1
+
+
 def test_a_person_is_its_dataset_and_exact_text() -> None:
     crops = Crops("abcd", dataset=["x", "x", "y", ""], person=["2", "0002", "2", "2"])
     assert crops.person_codes.tolist() == [3, 2, 4, 1]

@@ -1,7 +1,9 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from passerby.datasets.description import describe
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
@@ -63,3 +65,51 @@ def test_the_real_course_data_has_no_problems(real_data: Path) -> None:
     assert description.attributes is not None
     assert description.attributes["gender"] == pytest.approx(333 / 751)
     assert description.unfilled_groups == {}
+
+
+def draw(path: Path, height: int, width: int, shade: int | None = None) -> None:
+    """Save noise, or one shade of grey."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    Image.fromarray(noise if shade is None else np.full_like(noise, shade)).save(path)
+
+
+def test_what_looks_wrong_is_remarked(tmp_path: Path) -> None:
+    for i in range(3):
+        draw(tmp_path / f"{i}.png", 64, 32)
+    draw(tmp_path / "black.png", 64, 32, shade=0)
+    draw(tmp_path / "grey.png", 64, 32, shade=128)
+    draw(tmp_path / "wide.png", 32, 64)
+    draw(tmp_path / "photo.png", 1100, 500)
+    description = describe(tmp_path)
+    assert description.problems == ()
+    assert len(description.remarks) == 3
+    blank, photo, wide = (
+        next(text for text in description.remarks if word in text)
+        for word in ("blank", "whole photo", "wider than high")
+    )
+    assert blank.startswith("2 of 7 crops, ")
+    assert "black.png first: each is blank" in blank
+    assert "photo.png is more than 1024 pixels high" in photo
+    assert "wide.png is wider than high" in wide
+
+
+def test_a_set_without_persons_is_counted_by_crop(tmp_path: Path) -> None:
+    for name in "abcd":
+        draw(tmp_path / f"{name}.png", 64, 32)
+    (tmp_path / "crops.csv").write_text(
+        "path,source,camera,track,hat,bag\n"
+        "a.png,x,1,7,1,\nb.png,x,2,7,0,1\nc.png,y,2,7,0,\nd.png,y,2,7,1,0\n"
+    )
+    found = describe(tmp_path / "crops.csv").to_dict()
+    assert found["persons"] is None
+    assert found["attributes"] == {"hat": 0.5, "bag": 0.5}
+    assert found["known_labels"] == {"hat": 4, "bag": 2}
+    assert found["cameras"] == {"1": 1, "2": 3}
+    # a number of a track counts within its source and camera
+    assert (found["tracks"], found["sources"]) == (3, 2)
+    assert (found["layout"], found["split"], found["part"]) == ("manifest", "train", "train")
+
+
+def test_terms_of_use_are_named(toy_data: Path) -> None:
+    assert "academic research only" in describe(toy_data).terms

@@ -180,8 +180,11 @@ def test_what_is_no_dataset(tmp_path: Path) -> None:
         read_crops(tmp_path)
     with pytest.raises(InputError, match="is not an image"):
         read_crops(tmp_path / "notes.txt")
-    with pytest.raises(InputError, match="'val' is not a part of a dataset"):
-        read_crops(tmp_path, "val")
+
+
+def test_a_split_that_a_dataset_does_not_have(course: Path) -> None:
+    with pytest.raises(InputError, match="'val' is not a split of course: choose from train, gal"):
+        read_crops(course, "val")
 
 
 @pytest.mark.real_data

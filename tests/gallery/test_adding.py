@@ -407,13 +407,13 @@ def test_a_column_declared_later(
     empty: Gallery, crops: Crops, model: RuntimeModel, tmp_path: Path, height: str
 ) -> None:
     tall = Crops(crops.paths[:2], height=[1.8, None])
+    prepared = empty.prepare(crops.paths[0].read_bytes(), crops.paths[0], {height: 1.8})
     for add in (
         lambda: empty.add(tall),
         lambda: empty.add(model.embed(tall)),
         lambda: empty.add_together([AddRequest([prepared])]),
         lambda: empty.search(where="height > 1.5"),
     ):
-        prepared = empty.prepare(crops.paths[0].read_bytes(), crops.paths[0], {height: 1.8})
         with pytest.raises(InputError) as error:
             add()
         assert str(error.value) == (

@@ -1,10 +1,16 @@
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from passerby.calibration import AnswerRule
+from passerby.data import Crops
+from passerby.datasets.finding import find_crops
 from passerby.errors import InputError
-from passerby.gallery import audit
+from passerby.gallery import Gallery, audit
+from passerby.gallery.adding import AddRequest
 from passerby.gallery.audit import FILE_NAME, AuditFile, Entry
+from passerby.inference import RuntimeModel
 
 
 def test_an_entry_after_a_line_that_was_cut_off(tmp_path: Path) -> None:
@@ -61,3 +67,56 @@ def test_a_long_line_and_junk_hide_nothing(tmp_path: Path) -> None:
         file.write(b"x" * 30_000_000 + b"\n" + b"[]\n" * 100_000)
     log.append(Entry.now("purge", 1))
     assert [entry.operation for entry in log.latest(2)] == ["purge", "add"]
+
+
+def test_no_operation_writes_down_whom_it_showed(
+    model: RuntimeModel, toy_data: Path, tmp_path: Path
+) -> None:
+    """Persons, cameras, tracks and sources are text, and nothing of it enters the log."""
+    paths = find_crops([toy_data / "train"]).paths[:12]
+    names = (
+        "Jane Example",
+        "John Example",
+        "north gate",
+        "track zero",
+        "videos/gate.mp4",
+        "street",
+    )
+    known = {
+        "person": [names[row % 2] for row in range(12)],
+        "camera": [names[2]] * 12,
+        "track": [names[3]] * 12,
+        "source": [names[4]] * 12,
+        "dataset": [names[5]] * 12,
+    }
+    crops = Crops(paths, **known)
+    gallery = Gallery.create(tmp_path / "gallery", model, reason="a test")
+    gallery.add(crops[:4], reason="crops")
+    gallery.add(model.embed(crops[4:8]), reason="embeddings")
+    prepared = [
+        gallery.prepare(path.read_bytes(), path, {name: known[name][row] for name in known})
+        for row, path in enumerate(paths)
+    ]
+    gallery.add_together([AddRequest(prepared[8:], "uploads", "192.0.2.7")])
+    with pytest.raises(InputError):
+        gallery.add(Crops([tmp_path / "missing.jpg"], person=["Jane Example"]))
+    gallery.search([paths[0]], 'person = "Jane Example"', AnswerRule("top_k", 3), reason="photo")
+    gallery.search(where='camera = "north gate" and source = "videos/gate.mp4"')
+    gallery.export(tmp_path / "some.csv", 'person = "Jane Example"', reason="a report")
+    where = gallery.filter_of(person="Jane Example", dataset="street")
+    with pytest.raises(InputError, match="6 crops are meant by now"):
+        gallery.erase(where, expected=5)
+    gallery.erase(where, expected=6, reason="asked for")
+    gallery.reindex(model, None, reason="a new model")
+    gallery.repair(reason="a look")
+    gallery.erase(gallery.filter_of(where='track = "track zero"'), operation="purge")
+    gallery.erase(gallery.filter_of(older=timedelta(days=1)), operation="purge")
+
+    operations = [entry.operation for entry in gallery.audit()]
+    assert operations == [
+        *("create", "add", "add", "add", "search", "search", "export", "forget"),
+        *("reindex", "repair", "purge"),
+    ]
+    log = (tmp_path / "gallery" / FILE_NAME).read_text()
+    assert not [name for name in names if name in log]
+    assert not [path for path in paths if path.name in log]

@@ -1,6 +1,8 @@
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -8,6 +10,7 @@ from passerby.data import Crops
 from passerby.datasets.finding import find_crops
 from passerby.errors import InputError
 from passerby.gallery import Gallery
+from passerby.gallery.adding import commit
 from passerby.gallery.byte_scan import find_bytes
 from passerby.gallery.erasing import traces_of
 from passerby.gallery.table_schema import EMBEDDING
@@ -69,6 +72,8 @@ def test_whom_to_erase_is_said_in_one_way(gallery: Gallery) -> None:
             gallery.filter_of(**nothing_or_two)
     with pytest.raises(InputError, match="is not a hash of a crop"):
         gallery.filter_of(hashes=["' OR true --"])
+    with pytest.raises(InputError, match="`dataset` says whose `person` is meant"):
+        gallery.filter_of(where="camera = 2", dataset="market1501")
 
 
 def test_another_file_of_the_same_picture_is_named(
@@ -137,3 +142,132 @@ def test_small_and_flat_pictures_raise_no_false_alarm(gallery: Gallery, tmp_path
     for path in paths:
         erased = gallery.erase(gallery.filter_of(images=[path]))
         assert (erased.rows, erased.scanned) == (1, True)
+
+
+def named(gallery: Gallery, paths: list[Path], people: list[str], **columns: list[str]) -> None:
+    gallery.add(Crops(paths[: len(people)], person=people, **columns))
+
+
+@pytest.fixture
+def empty(model: RuntimeModel, tmp_path: Path) -> Gallery:
+    return Gallery.create(tmp_path / "own", model)
+
+
+@pytest.fixture
+def copies(toy_data: Path, tmp_path: Path) -> list[Path]:
+    """Crops at places whose names tell nothing."""
+    return [
+        Path(shutil.copy(path, tmp_path / f"{number}.jpg"))
+        for number, path in enumerate(find_crops([toy_data / "train"]).paths[:6])
+    ]
+
+
+def test_persons_of_one_name_in_several_datasets(empty: Gallery, copies: list[Path]) -> None:
+    named(empty, copies, ["7", "7", "7", "8"], dataset=["a", "b", "", "a"])
+    with pytest.raises(InputError) as error:
+        empty.filter_of(person="7")
+    assert str(error.value) == (
+        "The datasets '', 'a', 'b' each have a person '7', who are different persons: give "
+        "`dataset`."
+    )
+    assert empty.count(empty.filter_of(person="7", dataset="a")) == 1
+    assert empty.count(empty.filter_of(person="7", dataset="")) == 1
+    assert empty.count(empty.filter_of(person="7", dataset="c")) == 0
+    assert empty.count(empty.filter_of(person="8")) == 1
+    assert empty.count(empty.filter_of(person="9")) == 0
+    assert empty.count(empty.filter_of(person="' OR true --")) == 0
+    assert empty.erase(empty.filter_of(person="7", dataset="b")).rows == 1
+    assert empty.erase(empty.filter_of(person="7", dataset="a")).rows == 1
+    # one is left, who needs no dataset
+    assert empty.erase(empty.filter_of(person="7")).rows == 1
+    assert [row["person"] for row in empty.rows()] == ["8"]
+
+
+def test_names_and_paths_are_gone(empty: Gallery, copies: list[Path]) -> None:
+    named(empty, copies, ["Jane Example", "Jane Example", "John Example"])
+    folder = Path(empty.where)
+    wanted = [b"Jane Example", *(str(path).encode() for path in copies[:2])]
+    assert set(find_bytes(folder, wanted)) == set(wanted)
+    assert empty.erase(empty.filter_of(person="Jane Example")).scanned
+    assert find_bytes(folder, wanted) == {}
+    assert set(find_bytes(folder, [b"John Example"])) == {b"John Example"}
+
+
+def test_a_name_that_is_left_is_found(empty: Gallery, copies: list[Path]) -> None:
+    named(empty, copies, ["Jane Example", "John Example"])
+    (Path(empty.where) / "notes.txt").write_text("ask Jane Example")
+    with pytest.raises(InputError, match=r"notes.txt still holds bytes of them"):
+        empty.erase(empty.filter_of(person="Jane Example"))
+
+
+def test_names_that_others_bear_raise_no_alarm(empty: Gallery, copies: list[Path]) -> None:
+    """Another row, in any column; a column of the table; a word of the settings."""
+    people = ["Jane Example", "embedding", "model_fingerprint", "Jane Example", "x"]
+    sources = ["", "", "", "", "phone of Jane Example"]
+    named(empty, copies, people, source=sources, dataset=["a", "", "", "b", ""])
+    for person, dataset in (
+        ("embedding", None),
+        ("model_fingerprint", None),
+        ("Jane Example", "a"),
+        ("Jane Example", None),
+    ):
+        erased = empty.erase(empty.filter_of(person=person, dataset=dataset))
+        assert (erased.rows, erased.scanned) == (1, True)
+
+
+def test_reasons_do_not_name_whom_they_erase(empty: Gallery, copies: list[Path]) -> None:
+    """The log stays, and a reason is in the user's words."""
+    named(empty, copies, ["Jane Example", "Bob", "0007"])
+    for person, reason in (("Jane Example", "Jane Example asked"), ("Bob", "for Bob, by mail")):
+        with pytest.raises(InputError, match="`reason` names whom it asks to erase"):
+            empty.erase(empty.filter_of(person=person), reason=reason)
+    assert len(empty) == 3
+    assert empty.erase(empty.filter_of(person="Bob"), reason="Bobby asked").rows == 1
+    assert empty.erase(empty.filter_of(person="0007"), reason="ticket 0007").rows == 1
+    assert "Jane" not in (Path(empty.where) / "audit.jsonl").read_text()
+
+
+def test_reasons_that_named_them_before(empty: Gallery, copies: list[Path]) -> None:
+    empty.add(Crops(copies[:1], person=["Jane Example"]), reason="photos of Jane Example")
+    with pytest.raises(InputError) as error:
+        empty.erase(empty.filter_of(person="Jane Example"))
+    log = Path(empty.where) / "audit.jsonl"
+    assert str(error.value) == (
+        f"The rows are erased, but a reason in {log} still names whom they showed: change that "
+        "line if the name has to go from there too."
+    )
+    assert len(empty) == 0
+    # who adds is not whom it showed
+    who = empty.audit()[0].who
+    empty.add(Crops(copies[:1], person=[who]))
+    assert empty.erase(empty.filter_of(person=who)).scanned
+
+
+@pytest.mark.parametrize("rows", [200, 3000])
+def test_text_of_large_galleries_can_be_found(empty: Gallery, rows: int) -> None:
+    """The database would compress it, and what is compressed is never found."""
+    size = empty.settings.embedding_size
+    generator = np.random.default_rng(0)
+    hashes = [generator.bytes(32).hex() for _ in range(rows)]
+    known = {
+        "hash": hashes,
+        "path": [f"/srv/crops/of/somebody/{row:06d}.jpg" for row in range(rows)],
+        "frame": [generator.bytes(32).hex() for _ in range(rows)],
+        "person": [f"Person Number {row // 10:05d}" for row in range(rows)],
+        "added": [datetime.now(UTC)] * rows,
+        "thumbnail": [generator.bytes(900) for _ in range(rows)],
+    }
+    vectors = generator.standard_normal((rows, size)).astype(np.float32)
+    attributes = np.full((rows, len(empty.settings.schema_)), 0.5, np.float32)
+    commit(empty._store, known, attributes, vectors)
+    names = ("hash", "path", "frame", "person")
+    folder = Path(empty.where)
+    for _ in range(2):
+        kept = empty._store.read(empty._store.query(list(names))).to_pylist()
+        wanted = {row[name].encode() for row in kept for name in names}
+        assert set(find_bytes(folder, wanted)) == wanted
+        # the files of the others are written anew
+        empty.erase(empty.filter_of(person="Person Number 00003"))
+    gone = [known[name][row].encode() for name in names for row in range(30, 40)]
+    assert find_bytes(folder, gone) == {}
+    assert len(empty) == rows - 10

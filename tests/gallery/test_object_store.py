@@ -34,7 +34,7 @@ def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
 
 
 @pytest.fixture
-def sightings(toy_data: Path) -> Crops:
+def crops(toy_data: Path) -> Crops:
     """Six crops of each of three persons."""
     found = find_crops([toy_data / "train"])
     persons = found.persons
@@ -42,7 +42,7 @@ def sightings(toy_data: Path) -> Crops:
 
 
 def test_all_that_one_does_with_it(
-    objects: ObjectStore, model: RuntimeModel, sightings: Crops, tmp_path: Path
+    objects: ObjectStore, model: RuntimeModel, crops: Crops, tmp_path: Path
 ) -> None:
     where = "s3://street/gallery"
     with pytest.raises(InputError, match="s3://street/gallery is not a gallery of Passerby"):
@@ -50,11 +50,11 @@ def test_all_that_one_does_with_it(
     gallery = Gallery.create(where, model)
     with pytest.raises(InputError, match="s3://street/gallery exists already: choose another"):
         Gallery.create(where, model)
-    assert gallery.add(sightings).rows == 18
-    assert gallery.add(sightings).known == 18
+    assert gallery.add(crops).rows == 18
+    assert gallery.add(crops).known == 18
     local = Gallery.create(tmp_path / "gallery", model)
-    local.add(sightings)
-    photo = [sightings.paths[0]]
+    local.add(crops)
+    photo = [crops.paths[0]]
     found = gallery.search(photo, "camera != 5", rule=None)
     assert [a.hash for a in found.answers] == [
         a.hash for a in local.search(photo, "camera != 5").answers
@@ -73,10 +73,10 @@ def test_all_that_one_does_with_it(
     ]
 
 
-def test_erased_bytes_are_gone(objects: ObjectStore, model: RuntimeModel, sightings: Crops) -> None:
+def test_erased_bytes_are_gone(objects: ObjectStore, model: RuntimeModel, crops: Crops) -> None:
     gallery = Gallery.create("s3://erased/gallery", model)
-    gallery.add(sightings)
-    person = gallery.filter_of(person=str(sightings.person[0]))
+    gallery.add(crops)
+    person = gallery.filter_of(person=str(crops.person[0]))
     columns = ["hash", "thumbnail", EMBEDDING]
     wanted = traces_of(gallery._store.crops.search().where(person).select(columns).to_arrow())
     stored = list(objects.objects.values())
@@ -92,7 +92,7 @@ def test_erased_bytes_are_gone(objects: ObjectStore, model: RuntimeModel, sighti
 
 
 def test_several_add_the_same_crops_at_once(
-    objects: ObjectStore, model: RuntimeModel, sightings: Crops
+    objects: ObjectStore, model: RuntimeModel, crops: Crops
 ) -> None:
     """There is no lock in an object store: who comes second has to notice."""
     where = "s3://shared/gallery"
@@ -100,7 +100,7 @@ def test_several_add_the_same_crops_at_once(
 
     def add(_: int) -> int:
         gallery = Gallery.open(where, model)
-        return sum(gallery.add(sightings[n : n + 3]).rows for n in range(0, 18, 3))
+        return sum(gallery.add(crops[n : n + 3]).rows for n in range(0, 18, 3))
 
     with ThreadPoolExecutor(3) as pool:
         added = list(pool.map(add, range(3)))
@@ -132,16 +132,14 @@ def test_a_store_that_is_down(objects: ObjectStore) -> None:
         Gallery.open("s3://down/gallery")
 
 
-def test_a_store_that_goes_down(
-    objects: ObjectStore, model: RuntimeModel, sightings: Crops
-) -> None:
+def test_a_store_that_goes_down(objects: ObjectStore, model: RuntimeModel, crops: Crops) -> None:
     gallery = Gallery.create("s3://going/gallery", model)
-    gallery.add(sightings[:6])
+    gallery.add(crops[:6])
     objects.refusal = (403, "ExpiredToken")
     with pytest.raises(InputError, match=r"Cannot read s3://going/gallery: access is refused"):
-        gallery.search([sightings.paths[0]])
+        gallery.search([crops.paths[0]])
     with pytest.raises(InputError, match=r"s3://going/gallery: access is refused"):
-        gallery.add(sightings[6:])
+        gallery.add(crops[6:])
     objects.refusal = None
     assert len(gallery) == 6
 

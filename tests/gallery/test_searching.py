@@ -195,7 +195,7 @@ def test_a_model_without_calibration(
     assert [answer.probability for answer in answers] == [None, None]
 
 
-def made_up(store: Store, vectors: np.ndarray, cameras: list[int]) -> list[str]:
+def add_synthetic(store: Store, vectors: np.ndarray, cameras: list[int]) -> list[str]:
     count = len(vectors)
     hashes = [f"{number:064x}" for number in range(count)]
     from datetime import UTC, datetime
@@ -236,7 +236,7 @@ def test_ties_by_hash_however_many(
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     vectors = np.repeat(centres, groups, axis=0)
     vectors = vectors[generator.permutation(len(vectors))]
-    made_up(gallery._store, vectors, [0] * len(vectors))
+    add_synthetic(gallery._store, vectors, [0] * len(vectors))
     query = Query(centres[0], np.full(len(gallery.settings.schema_), 0.5, np.float32))
     answers = search(gallery._store, query, rule=AnswerRule("top_k", top_k))
     table = gallery._store.crops.to_arrow()

@@ -9,7 +9,7 @@ import torch
 
 from passerby.calibration import AnswerRule
 from passerby.data import Crops
-from passerby.data.schema import Attribute, Schema
+from passerby.data.schema import Schema
 from passerby.datasets.finding import find_crops
 from passerby.errors import InputError
 from passerby.gallery import Gallery
@@ -165,7 +165,8 @@ def test_a_row_keeps_its_id(odd: RuntimeModel, crops: Crops, tmp_path: Path) -> 
         for place in range(0, 12, 3):
             gallery.add(crops[place : place + 3])
         before = row_ids(gallery._store)
-        assert sorted(before.values()) == list(range(12))
+        assert len(set(before.values())) == 12
+        assert max(before.values()) < 24, "none of them begins with the number of a file"
         gone = gallery.rows()[0]["hash"]
         gallery.erase(gallery.filter_of(hashes=[gone]))
         gallery._store.clean_up()

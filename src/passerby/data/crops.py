@@ -271,7 +271,12 @@ def encode_persons(*parts: Crops) -> tuple[NDArray[np.int64], ...]:
                 "These crops have no persons: give one folder of crops per person, a manifest "
                 "with a column 'person', or a dataset that names them."
             )
-    codes = _encode(parts, "person")
+    # whom a distractor or junk names is nobody, and must not leave a gap in the numbers
+    names = [
+        part.person if part.role is None else np.where(part.role == "", part.person, "")
+        for part in parts
+    ]
+    codes = _encode(parts, names)
     for part, mine in zip(parts, codes, strict=True):
         if part.role is not None:
             mine[part.role == DISTRACTOR] = NOBODY_CODE
@@ -298,15 +303,17 @@ def encode_cameras(*parts: Crops) -> tuple[NDArray[np.int64], ...]:
                 "camera cannot be left out: name their cameras, or evaluate with `cameras` = "
                 "ignored."
             )
-    return _encode(parts, "camera")
+    return _encode(parts, [part.camera for part in parts])
 
 
-def _encode(parts: Sequence[Crops], name: str) -> tuple[NDArray[np.int64], ...]:
+def _encode(
+    parts: Sequence[Crops], columns: Sequence[NDArray[np.str_]]
+) -> tuple[NDArray[np.int64], ...]:
     """Number the pairs of dataset and name; what is unknown is 0."""
     datasets = [
         np.zeros(len(part), "U1") if part.dataset is None else part.dataset for part in parts
     ]
-    names = np.concatenate([part.columns[name] for part in parts])
+    names = np.concatenate(columns)
     texts, which = np.unique(names, return_inverse=True)
     _, place = np.unique(np.concatenate(datasets), return_inverse=True)
     _, codes = np.unique((place * len(texts) + which)[names != ""], return_inverse=True)

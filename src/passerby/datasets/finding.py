@@ -88,8 +88,9 @@ def _find_in(
         problems = Problems(accept_missing=on_broken is not None)
         crops = Manifest().at(place, root).read_all(place, problems)
         problems.raise_first()
-        for remark in problems.remarks if on_broken else ():
-            on_broken(InputError(remark))
+        if on_broken is not None:
+            for remark in problems.remarks:
+                on_broken(InputError(remark))
         told = Crops(crops.paths, **_columns([read_name(path) for path in crops.paths]))
         untold = {k: v for k, v in told.columns.items() if k not in crops.columns}
         return crops.replace(**untold)

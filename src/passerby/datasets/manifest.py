@@ -323,7 +323,7 @@ def _read_declared(path: Path) -> _Declared | None:
         return None
     try:
         # every scalar as it is written: `yes: 1` would become a truth value and a number
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid YAML ({type(error).__name__}): fix it.") from None
     if not isinstance(content, dict) or not isinstance(content.get("attributes"), dict | list):
@@ -338,7 +338,7 @@ def _read_declared(path: Path) -> _Declared | None:
     entries = given.items() if isinstance(given, dict) else ((name, None) for name in given)
     attributes, codings = [], {}
     for name, values in entries:
-        values = values or {}
+        values = {} if values in (None, "", "null", "~") else values
         if not isinstance(values, dict):
             raise InputError(f"{path}: {name} is {values!r}: write phrase, group, absent, yes, no.")
         about = {key: str(v) for key, v in values.items() if key in ("phrase", "group", "absent")}
@@ -497,6 +497,6 @@ def _check_splits(crops: Crops, splits: NDArray[np.str_], path: Path, problems: 
     if others.any():
         row = int(np.flatnonzero(others)[0])
         problems.add(
-            f"{path}: the person {crops.person[row]!r} is in train and in {splits[row]}: put all "
-            "crops of a person into one split, or their figures mean nothing."
+            f"{path}: the person {str(crops.person[row])!r} is in train and in {splits[row]}: put "
+            "all crops of a person into one split, or their figures mean nothing."
         )

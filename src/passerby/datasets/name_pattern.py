@@ -16,7 +16,7 @@ class NamePattern:
 
     A field is a column of text, whose value is exactly what stands there, or `{time}`:
     YYYYMMDDHHMMSS or in the format of `strptime` after the colon, UTC where it names no zone; `*`
-    stands for anything. A pattern with a slash is held against the path below the
+    stands for anything but a slash. A pattern with a slash is held against the path below the
     folder, one without against the file's name.
     """
 
@@ -37,7 +37,7 @@ class NamePattern:
 
     def _part(self, part: re.Match[str]) -> str:
         if part["star"]:
-            return ".*"
+            return "[^/]*"
         if part["text"]:
             return re.escape(part["text"])
         field, _, form = (part["field"] or "").partition(":")

@@ -6,7 +6,7 @@ from passerby.data.columns import parse_value
 from passerby.data.crops import Crops
 from passerby.datasets.file_names import cameras_of, image_files, sub_folders
 from passerby.datasets.problems import Problems, list_few
-from passerby.datasets.unrecognized import holds_frames, names_no_person
+from passerby.datasets.unrecognized import has_foreign_layout, names_no_person
 from passerby.errors import InputError
 
 
@@ -22,7 +22,7 @@ class PersonFolders:
     protocol = "course"
 
     def recognizes(self, folder: Path) -> bool:
-        if not folder.is_dir() or image_files(folder) or holds_frames(folder):
+        if not folder.is_dir() or image_files(folder) or has_foreign_layout(folder):
             return False
         filled = [sub for sub in sub_folders(folder) if image_files(sub)]
         return bool(filled) and not any(names_no_person(sub.name) for sub in filled)

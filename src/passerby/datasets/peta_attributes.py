@@ -86,16 +86,64 @@ _PARTS = {
     "upperBody": "{} top",
     "lowerBody": "{} bottom",
     "hair": "{} hair",
-    "footwear": "{} on the feet",
+    "footwear": "{}",
     "carrying": "carries {}",
     "accessory": "wears {}",
     "personal": "{}",
 }
+_PHRASES = {
+    # each class of age begins where the one before ends
+    "personalLess15": "15 or under",
+    "personalLess30": "16 to 30",
+    "personalLess45": "31 to 45",
+    "personalLess60": "46 to 60",
+    "personalLarger60": "over 60",
+    "accessoryNothing": "no accessory",
+    "accessoryHeadphone": "wears headphones",
+    "accessoryHairBand": "wears a hair band",
+    "carryingOther": "carries something else",
+    "carryingShoppingTro": "pushes a shopping trolley",
+    "carryingBabyBuggy": "pushes a baby buggy",
+    "carryingLuggageCase": "carries a luggage case",
+    "carryingUmbrella": "carries an umbrella",
+    "footwearSneaker": "sneakers",
+    "footwearStocking": "stockings",
+    "hairBald": "bald",
+    "lowerBodyCapri": "capri trousers",
+    "lowerBodyHotPants": "hot pants",
+    "lowerBodyJeans": "jeans",
+    "lowerBodyLongSkirt": "long skirt",
+    "lowerBodyShortSkirt": "short skirt",
+    "lowerBodyShorts": "shorts",
+    "lowerBodySuits": "suit bottom",
+    "lowerBodyTrousers": "trousers",
+    "upperBodyJacket": "jacket",
+    "upperBodyLogo": "top with a logo",
+    "upperBodyLongSleeve": "long sleeve",
+    "upperBodyNoSleeve": "no sleeve",
+    "upperBodyOther": "other top",
+    "upperBodyShortSleeve": "short sleeve",
+    "upperBodySuit": "suit top",
+    "upperBodySweater": "sweater",
+    "upperBodyTshirt": "T-shirt",
+    "upperBodyVNeck": "V-neck top",
+    **{f"carrying{one}": f"carries a {one.lower()}" for one in ("Backpack", "Folder", "Suitcase")},
+    "carryingMessengerBag": "carries a messenger bag",
+    "lowerBodyThinStripes": "bottom with thin stripes",
+    "upperBodyThinStripes": "top with thin stripes",
+    "upperBodyThickStripes": "top with thick stripes",
+    **{f"accessory{one}": f"wears a {one.lower()}" for one in ("Hat", "Kerchief", "Muffler")},
+}
+"""Where the words of the name alone would not do."""
 
 
 def _phrase(name: str) -> str:
+    if name in _PHRASES:
+        return _PHRASES[name]
     part = next(part for part in _PARTS if name.startswith(part))
     words = re.sub(r"(?<=[a-z])(?=[A-Z0-9])", " ", name.removeprefix(part)).lower()
+    if part == "footwear" and name.removeprefix(part) in _COLOURS:
+        words += " footwear"
     return _PARTS[part].format(words)
 
 

@@ -6,7 +6,7 @@ from passerby.data.crops import Crops
 from passerby.data.decoding import is_image_name
 from passerby.datasets.file_names import image_files, sub_folders
 from passerby.datasets.problems import Problems, list_few
-from passerby.datasets.unrecognized import holds_frames
+from passerby.datasets.unrecognized import has_foreign_layout
 
 
 class Plain:
@@ -23,7 +23,7 @@ class Plain:
     def recognizes(self, folder: Path) -> bool:
         if folder.is_file():
             return is_image_name(folder)
-        return folder.is_dir() and not holds_frames(folder) and bool(image_files(folder))
+        return folder.is_dir() and not has_foreign_layout(folder) and bool(image_files(folder))
 
     def read(self, folder: Path, split: str, problems: Problems) -> Crops:
         if folder.is_file():

@@ -9,7 +9,7 @@ from passerby.data.columns import parse_value
 from passerby.data.crops import Crops
 from passerby.datasets.file_names import image_files, sub_folders
 from passerby.datasets.problems import Problems, list_few
-from passerby.datasets.unrecognized import holds_frames, names_no_person
+from passerby.datasets.unrecognized import has_foreign_layout, names_no_person
 from passerby.errors import InputError
 
 _CAMERA = re.compile(r"cam(?:era)?(?:[ _.-].+|\d\w*|[a-z])?|c\d+", re.IGNORECASE)
@@ -27,12 +27,13 @@ class TrackFolders:
     protocol = "course"
 
     def recognizes(self, folder: Path) -> bool:
-        if not folder.is_dir() or image_files(folder) or holds_frames(folder):
+        if not folder.is_dir() or image_files(folder) or has_foreign_layout(folder):
             return False
         upper = sub_folders(folder)
         if any(names_no_person(place.name) or image_files(place) for place in upper):
             return False
-        return any(image_files(track) for place in upper for track in sub_folders(place))
+        filled = [track for track in self._tracks(folder) if image_files(track)]
+        return bool(filled) and not any(names_no_person(track.name) for track in filled)
 
     def read(self, folder: Path, split: str, problems: Problems) -> Crops:
         """Read all crops: an upper folder named like a camera is one, any other is a source."""

@@ -21,9 +21,12 @@ def names_no_person(folder_name: str) -> bool:
     return folder_name.lower() in _SPLITS | {"images", "imgs", "img", "crops", "data", "archive"}
 
 
-def holds_frames(folder: Path) -> bool:
-    """Tell whether a folder is a MOTChallenge sequence, or holds some: frames, not crops."""
-    return _is_sequence(folder) or any(_is_sequence(sub) for sub in sub_folders(folder))
+def has_foreign_layout(folder: Path) -> bool:
+    """Tell whether a folder is known for a dataset that is not read: no folder of it is a person.
+
+    `explain_layout` says which.
+    """
+    return _msmt17_file(folder) is not None or _holds_frames(folder)
 
 
 def explain_layout(place: Path) -> str:
@@ -35,18 +38,26 @@ def explain_layout(place: Path) -> str:
         )
     if not any(place.iterdir()):
         return f"{place} is empty: add crops."
-    if holds_frames(place):
+    if _holds_frames(place):
         return (
             f"{place} holds frames of a video (a MOTChallenge sequence: img1/, seqinfo.ini), not "
             "crops of one pedestrian each: give a manifest with the column `box`."
         )
-    for name in _MSMT17:
-        if (place / name).exists():
-            return (
-                f"{place} is MSMT17 ({name}), a layout that is not read yet: give a manifest of "
-                "its crops."
-            )
+    if (name := _msmt17_file(place)) is not None:
+        return (
+            f"{place} is MSMT17 ({name}), a layout that is not read yet: give a manifest of "
+            "its crops."
+        )
     return f"{place} has no layout that is known: it holds {_content(place)}; {_advice(place)}."
+
+
+def _msmt17_file(folder: Path) -> str | None:
+    return next((name for name in _MSMT17 if (folder / name).exists()), None)
+
+
+def _holds_frames(folder: Path) -> bool:
+    """Tell whether a folder is a MOTChallenge sequence, or holds some."""
+    return _is_sequence(folder) or any(_is_sequence(sub) for sub in sub_folders(folder))
 
 
 def _is_sequence(folder: Path) -> bool:
@@ -72,7 +83,7 @@ def _advice(folder: Path) -> str:
     if image is None:
         return "it has no images: unpack them, or give another folder"
     levels = image.relative_to(folder).parts[:-1]
-    if levels and levels[0].lower() in _SPLITS:
+    if levels and names_no_person(levels[0]):
         start = f"its folder {levels[0]}/ with "
         levels = levels[1:]
     else:
