@@ -7,7 +7,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     __version__: str
-    from passerby.calibration import Calibration, Matcher, choose_matcher, pool_attributes
+    from passerby.calibration import (
+        AnswerRule,
+        Calibration,
+        Matcher,
+        choose_matcher,
+        pool_attributes,
+    )
     from passerby.data import Attribute, Column, Crops, Schema, concatenate, register_column
     from passerby.datasets import Dataset, read_crops, register_dataset
     from passerby.errors import InputError
@@ -42,6 +48,7 @@ _HOMES = {
     "Report": "passerby.evaluation",
     "evaluate": "passerby.evaluation",
     "evaluate_arrays": "passerby.evaluation",
+    "AnswerRule": "passerby.calibration",
     "Calibration": "passerby.calibration",
     "Matcher": "passerby.calibration",
     "choose_matcher": "passerby.calibration",
@@ -53,6 +60,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AnswerRule",
     "Attribute",
     "Calibration",
     "Column",

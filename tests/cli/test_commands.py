@@ -13,12 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passerby.calibration import pool_attributes
+from passerby.calibration import choose_matcher, pool_attributes
 from passerby.data import Crops
 from passerby.datasets import read_crops
-from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
+from passerby.datasets.market1501_attributes import (
+    COLUMNS,
+    MARKET1501_ATTRIBUTES,
+    decode,
+    encode,
+)
 from passerby.inference import RuntimeModel, read_embeddings, write_model_info
-from passerby.inference.model_info import read_model_info
+from passerby.inference.leakage import SeenFiles
+from passerby.inference.model_info import describe_files, read_model_info
 
 SMALL = [
     "--set=data.held_out_persons=6",
@@ -65,9 +71,10 @@ class TestData:
         assert passerby("data", "labels", toy_data, "--out", target).code == 0
         rows = list(csv.reader(target.open()))
         assert rows[0] == ["id", *MARKET1501_ATTRIBUTES.names]
-        ids, labels = read_crops(toy_data).person_labels()
-        assert [int(row[0]) for row in rows[1:]] == ids.tolist()
-        assert [[int(v) for v in row[1:]] for row in rows[1:]] == labels.astype(int).tolist()
+        crops = read_crops(toy_data)
+        ids, first = np.unique(crops.person, return_index=True)
+        assert [row[0] for row in rows[1:]] == ids.tolist()
+        assert [[int(v) for v in row[1:]] for row in rows[1:]] == crops.labels[first].tolist()
 
     def test_labels_need_annotations(self, passerby, toy_data: Path) -> None:
         result = passerby("data", "labels", toy_data / "test")
@@ -116,14 +123,15 @@ class TestEvaluate:
         assert "not trained on a part of these data: all of train is scored" in result.err
 
     def test_crops_that_it_learned_from_without_annotation(
-        self, passerby, trained: Path, tmp_path: Path
+        self, passerby, trained: Path, toy_data: Path, tmp_path: Path
     ) -> None:
         passerby("data", "toy", tmp_path / "toy", "--persons", 5, "--seed", 9)
-        paths = read_crops(tmp_path / "toy").paths
-        shutil.copytree(trained / "model", tmp_path / "model")
-        info = json.loads((tmp_path / "model" / "model.json").read_text())
-        info["training"]["unlabelled"] = [Crops(paths).fingerprint]
-        (tmp_path / "model" / "model.json").write_text(json.dumps(info))
+        crops = read_crops(tmp_path / "toy")
+        model = Path(shutil.copytree(trained / "model", tmp_path / "model"))
+        info = read_model_info(model)
+        SeenFiles.of(training=read_crops(toy_data), unlabelled=crops).write(model)
+        files = describe_files(model, info.preprocessing)
+        write_model_info(model, info.model_copy(update=files))
         result = passerby("evaluate", tmp_path / "model", "--data", tmp_path / "toy")
         assert "learned from the crops of train, though not from their annotation" in result.err
         assert "not trained on a part" not in result.err
@@ -269,9 +277,9 @@ class TestExplain:
         result = passerby("explain", image, "--model", model, "--out", tmp_path / "why.png")
         assert result.code == 0, result.err
         ((_, _, _, probabilities, present, _, _),) = drawn
-        for field, where in MARKET1501_ATTRIBUTES.placed_fields():
+        for _, where, exclusive in MARKET1501_ATTRIBUTES.fields:
             best = probabilities[where] == probabilities[where].max()
-            expected = best if field.exclusive else [True]
+            expected = best if exclusive else [True]
             np.testing.assert_array_equal(present[where], expected)
 
     def test_bad_input(self, passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
@@ -486,16 +494,16 @@ class TestCalibrate:
         assert result.code == 2
         assert "held out some of the same persons, on whom the model would be" in result.err
         info = read_model_info(run / "model")
-        held_out = len(info.training.held_out_persons)
-        everybody = info.training.model_copy(update={"held_out_persons": ()})
+        held_out = sum(map(len, info.training.held_out_persons.values()))
+        everybody = info.training.model_copy(update={"held_out_persons": {}})
         write_model_info(run / "model", info.model_copy(update={"training": everybody}))
         people = tmp_path / "people"
         assert passerby("data", "toy", people, "--persons", 8, "--seed", 5).code == 0
         assert passerby("calibrate", run, "--data", people).code == 0
-        assert RuntimeModel.load(run).info.calibration_data
+        assert len(RuntimeModel.load(run).seen.calibration)
         result = passerby("calibrate", run, *fold)
         assert result.code == 0, result.err
-        assert not RuntimeModel.load(run).info.calibration_data
+        assert not len(RuntimeModel.load(run).seen.calibration)
         assert f"calibrated on {held_out} persons" in result.err
 
     def test_on_other_people(self, passerby, trained: Path, tmp_path: Path) -> None:
@@ -567,7 +575,7 @@ class TestPredict:
         target = tmp_path / "classification_test.csv"
         assert passerby("predict", toy_data, "--model", trained, "--out", target).code == 0
         rows = list(csv.DictReader(target.open()))
-        assert list(rows[0]) == ["id", *MARKET1501_ATTRIBUTES.columns]
+        assert list(rows[0]) == ["id", *COLUMNS]
         names = sorted(p.name for p in (toy_data / "test").iterdir())
         assert [row["id"] for row in rows] == names
         model = RuntimeModel.load(trained)
@@ -576,8 +584,8 @@ class TestPredict:
             labels = model.info.decision.labels(
                 embeddings.attributes[i : i + 1], MARKET1501_ATTRIBUTES
             )[0]
-            expected = MARKET1501_ATTRIBUTES.decode(labels, embeddings.attributes[i])
-            assert {c: int(rows[i][c]) for c in MARKET1501_ATTRIBUTES.columns} == expected
+            expected = decode(labels, embeddings.attributes[i])
+            assert {c: int(rows[i][c]) for c in COLUMNS} == expected
 
     def test_a_folder_in_the_place_of_the_file(self, passerby, toy_data, tmp_path) -> None:
         """Known before the model is loaded, which is not there either."""
@@ -606,13 +614,13 @@ class TestPredict:
         target = tmp_path / "out.csv"
         passerby("predict", toy_data / "queries", "--model", trained, "--out", target)
         for row in csv.DictReader(target.open()):
-            MARKET1501_ATTRIBUTES.encode({c: int(row[c]) for c in MARKET1501_ATTRIBUTES.columns})
+            encode({c: int(row[c]) for c in COLUMNS})
 
     def test_one_image(self, passerby, trained: Path, toy_data: Path) -> None:
         image = min((toy_data / "queries").iterdir())
         result = passerby("predict", image, "--model", trained)
         assert result.code == 0
-        for field in ("age", "backpack", "gender", "upcolor", "%"):
+        for field in ("age", "backpack", "gender", "upper colour", "%"):
             assert field in result.out
 
     def test_averaged_over_the_crops_of_one_person(
@@ -621,10 +629,10 @@ class TestPredict:
         options = ("predict", toy_data, "--model", trained, "--json")
         alone, pooled = (json.loads(passerby(*options, *pool).out) for pool in ((), ("--pool",)))
         model = RuntimeModel.load(trained)
-        distance, calibration = choose_distance(model.info)
-        assert calibration is not None
+        matcher = choose_matcher(model.info)
+        assert matcher.calibration is not None
         people = model.embed(read_crops(toy_data, "gallery"))
-        expected = pool_attributes(people, distance, calibration)
+        expected = pool_attributes(people, matcher.distance, matcher.calibration)
         found = np.array([list(values.values()) for values in pooled.values()])
         np.testing.assert_allclose(found, expected.attributes, atol=1e-6)
         assert alone.keys() == pooled.keys()
@@ -772,9 +780,11 @@ class TestTrain:
         assert "epoch 2/2" in result.err
         assert "passerby evaluate" in result.err
 
-    def test_nobody_is_left_to_evaluate_on(self, passerby, monkeypatch, tmp_path: Path) -> None:
+    def test_nobody_is_left_to_evaluate_on(
+        self, passerby, monkeypatch, toy_data: Path, tmp_path: Path
+    ) -> None:
         monkeypatch.setattr("passerby.cli.train.train_with_progress", lambda *_: None)
-        command = ("train", "smoke", "--data", tmp_path, "--out", tmp_path / "run")
+        command = ("train", "smoke", "--data", toy_data, "--out", tmp_path / "run")
         assert "passerby evaluate" in passerby(*command).err
         everybody = passerby(*command, "--set", "data.held_out_persons=0").err
         assert "The model is in" in everybody

@@ -231,7 +231,7 @@ def check_attributes(info: ModelInfo) -> Schema:
     Raises:
         InputError: it answers none.
     """
-    if info.schema_ is None:
+    if info.schema_ is None or "attributes" not in info.tasks:
         raise InputError(
             f"The model {info.name} was not trained on attributes: choose one that was."
         )
