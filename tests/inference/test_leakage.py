@@ -47,10 +47,10 @@ def test_the_first_eight_bytes_of_each_digest(crops: Crops) -> None:
 
 
 def test_of_its_own_data_only_the_held_out_persons(crops: Crops) -> None:
-    """Trained on a's first crop and b; d was kept for calibration: c is left, without its role."""
+    """Trained on a's first crop and b; d was kept for calibration: c is left, and a distractor."""
     seen = SeenFiles.of(training=crops[np.array([0, 2])], calibration=crops[np.array([5])])
     assert has_training_crops(crops, seen)
-    assert names(leave_out_seen(crops, INFO, seen)) == ["3", "4"]
+    assert names(leave_out_seen(crops, INFO, seen)) == ["3", "4", "7"]
     assert names(select_for_calibration(crops, INFO, seen)) == ["5", "6"]
 
 

@@ -26,7 +26,7 @@ def test_what_is_no_model(tmp_path: Path) -> None:
 
 def test_an_unfinished_run(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.safetensors").touch()
-    with pytest.raises(InputError, match="a run that has not finished: continue it with"):
+    with pytest.raises(InputError, match="a run that has not finished: resume it"):
         find_model(tmp_path)
 
 
@@ -54,4 +54,9 @@ def test_a_hub_model_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert find_model("someone/model@v2") == tmp_path
     assert (asked["name"], asked["revision"]) == ("someone/model", "v2")
-    assert asked["allow_patterns"] == ["model.json", "model.onnx", "model.safetensors"]
+    assert asked["allow_patterns"] == [
+        "model.json",
+        "model.onnx",
+        "model.safetensors",
+        "seen_files.npz",
+    ]

@@ -58,7 +58,7 @@ def test_the_table_shows_the_probability_of_what_it_says() -> None:
     }
     assert shown["gender"] == ("female", "97%")
     assert shown["hair"] == ("short hair", "75%")
-    assert shown["upcolor"] == ("red top", "80%")
+    assert shown["upper colour"] == ("red top", "80%")
     assert shown["age"] == ("adult", "60%")
     assert len(shown) == len(MARKET1501_ATTRIBUTES.fields)
 

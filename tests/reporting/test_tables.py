@@ -55,7 +55,7 @@ def test_averages_over_crops_of_one_person_have_a_line_of_their_own() -> None:
 def test_a_description_lists_unfilled_groups_and_problems() -> None:
     description = Description(
         layout="course",
-        part="train",
+        split="train",
         crops=12_345,
         persons=7,
         distractors=2,
@@ -65,6 +65,7 @@ def test_a_description_lists_unfilled_groups_and_problems() -> None:
         attributes=dict.fromkeys(MARKET1501_ATTRIBUTES.names, 0.25),
         unfilled_groups={"lower colour": ("downpurple", "downyellow")},
         problems=("a.jpg is empty: replace or remove it.",),
+        remarks=("2 crops are dark.",),
     )
     text = printed(description_tables(description))
     for expected in (
@@ -75,5 +76,6 @@ def test_a_description_lists_unfilled_groups_and_problems() -> None:
         "No person is downpurple or downyellow (group lower colour).",
         "Problems found: 1",
         "a.jpg is empty",
+        "2 crops are dark.",
     ):
         assert expected in text
