@@ -15,6 +15,8 @@ from passerby.gallery.erasing import traces_of
 from passerby.gallery.table_schema import EMBEDDING
 from passerby.inference import RuntimeModel
 
+pytestmark = pytest.mark.alone
+
 KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 

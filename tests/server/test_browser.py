@@ -16,7 +16,7 @@ from passerby.gallery import Gallery
 from passerby.server import create_app
 from passerby.server.running import listen
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")

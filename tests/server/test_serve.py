@@ -22,6 +22,8 @@ from typer.testing import CliRunner
 from passerby.cli.serve import serve
 from passerby.errors import InputError
 
+pytestmark = pytest.mark.alone
+
 START = "import typer; from passerby.cli.serve import serve; typer.run(serve)"
 
 
