@@ -18,11 +18,11 @@ demo: $(VENV)/ready  ## draw pedestrians, train, evaluate, predict: offline, abo
 	$(BIN)/passerby demo --out demo
 
 test: lint  ## everything but the slow tests
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not alone'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not alone'
 	$(BIN)/python -m pytest -m 'alone and not slow'
 
 test-all: lint  ## the slow tests too
-	$(BIN)/python -m pytest -n 2 -m 'not alone'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not alone'
 	$(BIN)/python -m pytest -m alone
 
 lint: $(VENV)/ready

@@ -16,6 +16,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_commands_and_the_python_code_run(tmp_path: Path) -> None:
     for line in "".join(blocks("bash")).strip().splitlines():
         command = line.split("#")[0].strip().replace("passerby ", f"{BIN}/passerby ", 1)

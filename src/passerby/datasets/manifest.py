@@ -17,6 +17,7 @@ import reprlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class _Declared:
     attributes: tuple[Attribute, ...]
     codings: Mapping[str, _Coding]
     ignored: frozenset[str]
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,30 @@ class Manifest:
     def with_root(self, root: Path) -> "Manifest":
         return Manifest(root, self._place)
 
+    @cached_property
+    def _own_table(self) -> "_Table":
+        return _Table() if self._place is None else _read_table(_table_in(self._place))
+
     @property
     def splits(self) -> tuple[str, ...]:
-        found = () if self._place is None else _splits_of(_table_in(self._place))
-        return found or ("train",)
+        found = dict.fromkeys(text for text in self._own_table.columns.get("split", []) if text)
+        return tuple(found) or ("train",)
 
     @property
     def scored(self) -> tuple[str, ...]:
         splits = self.splits
-        if {"query", "gallery"} <= set(splits):
+        named = self._splits_with_persons()
+        if {"query", "gallery"} <= named:
             return ("query", "gallery")
-        return ("test",) if "test" in splits else splits[:1]
+        for split in ("test", "val", "train"):
+            if split in (named or splits):
+                return (split,)
+        return splits[:1]
+
+    def _splits_with_persons(self) -> set[str]:
+        columns = self._own_table.columns
+        rows = zip(columns.get("split", []), columns.get("person", []), strict=False)
+        return {split for split, person in rows if person}
 
     def recognizes(self, folder: Path) -> bool:
         if folder.is_file():
@@ -120,7 +135,7 @@ class Manifest:
 
     def _read(self, folder: Path, problems: Problems) -> tuple[Crops, NDArray[np.str_] | None]:
         path = _table_in(folder)
-        table = _read_table(path)
+        table = self._own_table if folder == self._place else _read_table(path)
         declared = _read_declared(path.parent / _SCHEMA_NAME)
         if not _check_columns(table, path, declared, problems):
             return Crops(()), None
@@ -241,11 +256,6 @@ def _table_in(place: Path) -> Path:
     return found[0]
 
 
-def _splits_of(path: Path) -> tuple[str, ...]:
-    columns = _read_table(path).columns
-    return tuple(dict.fromkeys(text for text in columns.get("split", []) if text))
-
-
 def _read_table(path: Path) -> _Table:
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path)
@@ -346,7 +356,8 @@ def _read_declared(path: Path) -> _Declared | None:
         attributes.append(Attribute(str(name), **about))
         codings[str(name)] = _coding(codes, general, path)
     ignored = content.get("ignore") or []
-    return _Declared(tuple(attributes), codings, frozenset(map(str, ignored)))
+    name = str(content.get("name") or "")
+    return _Declared(tuple(attributes), codings, frozenset(map(str, ignored)), name)
 
 
 def _coding(values: Mapping[str, Any], default: _Coding, path: Path) -> _Coding:
@@ -429,7 +440,8 @@ def _read_labels(
     for attribute in attributes:
         coding = _Coding() if declared is None else declared.codings[attribute.name]
         columns.append(_read_attribute(table, path, attribute.name, coding, problems))
-    return Schema(attributes, path.stem), np.array(columns, np.float32).T
+    name = path.stem if declared is None or not declared.name else declared.name
+    return Schema(attributes, name), np.array(columns, np.float32).T
 
 
 def _read_attribute(
