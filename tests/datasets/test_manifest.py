@@ -96,6 +96,22 @@ def test_splits_are_those_of_the_table(place: Path) -> None:
     assert len(read_crops(only, "gallery")) == 1
 
 
+@pytest.mark.parametrize(
+    ("lines", "scored"),
+    [
+        (["a.jpg,train,1", "b.jpg,query,", "c.jpg,gallery,"], ("train",)),
+        (["a.jpg,train,1", "b.jpg,val,2", "c.jpg,gallery,"], ("val",)),
+        (["a.jpg,train,1", "b.jpg,test,2", "c.jpg,val,3"], ("test",)),
+        (["a.jpg,train,", "b.jpg,test,"], ("test",)),
+        (["a.jpg,gallery,"], ("gallery",)),
+    ],
+)
+def test_splits_whose_persons_are_known_are_scored(
+    place: Path, lines: list[str], scored: tuple[str, ...]
+) -> None:
+    assert recognize(write(place, "path,split,person", *lines)).scored == scored
+
+
 def test_a_folder_that_holds_one(place: Path) -> None:
     write(place, "path", "a.jpg")
     assert recognize(place).name == "manifest"
@@ -313,6 +329,15 @@ def test_what_is_written_is_read_again(
             kind = COLUMNS[name].kind
             unknown = kind.array([None] * len(crops), len(crops))
             np.testing.assert_array_equal(again.columns.get(name, unknown), crops.columns[name])
+
+
+def test_the_schema_keeps_its_name(place: Path) -> None:
+    (place / "schema.yaml").write_text("name: site\nattributes: {helmet: {phrase: a helmet}}\n")
+    crops = read_crops(write(place, "path,helmet", "a.jpg,1"))
+    assert crops.schema.name == "site"
+    (place / "again").mkdir()
+    write_manifest(place / "again" / "crops.csv", {"train": crops})
+    assert read_crops(place / "again" / "crops.csv").schema.name == "site"
 
 
 def test_paths_are_written_relative_where_they_lie_below(place: Path, tmp_path: Path) -> None:

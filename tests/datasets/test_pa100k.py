@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from passerby.datasets import read_crops, survey
+from passerby.datasets.convert import convert
 from passerby.datasets.pa100k import PA100K_ATTRIBUTES
 from passerby.datasets.registry import recognize
 from passerby.errors import InputError
@@ -92,6 +93,19 @@ def test_images_that_are_missing(small: Path) -> None:
     assert [path.name for path in crops.paths] == ["000001.jpg", "000006.jpg"]
     assert np.array_equal(crops.labels, labels_of(SPLITS["train"])[[0, 5]])
     assert len(read_crops(small, "val")) == 2
+
+
+def test_a_split_without_images(small: Path, tmp_path: Path) -> None:
+    for number in (*SPLITS["val"], *SPLITS["test"], 1):
+        (small / "data" / f"{number:06d}.jpg").unlink()
+    with pytest.raises(
+        InputError,
+        match=r"has no images in its split 'val': add crops, or choose another split \(train\)\.",
+    ):
+        read_crops(small, "val", accept_missing=True)
+    assert convert(small, tmp_path / "c.csv", accept_missing=True) == {"train": 5}
+    with pytest.raises(InputError, match="1 of 6 annotated images"):
+        convert(small, tmp_path / "d.csv")
 
 
 def test_labels_of_quite_other_images(small: Path) -> None:

@@ -60,6 +60,21 @@ class PA100K:
     def recognizes(self, folder: Path) -> bool:
         return (folder / _ANNOTATIONS).is_file()
 
+    def present(self, folder: Path) -> tuple[str, ...]:
+        """Return the splits of which there is an image; all if none can be told."""
+        fields = {f"{split}_images_name": split for split in self.splits}
+        try:
+            names = load_mat(folder / _ANNOTATIONS, tuple(fields))
+        except InputError:
+            return self.splits
+        images = _images_in(folder)
+        there = (
+            split
+            for field, split in fields.items()
+            if any((images / name).is_file() for name in texts_in(names[field]))
+        )
+        return tuple(there) or self.splits
+
     def read(self, folder: Path, split: str, problems: Problems) -> Crops:
         """Read one split."""
         file = folder / _ANNOTATIONS
@@ -81,9 +96,7 @@ class PA100K:
         if not np.isin(rows, (0, 1)).all():
             problems.add(f"{file}, {split}: a label is neither 0 nor 1: get the file again.")
             return Crops(())
-        # the deepest one: `release_data` may hold another
-        places = [folder / name for name in reversed(_FOLDERS) if (folder / name).is_dir()]
-        images = places[0] if places else folder / _FOLDERS[0]
+        images = _images_in(folder)
         paths = [images / name for name in files]
         there = np.array([path.is_file() for path in paths], np.bool_)
         if not there.all():
@@ -98,3 +111,9 @@ class PA100K:
             labels=rows,
             schema=PA100K_ATTRIBUTES,
         )[there]
+
+
+def _images_in(folder: Path) -> Path:
+    # the deepest one: `release_data` may hold another
+    places = [folder / name for name in reversed(_FOLDERS) if (folder / name).is_dir()]
+    return places[0] if places else folder / _FOLDERS[0]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from passerby.data.crops import Crops
-from passerby.datasets.problems import Problems
+from passerby.datasets.problems import Problems, list_few
 from passerby.datasets.registry import Dataset, present_splits, recognize
 from passerby.errors import InputError
 
@@ -88,7 +88,9 @@ def survey(
         split = _check_split(dataset, split, place)
         crops = dataset.read(place, split, problems)
     if not len(crops) and not problems.found:
-        problems.add(f"{place} has no images in its split {split!r}: add crops.")
+        others = [name for name in present_splits(dataset, place) if name != split]
+        instead = f", or choose another split ({list_few(others)})" if others else ""
+        problems.add(f"{place} has no images in its split {split!r}: add crops{instead}.")
     return Survey(dataset, split, crops, tuple(problems.found), tuple(problems.remarks))
 
 
