@@ -183,7 +183,7 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
         for persons in (training.calibration_persons, training.held_out_persons)
     )
     return {
-        "training_persons": len(training.persons),
+        "training_persons": sum(map(len, training.persons.values())),
         "epochs": training.epochs,
         "minutes": round(training.seconds / 60, 1),
         "machine": training.machine,

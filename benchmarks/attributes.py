@@ -86,7 +86,7 @@ def trained(name: str, split: int, options: argparse.Namespace) -> Path:
 def scored(run: Path, data: Path, recipe: str, split: int) -> dict[str, Any]:
     """Score one run with every decision rule that it has."""
     model = RuntimeModel.load(run)
-    people = model.embed(leave_out_seen(read_crops(data), model.info))
+    people = model.embed(leave_out_seen(read_crops(data), model.info, model.seen))
     rules = {Decision("fixed"), Decision("group"), model.info.decision}
     training = model.info.training
     return {
@@ -99,7 +99,7 @@ def scored(run: Path, data: Path, recipe: str, split: int) -> dict[str, Any]:
         "minutes": round(training.seconds / 60, 1),
         "peak_memory_mb": training.peak_memory_mb,
         "machine": training.machine,
-        "training_persons": len(training.persons),
+        "training_persons": sum(map(len, training.persons.values())),
         "versions": training.versions,
         "rules": {
             rule.rule: evaluate_attributes(people, rule).to_dict()

@@ -4,10 +4,8 @@ import statistics
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from passerby.calibration import choose_distance, pool_attributes
-from passerby.calibration.cross_fitting import mean_ap, split_halves
+from passerby.calibration import choose_matcher, pool_attributes
+from passerby.calibration.cross_fitting import mean_ap, real_persons, split_halves
 from passerby.calibration.cross_validation import measure_calibration_by_folds
 from passerby.calibration.fitted_distances import fit_fused_distance
 from passerby.calibration.fitting import constant
@@ -34,8 +32,9 @@ def figures(people: Embeddings, info: ModelInfo) -> dict[str, Any]:
     }
     distances = {"embedding": EMBEDDING}
     if info.distances:
-        distances["both"] = choose_distance(info, "both")[0]
-        distances["logits"] = choose_distance(info, "logits", "cosine", "plain")[0]
+        distances["both"] = choose_matcher(info, "both").distance
+        logits = choose_matcher(info, "logits", "normalized_euclidean", "plain")
+        distances["logits"] = logits.distance
     for name, distance in distances.items():
         draws = [retrieval(people, distance, draw) for draw in range(DRAWS)]
         found[name] = {
@@ -50,11 +49,11 @@ def pooled_by_halves(people: Embeddings) -> Embeddings:
 
     What a distance means is measured on each half of the persons for the other half.
     """
-    averaged = people.attributes.copy()
-    for half, other in split_halves(people):
+    averaged = people.known_attributes.copy()
+    for half, other in split_halves(real_persons(people)):
         found = pool_attributes(people, EMBEDDING, measure_calibration_by_folds([other], EMBEDDING))
-        mine = np.isin(people.crops.known_persons, half.crops.person_ids)
-        averaged[mine] = found.attributes[mine]
+        mine = people.crops.shows(half.crops.persons)
+        averaged[mine] = found.known_attributes[mine]
     return replace(people, attributes=averaged)
 
 
@@ -79,6 +78,8 @@ def attributes(people: Embeddings, info: ModelInfo) -> dict[str, dict[str, float
 
 def averages(report: AttributeReport) -> dict[str, float]:
     """Return what is compared of a report on attributes."""
+    assert report.official12 is not None
+    assert report.official12_multicolor is not None
     return {
         **{name: report.macro[name] for name in ("precision", "recall", "f1")},
         "ma": report.defined["ma"],

@@ -53,7 +53,7 @@ def answers(crops: Crops) -> dict[str, Any]:
     return {
         "files": [path.name for path in crops.paths],
         "embeddings": [[round(v, 5) for v in row[:SHOWN].tolist()] for row in found.vectors],
-        "attributes": [[round(v, 5) for v in row.tolist()] for row in found.attributes],
+        "attributes": [[round(v, 5) for v in row.tolist()] for row in found.known_attributes],
     }
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from passerby.data.decoding import Pixels, decode, resize
+from passerby.data.decoding import Pixels, load_crop, resize
 from passerby.datasets import read_crops
 from passerby.files import write_json, write_text
 from passerby.inference.runtime_model import normalize_pixels
@@ -45,11 +45,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     model = load_person_model(options.model)
-    paths = read_crops(options.crops).paths
-    chosen = np.random.default_rng(0).choice(len(paths), options.count, replace=False)
+    crops = read_crops(options.crops)
+    chosen = np.random.default_rng(0).choice(len(crops), options.count, replace=False)
     costs: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for number in chosen.tolist():
-        for way, found in falls(model, decode(paths[number])).items():
+        for way, found in falls(model, load_crop(crops, number)).items():
             costs[way] += found
     results = {
         "model": options.model or "the model that ships",

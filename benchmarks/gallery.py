@@ -16,7 +16,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,11 @@ from numpy.typing import NDArray
 
 from gallery_page import keep
 from passerby.calibration import AnswerRule
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
-from passerby.gallery import Gallery, find_sightings
+from passerby.data.conditions import Condition
+from passerby.data.query_language import parse_query
+from passerby.datasets.finding import find_crops
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
+from passerby.gallery import Gallery
 from passerby.gallery.adding import commit
 from passerby.gallery.indexing import build_index
 from passerby.gallery.searching import Query, search
@@ -75,14 +78,13 @@ def main() -> None:
 
 def adding(options: argparse.Namespace, place: Path) -> dict[str, Any]:
     model = RuntimeModel.load(options.model)
-    sightings = find_sightings([options.crops])
-    crops = Crops(tuple(sighting.path for sighting in sightings))
+    crops = find_crops([options.crops])
     model.embed(crops[:256])
     alone, stored = [], []
     for number in range(options.rounds):
         alone.append(_seconds(lambda: model.embed(crops)))
         gallery = Gallery.create(place.with_name(f"gallery-{number}"), model)
-        stored.append(_seconds(lambda into=gallery: into.add(sightings)))
+        stored.append(_seconds(partial(gallery.add, crops)))
     rates = [len(crops) / statistics.median(times) for times in (alone, stored)]
     return {
         "crops": len(crops),
@@ -125,7 +127,7 @@ def searching(options: argparse.Namespace, place: Path) -> dict[str, Any]:
     vectors, hashes = vectors_of(table), np.array(table.column("hash").to_pylist())
     cameras = table.column("camera").to_numpy()
     for vector in queries:
-        for where, among in ((None, None), (FILTER, np.flatnonzero(cameras == 7))):
+        for where, among in ((None, None), (FILTER, np.flatnonzero(cameras == "7"))):
             expected = _by_numpy(vectors, hashes, vector, among)
             found = [answer.hash for answer in _ours(store, vector, where).answers]
             assert found == expected, "not what NumPy finds"
@@ -173,7 +175,7 @@ PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
 def _raw(store: Store, vector: NDArray[np.float32], where: str | None) -> Any:
     query = store.crops.search(vector, vector_column_name=EMBEDDING).distance_type("l2")
     if where is not None:
-        query = query.where(where, prefilter=True)
+        query = query.where(_parsed(where).sql({}), prefilter=True)
     return query.limit(20).to_arrow()
 
 
@@ -182,10 +184,8 @@ def _ours(store: Store, vector: NDArray[np.float32], where: str | None) -> Any:
     return search(store, _query(vector), condition, AnswerRule("top_k", 20), exact=True)
 
 
-def _parsed(where: str) -> Any:
-    from passerby.gallery.where import parse_where
-
-    return parse_where(where, MARKET1501_ATTRIBUTES, Decision("group"))
+def _parsed(where: str) -> Condition:
+    return parse_query(where, MARKET1501_ATTRIBUTES)
 
 
 def _answer_sets(
@@ -224,7 +224,7 @@ def _settings() -> Settings:
     return Settings(
         model_name="made-up",
         model_fingerprint="0" * 64,
-        schema_name=MARKET1501_ATTRIBUTES.name,
+        schema_=MARKET1501_ATTRIBUTES,
         tasks=("attributes", "identity"),
         decision=Decision("group"),
         embedding_size=WIDTH,
@@ -264,14 +264,10 @@ def _made_up(rows: int) -> Iterator[NDArray[np.float32]]:
 def _commit(store: Store, vectors: NDArray[np.float32], start: int) -> None:
     count = len(vectors)
     rng = np.random.default_rng(start)
-    nothing = [None] * count
-    known = {
+    known: dict[str, Sequence[Any]] = {
         "hash": [rng.bytes(32).hex() for _ in range(count)],
         "path": [f"crops/{start + number:09d}.jpg" for number in range(count)],
-        "person": nothing,
-        "camera": rng.integers(0, CAMERAS, count).astype(np.int32),
-        "time": nothing,
-        "source": nothing,
+        "camera": [str(camera) for camera in rng.integers(0, CAMERAS, count)],
         "added": [datetime.now(UTC)] * count,
     }
     attributes = rng.random((count, len(MARKET1501_ATTRIBUTES)), np.float32)

@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 
 from gallery_page import keep
 from passerby.calibration import AnswerRule
-from passerby.data import MARKET1501_ATTRIBUTES, Crops
+from passerby.data import Crops
+from passerby.data.crops import person_labels
+from passerby.data.query_language import quote_name
 from passerby.datasets import read_crops
-from passerby.gallery import Gallery, Sighting
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
+from passerby.gallery import Gallery
 from passerby.inference import RuntimeModel
 from passerby.inference.leakage import leave_out_seen
 
@@ -38,14 +41,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     model = RuntimeModel.load(options.model)
-    crops = leave_out_seen(read_crops(options.data), model.info)
+    crops = leave_out_seen(read_crops(options.data), model.info, model.seen)
     with tempfile.TemporaryDirectory(prefix="gallery-") as place:
         gallery = Gallery.create(Path(place) / "gallery", model, images="paths")
-        gallery.add([Sighting(path) for path in crops.paths])
+        gallery.add(crops)
         assert len(gallery) == len(crops)
         singles = {
             name: measured(gallery, crops, (name,))
-            for name in MARKET1501_ATTRIBUTES.attributes
+            for name in MARKET1501_ATTRIBUTES.names
             if asked(crops, (name,))
         }
         pairs = {
@@ -55,7 +58,7 @@ def main() -> None:
         }
     found = {
         "crops": len(crops),
-        "persons": len(crops.person_ids),
+        "persons": crops.person_count,
         "model": model.info.name,
         "split": model.info.training.recipe["data"]["seed"],
         "queries": {"one attribute": averages(singles), "two attributes": averages(pairs)},
@@ -67,27 +70,32 @@ def main() -> None:
 
 
 def of_two_fields() -> list[tuple[str, str]]:
+    names = MARKET1501_ATTRIBUTES.names
     return [
         pair
         for one, two in itertools.combinations(MARKET1501_ATTRIBUTES.fields, 2)
-        for pair in itertools.product(one.attributes, two.attributes)
+        for pair in itertools.product(names[one.place], names[two.place])
     ]
 
 
 def asked(crops: Crops, names: tuple[str, ...]) -> bool:
     """Tell whether enough persons fulfil a description, and not all."""
-    assert crops.labels is not None
-    persons, labels = crops.person_labels()
-    fulfilled = labels[:, [MARKET1501_ATTRIBUTES.index(name) for name in names]].all(axis=1)
-    return LEAST_PERSONS <= fulfilled.sum() < len(persons)
+    persons = fulfilled(person_labels(crops), names)
+    return bool(LEAST_PERSONS <= persons.sum() < len(persons))
+
+
+def fulfilled(labels: NDArray[np.floating], names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Tell which rows of labels say that all of these attributes are there."""
+    places = [MARKET1501_ATTRIBUTES.index(name) for name in names]
+    return np.all(labels[:, places] >= 0.5, axis=1)
 
 
 def measured(gallery: Gallery, crops: Crops, names: tuple[str, ...]) -> dict[str, float]:
     # every probability is at least 0: the description orders the crops and leaves out none
-    where = " and ".join(f"{name} >= 0" for name in names)
+    where = " and ".join(f"{quote_name(name)} >= 0" for name in names)
     answers = gallery.search(where=where, rule=AnswerRule("top_k", len(crops))).answers
     assert crops.labels is not None
-    right = crops.labels[:, [MARKET1501_ATTRIBUTES.index(name) for name in names]].all(axis=1)
+    right = fulfilled(crops.labels, names)
     row = {str(path.absolute()): number for number, path in enumerate(crops.paths)}
     hits = np.array([right[row[answer.path or ""]] for answer in answers])
     return {

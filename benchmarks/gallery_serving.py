@@ -24,13 +24,14 @@ from typing import Any
 import httpx
 
 from gallery_page import keep
-from passerby.gallery import Gallery, find_sightings
+from passerby.datasets.finding import find_crops
+from passerby.gallery import Gallery
 from passerby.inference import RuntimeModel
 from passerby.toy import write_toy
 
 CLIENTS, SECONDS = 20, 60
 PERSONS = 100
-MIX = (("search by photo", 4), ("search by description", 3), ("read", 2), ("add", 1))
+MIX = {"search by photo": 4, "search by description": 3, "read": 2, "add": 1}
 """Operations and how often each is drawn."""
 
 
@@ -66,7 +67,7 @@ def measured(place: Path, model: str | None, seconds: float) -> dict[str, Any]:
     write_toy(place / "toy", PERSONS, seed=3, crops_per_person=10)
     source = None if model is None else str(Path(model).resolve())
     gallery = Gallery.create(place / "gallery", RuntimeModel.load(model), model_source=source)
-    gallery.add(find_sightings([place / "toy" / "train"]))
+    gallery.add(find_crops([place / "toy" / "train"]))
     rows = len(gallery)
     new = sorted((place / "toy" / "test").iterdir())
     asked = sorted((place / "toy" / "queries").iterdir())
@@ -118,9 +119,8 @@ class Load:
 
     async def one(self, client: httpx.AsyncClient, number: int) -> None:
         chance = random.Random(number)
-        names, weights = zip(*MIX, strict=True)
         while time.monotonic() < self.until:
-            (name,) = chance.choices(names, weights)
+            (name,) = chance.choices(list(MIX), list(MIX.values()))
             started = time.perf_counter()
             try:
                 response = await self.request(client, name, chance)

@@ -119,7 +119,7 @@ class Contest:
         for name, one in compared.items():
             if name == "ours" or one is None:
                 continue
-            apart = {figure: abs(one["scores"][figure] - mine[figure]) for figure in self.metrics}
+            apart = {figure: abs(one["scores"][figure] - mine[figure]) for figure in self.figures}
             verdict = "agree" if max(apart.values()) <= self.agreed else "DO NOT AGREE"
             listed = ", ".join(f"{figure} {value:.1e}" for figure, value in apart.items())
             lines.append(
@@ -144,7 +144,7 @@ def arguments(description: str | None, rounds: int) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
     parser.add_argument("--torchreid-python", help="an interpreter that has pyppbox-torchreid")
     parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--split", type=float, default=1.0, help="share of Market-1501's size")
+    parser.add_argument("--part", type=float, default=1.0, help="share of Market-1501's size")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder for the JSON file and the page")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from passerby.data import MARKET1501_ATTRIBUTES
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.inference import RuntimeModel
 from passerby.inference.runtime_model import normalize_pixels
 from passerby.models import Architecture, PersonModel, save_model
@@ -56,7 +56,9 @@ def compared(backbone: str, size: tuple[int, int], batch: int, rounds: int) -> t
 
     def torch_eager() -> None:
         crops = normalize_pixels(pixels, model.preprocessing)
-        outputs_of(model, torch.from_numpy(crops)).attributes.sigmoid().numpy()
+        logits = outputs_of(model, torch.from_numpy(crops)).attributes
+        assert logits is not None
+        logits.sigmoid().numpy()
 
     rates: dict[str, list[float]] = {"ours": [], "theirs": []}
     for _ in range(rounds):

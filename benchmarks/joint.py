@@ -43,7 +43,7 @@ MEASURES = (
     ("mA over defined attributes", "ma", None, 0.666, 0.80, 0.86),
     ("average accuracy, official 12 attributes", "official12", None, 0.866, 0.875, 0.91),
 )
-"""Published figures; where they are from, and why they are not contest, stands below the tables."""
+"""Published figures; where they are from, and why they are no contest, stands below the tables."""
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     target = options.out / "joint.json"
-    before = json.loads(target.read_text(encoding="utf-8")) if target.is_file() else []
+    before = measured_before(target) if target.is_file() else []
     new = [scored(run, options.data) for run in options.runs]
     again = {run["run"] for run in new}
     results = [run for run in before if run["run"] not in again] + new
@@ -63,9 +63,26 @@ def main() -> None:
     print(f"written to {options.out}/joint.md")
 
 
+def measured_before(path: Path) -> list[dict[str, Any]]:
+    """Return runs that were scored earlier, their recipes' keys by their present names."""
+    runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    for run in runs:
+        if "keys" in run:
+            run["keys"] = {RENAMED.get(key, key): value for key, value in run["keys"].items()}
+    return runs
+
+
+RENAMED = {
+    "augment.erase": "augment.random_erasing",
+    "crops_per_person": "instances_per_person",
+    "average": "ema_decay",
+}
+"""Keys of recipes that were called otherwise before."""
+
+
 def scored(run: Path, data: Path) -> dict[str, Any]:
     model = RuntimeModel.load(run)
-    crops = leave_out_seen(read_crops(data), model.info)
+    crops = leave_out_seen(read_crops(data), model.info, model.seen)
     training = model.info.training
     return {
         "run": run.name,
@@ -76,7 +93,7 @@ def scored(run: Path, data: Path) -> dict[str, Any]:
         "size": list(model.info.preprocessing.size),
         "epochs": training.epochs,
         "minutes": round(training.seconds / 60, 1),
-        "training_persons": len(training.persons),
+        "training_persons": sum(map(len, training.persons.values())),
         "pseudo_persons": training.pseudo_persons,
         "pseudo_crops": training.pseudo_crops,
         "machine": training.machine,
@@ -94,7 +111,9 @@ def most_frequent(crops: Crops) -> float:
     shares = np.tile(crops.labels.mean(axis=0, dtype=np.float32), (len(crops), 1))
     nothing = np.empty((len(crops), 0), np.float32)
     guesses = Embeddings(crops, nothing, shares, crops.schema, model="")
-    return evaluate_attributes(guesses, resamples=0).official12
+    found = evaluate_attributes(guesses, resamples=0).official12
+    assert found is not None
+    return found
 
 
 SAID_ELSEWHERE = ("data", "seed", "precision", "name")
@@ -179,7 +198,9 @@ def _short(results: list[dict[str, Any]]) -> list[str]:
     """Say which goals the shipped model's recipe misses on average over its splits."""
     name = RuntimeModel.load().info.name
     alike = [list(runs) for _, runs in groupby(results, key=_trained_alike)]
-    runs = max((r for r in alike if r[0]["recipe"].startswith(name)), key=len)
+    runs = max((r for r in alike if r[0]["recipe"].startswith(name)), key=len, default=None)
+    if runs is None:
+        return []
     missed = [
         title
         for title, key, _, _, reach, _ in MEASURES

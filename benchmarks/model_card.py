@@ -18,11 +18,13 @@ import torch
 
 from both_tasks import averages, pooled_by_halves, retrieval
 from passerby.calibration import read_matchers
-from passerby.calibration.cross_validation import measure_calibration_by_folds, thresholds_of_others
+from passerby.calibration.cross_fitting import real_persons, split_halves
+from passerby.calibration.cross_validation import measure_calibration_by_folds
 from passerby.data import Crops
 from passerby.data.decoding import batches, decode_all
 from passerby.datasets import read_crops
 from passerby.evaluation import EvaluationProtocol, evaluate, evaluate_attributes
+from passerby.evaluation.thresholds import thresholds_of_others
 from passerby.files import write_json, write_text
 from passerby.gallery.settings import DISTANCE
 from passerby.inference import Decision, Embeddings, RuntimeModel
@@ -52,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     crops = read_crops(options.data)
     models = [RuntimeModel.load(fold) for fold in options.folds]
-    held_out = [model.embed(leave_out_seen(crops, model.info)) for model in models]
+    held_out = [model.embed(leave_out_seen(crops, model.info, model.seen)) for model in models]
     found = [
         {
             "run": fold.name,
@@ -89,7 +91,7 @@ def measured(people: Embeddings, rules: Mapping[str, Decision]) -> dict[str, Any
     report = evaluate(people, protocol=EvaluationProtocol.named("course"), resamples=0).retrieval
     assert report is not None
     return {
-        "persons": len(people.crops.person_ids),
+        "persons": people.crops.person_count,
         "crops": len(people),
         "retrieval": {key: statistics.mean(draw[key] for draw in draws) for key in draws[0]},
         "attributes": {name: averages(report) for name, report in reports.items()},
@@ -108,7 +110,8 @@ def measured(people: Embeddings, rules: Mapping[str, Decision]) -> dict[str, Any
 def attribute_error(people: Embeddings) -> float:
     """Return the expected calibration error of the attribute probabilities, over ten bins."""
     assert people.crops.labels is not None
-    said, is_so = people.attributes.ravel(), people.crops.labels.ravel()
+    known = ~np.isnan(people.crops.labels)
+    said, is_so = people.known_attributes[known], people.crops.labels[known]
     bins = np.minimum((said * 10).astype(int), 9)
     return float(
         sum(
@@ -121,13 +124,8 @@ def attribute_error(people: Embeddings) -> float:
 
 def match_error(people: Embeddings) -> float:
     """Return the calibration error of "same person": measured on one half, tried on the other."""
-    ids = people.crops.person_ids
-    one, other = (
-        people.of_rows(np.flatnonzero(np.isin(people.crops.known_persons, ids[part::2])))
-        for part in (0, 1)
-    )
     errors = []
-    for fitted, tried in ((one, other), (other, one)):
+    for fitted, tried in split_halves(real_persons(people)):
         calibration = measure_calibration_by_folds([fitted], DISTANCE)
         report = evaluate(tried, distance=DISTANCE, calibration=calibration, resamples=0).retrieval
         assert report is not None
@@ -139,7 +137,7 @@ def match_error(people: Embeddings) -> float:
 def compared(fold: Path, crops: Crops) -> dict[str, Any]:
     """Say what weights in half precision, and in eight bits, lose against single precision."""
     model = RuntimeModel.load(fold)
-    crops = leave_out_seen(crops, model.info)
+    crops = leave_out_seen(crops, model.info, model.seen)
     exact = model.embed(crops)
     with tempfile.TemporaryDirectory() as place:
         save_half_precision(fold, Path(place) / "half")
@@ -149,7 +147,7 @@ def compared(fold: Path, crops: Crops) -> dict[str, Any]:
         name: {
             "map": retrieval(people, DISTANCE, 0)["map"],
             "farthest": float(np.linalg.norm(people.vectors - exact.vectors, axis=1).max()),
-            "attribute": float(np.abs(people.attributes - exact.attributes).max()),
+            "attribute": float(np.abs(people.known_attributes - exact.known_attributes).max()),
         }
         for name, people in variants.items()
     }
@@ -164,7 +162,7 @@ def eight_bits(fold: Path, crops: Crops) -> Embeddings:
             step = weight.abs().amax(dim=tuple(range(1, weight.ndim)), keepdim=True) / 127
             weight.copy_((weight / step.clamp(min=1e-12)).round() * step)
             assert torch.isfinite(weight).all(), name
-    images = decode_all(crops.paths, model.preprocessing.size)
+    images = decode_all(crops, model.preprocessing.size)
     outputs = [
         outputs_of(model, torch.from_numpy(normalize_pixels(batch, model.preprocessing)))
         for batch in batches(images, 64)
@@ -193,7 +191,7 @@ def card(folds: list[dict[str, Any]], smaller: dict[str, Any]) -> str:
             f"| network | {info.architecture['backbone']} (ImageNet weights), last stride "
             f"{info.architecture['last_stride']}, GeM, BNNeck; {height}×{width} pixels |",
             f"| recipe | `{info.name}`, {training.epochs} epochs, on {training.crops:,} crops of "
-            f"all {len(training.persons)} training persons |",
+            f"all {sum(map(len, training.persons.values()))} training persons |",
             f"| finished | {training.finished[:10]}, passerby "
             f"{training.versions.get('passerby')}, torch {training.versions.get('torch')} |",
             f"| size | {size:.1f} MB, weights in half precision, both forms (safetensors and ONNX) "
@@ -304,6 +302,7 @@ def _by_rule(title: str, folds: Sequence[Mapping[str, Mapping[str, float]]]) -> 
 def _calibration(folds: list[dict[str, Any]], model: RuntimeModel) -> list[str]:
     known = {c.distance: c.calibration for c in read_matchers(model.info)}
     calibration = known[DISTANCE]
+    assert calibration is not None
     lines = [
         "## Calibration",
         "",

@@ -65,13 +65,14 @@ def _key(run: dict[str, Any]) -> tuple[str, bool]:
 
 def scored(run: Path, data: Path, draws: int, flip: bool) -> dict[str, Any]:
     model = RuntimeModel.load(run)
-    people = model.embed(leave_out_seen(read_crops(data), model.info), flip=flip)
+    people = model.embed(leave_out_seen(read_crops(data), model.info, model.seen), flip=flip)
     training = model.info.training
     rows = []
     for known in read_matchers(model.info):
         for cameras in ("ignored", "cross"):
             reports = [retrieval(people, known, cameras, seed) for seed in range(draws)]
             first = reports[0]
+            reranked = [report.reranked for report in reports if report.reranked]
             rows.append(
                 {
                     "distance": known.distance.name,
@@ -79,8 +80,8 @@ def scored(run: Path, data: Path, draws: int, flip: bool) -> dict[str, Any]:
                     "first_draw": figures(first),
                     "mean": means(reports),
                     "reranked": {
-                        "first_draw": figures(first.reranked),
-                        "mean": means([report.reranked for report in reports]),
+                        "first_draw": figures(reranked[0]),
+                        "mean": means(reranked),
                     },
                     "queries": first.queries,
                     "skipped": first.skipped,
@@ -98,7 +99,7 @@ def scored(run: Path, data: Path, draws: int, flip: bool) -> dict[str, Any]:
         "size": list(model.info.preprocessing.size),
         "epochs": training.epochs,
         "minutes": round(training.seconds / 60, 1),
-        "training_persons": len(training.persons),
+        "training_persons": sum(map(len, training.persons.values())),
         "machine": training.machine,
         "versions": training.versions,
         "draws": draws,
@@ -134,8 +135,9 @@ def timed(run: Path, data: Path) -> dict[str, Any]:
     """Rank all queries against all test crops in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "reid_test.txt"
-        command = [sys.executable, "-m", "passerby", "rank", "--model", run, "--out", target]
-        command += ["--queries", data / "queries", "--gallery", data / "test"]
+        command = [sys.executable, "-m", "passerby", "rank", "--model", str(run)]
+        command += ["--queries", str(data / "queries"), "--gallery", str(data / "test")]
+        command += ["--out", str(target)]
         started = time.perf_counter()
         subprocess.run(command, check=True)
         seconds = time.perf_counter() - started

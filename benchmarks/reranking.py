@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from harness import Contender, Contest, Scores, arguments, conditions
-from synthetic import CAMERAS, WIDTH, Crops, size_in_words
+from synthetic import CAMERAS, WIDTH, Crops, as_embeddings, size_in_words
 
 # The interpreters of the peers run this file too: passerby is imported only where it is used.
 
@@ -47,21 +47,12 @@ def main() -> None:
 
 
 def ours(queries: Crops, gallery: Crops) -> Scores:
-    from passerby.data import MARKET1501_ATTRIBUTES
-    from passerby.data import Crops as Table
-    from passerby.inference import Embeddings
     from passerby.ranking import Distance, Reranking
     from passerby.ranking.query_scores import score_queries
 
-    def embedded(crops: Crops) -> Embeddings:
-        count = len(crops.persons)
-        table = Table((Path("crop.jpg"),) * count, crops.persons, crops.cameras)
-        attributes = np.zeros((count, len(MARKET1501_ATTRIBUTES)), np.float32)
-        return Embeddings(table, crops.embeddings, attributes, MARKET1501_ATTRIBUTES, "synthetic")
-
     scores = score_queries(
-        embedded(queries),
-        embedded(gallery),
+        as_embeddings(queries),
+        as_embeddings(gallery),
         Distance(features="embedding", metric="euclidean"),
         leave_out_same_camera=True,
         reranking=Reranking(),
@@ -73,8 +64,8 @@ def ours(queries: Crops, gallery: Crops) -> Scores:
 
 def torchreid(queries: Crops, gallery: Crops) -> Scores:
     import torch
-    from pyppbox_torchreid import metrics
-    from pyppbox_torchreid.utils import re_ranking
+    from pyppbox_torchreid import metrics  # type: ignore[import-not-found]
+    from pyppbox_torchreid.utils import re_ranking  # type: ignore[import-not-found]
 
     ours, theirs = torch.from_numpy(queries.embeddings), torch.from_numpy(gallery.embeddings)
 
@@ -130,7 +121,7 @@ def command(options: argparse.Namespace) -> str:
     parts = ["python", "benchmarks/reranking.py"]
     if options.torchreid_python:
         parts += ["--torchreid-python", "PYTHON"]
-    return shlex.join(map(str, [*parts, "--rounds", options.rounds, "--split", options.part]))
+    return shlex.join(map(str, [*parts, "--rounds", options.rounds, "--part", options.part]))
 
 
 # The page

@@ -20,10 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harness import Contender, Contest, Scores, arguments, conditions, summary
-from synthetic import CAMERAS, WIDTH, Crops, Sizes, size_in_words
+from synthetic import CAMERAS, WIDTH, Crops, Sizes, as_embeddings, size_in_words
 
 # The interpreters of the peers run this file too: passerby is imported only where it is used.
 
@@ -58,33 +56,24 @@ def main() -> None:
 
 
 def ours(queries: Crops, gallery: Crops) -> Scores:
-    from passerby.data import MARKET1501_ATTRIBUTES
-    from passerby.data import Crops as Table
     from passerby.evaluation import evaluate_retrieval
-    from passerby.inference import Embeddings
     from passerby.ranking import Distance
-
-    def embedded(crops: Crops) -> Embeddings:
-        count = len(crops.persons)
-        table = Table(
-            (Path("crop.jpg"),) * count,
-            crops.persons,
-            crops.cameras,
-        )
-        attributes = np.zeros((count, len(MARKET1501_ATTRIBUTES)), np.float32)
-        return Embeddings(table, crops.embeddings, attributes, MARKET1501_ATTRIBUTES, "synthetic")
 
     distance = Distance(features="embedding", metric="euclidean")
     report = evaluate_retrieval(
-        embedded(queries), embedded(gallery), distance, leave_out_same_camera=True, resamples=0
+        as_embeddings(queries),
+        as_embeddings(gallery),
+        distance,
+        leave_out_same_camera=True,
+        resamples=0,
     )
     return {name: report.metrics[name] for name in METRIC_NAMES}
 
 
 def torchreid(queries: Crops, gallery: Crops) -> Scores:
     import torch
-    from pyppbox_torchreid import metrics
-    from pyppbox_torchreid.metrics import rank
+    from pyppbox_torchreid import metrics  # type: ignore[import-not-found]
+    from pyppbox_torchreid.metrics import rank  # type: ignore[import-not-found]
 
     assert rank.IS_CYTHON_AVAI, "torchreid's compiled evaluator cannot be imported"
     distances = metrics.compute_distance_matrix(
@@ -109,8 +98,8 @@ def torchreid(queries: Crops, gallery: Crops) -> Scores:
 
 def reid(queries: Crops, gallery: Crops) -> Scores:
     """Do what `ReIDModel.evaluate` does once it has embedded the images."""
-    from reid import distance_matrix
-    from reid.eval.metrics import _compute_reid_metrics
+    from reid import distance_matrix  # type: ignore[import-not-found]
+    from reid.eval.metrics import _compute_reid_metrics  # type: ignore[import-not-found]
 
     metrics = _compute_reid_metrics(
         distance_matrix(queries.embeddings, gallery.embeddings, distance="cosine"),

@@ -6,9 +6,13 @@ The interpreters of the peers import this file too: it needs NumPy alone.
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from passerby.inference import Embeddings
 
 WIDTH, CAMERAS = 512, 6
 NOISE, SPREAD = 2.0, 0.5
@@ -111,6 +115,21 @@ def loaded(path: Path, with_junk: bool) -> tuple[Crops, Crops]:
             for side in ("query", "gallery")
         )
     return queries, gallery if with_junk else gallery[gallery.persons != -1]
+
+
+def as_embeddings(crops: Crops) -> "Embeddings":
+    """Return crops as Passerby has them: by roles it knows distractors and junk."""
+    from passerby.data import Crops as Table
+    from passerby.data.columns import DISTRACTOR, JUNK
+    from passerby.inference import Embeddings
+
+    table = Table(
+        [Path("crop.jpg")] * len(crops.persons),
+        person=crops.persons,
+        camera=crops.cameras,
+        role=np.select([crops.persons == 0, crops.persons == -1], [DISTRACTOR, JUNK], ""),
+    )
+    return Embeddings(table, crops.embeddings)
 
 
 def size_in_words(share: float) -> str:

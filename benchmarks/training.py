@@ -18,8 +18,9 @@ from passerby.datasets import read_crops
 from passerby.toy import write_toy
 from passerby.training import Listener, load_recipe
 from passerby.training.crop_dataset import TrainingBatch
-from passerby.training.fit import Split, TrainingRun
+from passerby.training.fit import TrainingRun
 from passerby.training.hardware import keep_freed_memory, machine
+from passerby.training.split import Split
 
 
 def main() -> None:
