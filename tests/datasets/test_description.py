@@ -1,12 +1,16 @@
+import re
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from passerby.datasets.description import describe
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
+from passerby.reporting.tables import description_tables
 
 
 def test_the_numbers_of_a_toy_dataset(toy_data: Path) -> None:
@@ -108,7 +112,29 @@ def test_a_set_without_persons_is_counted_by_crop(tmp_path: Path) -> None:
     assert found["cameras"] == {"1": 1, "2": 3}
     # a number of a track counts within its source and camera
     assert (found["tracks"], found["sources"]) == (3, 2)
-    assert (found["layout"], found["split"], found["part"]) == ("manifest", "train", "train")
+    assert (found["layout"], found["split"]) == ("manifest", "train")
+
+
+def test_what_people_read(tmp_path: Path) -> None:
+    for name in "abc":
+        draw(tmp_path / f"{name}.png", 64, 32)
+    (tmp_path / "crops.csv").write_text(
+        "path,source,camera,track,split,hat,bag\n"
+        "a.png,x,1,7,train,1,\nb.png,x,,7,train,0,1\nc.png,y,2,7,query,0,\n"
+    )
+    console = Console(file=StringIO(), width=100)
+    for table in description_tables(describe(tmp_path / "crops.csv")):
+        console.print(table)
+    text = console.file.getvalue()
+    for name, value in (
+        ("camera 1", "1 crops"),
+        ("camera unknown", "1 crops"),
+        ("tracks", "2"),
+        ("sources", "1"),
+        ("other splits", "query"),
+    ):
+        assert re.search(rf"│ {name} +│ {value} +│", text)
+    assert "Crops whose label is unknown: bag (1)." in text
 
 
 def test_terms_of_use_are_named(toy_data: Path) -> None:

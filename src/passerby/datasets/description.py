@@ -13,6 +13,7 @@ from passerby.data.decoding import is_image_name, load_crop
 from passerby.data.suspicions import describe_suspicions, find_suspicion
 from passerby.datasets.problems import list_few
 from passerby.datasets.reading import survey
+from passerby.datasets.registry import present_splits
 from passerby.errors import InputError
 
 
@@ -34,6 +35,7 @@ class Description:
         tracks, sources: how many there are; None where none is known.
         known_labels: attribute to how many crops' labels are known.
         terms: of use; empty where there are none.
+        other_splits: that are there too.
     """
 
     layout: str
@@ -52,10 +54,11 @@ class Description:
     sources: int | None = None
     known_labels: dict[str, int] | None = None
     terms: str = ""
+    other_splits: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        # what reads it knows the split as `part`, too
-        return {**asdict(self), "part": self.split}
+        """Return the object that `passerby data describe --json` prints."""
+        return asdict(self)
 
 
 def describe(
@@ -99,6 +102,9 @@ def describe(
         sources=_count_different(crops, "source"),
         known_labels=_known_labels(crops),
         terms=seen.dataset.terms,
+        other_splits=tuple(
+            name for name in present_splits(seen.dataset, Path(data)) if name != seen.split
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from rich.table import Table
 
 from passerby.datasets.description import Description
+from passerby.datasets.problems import list_few
 from passerby.datasets.registry import Dataset
 from passerby.evaluation.attributes import INSTANCE_BASED, LABEL_BASED, AttributeReport
 from passerby.evaluation.retrieval import RetrievalReport
@@ -42,12 +43,26 @@ def description_tables(description: Description) -> Iterator[Table | str]:
         least, median, most = description.crops_per_person
         counts.add_row("crops per person", f"{least} to {most}, median {median:g}")
     for camera, crops in (description.cameras or {}).items():
-        counts.add_row(f"camera {camera}", f"{crops:,} crops")
+        counts.add_row(f"camera {camera or 'unknown'}", f"{crops:,} crops")
+    for name, count in (("tracks", description.tracks), ("sources", description.sources)):
+        if count is not None:
+            counts.add_row(name, f"{count:,}")
+    if description.other_splits:
+        counts.add_row("other splits", ", ".join(description.other_splits))
     yield counts
+    if description.terms:
+        yield f"Terms of use: {description.terms}"
     if description.attributes:
         yield _frequencies(
             description.attributes, "crops" if description.persons is None else "persons"
         )
+    unknown = [
+        f"{name} ({description.crops - known:,})"
+        for name, known in (description.known_labels or {}).items()
+        if known < description.crops
+    ]
+    if unknown:
+        yield f"Crops whose label is unknown: {list_few(unknown)}."
     for group, attributes in description.unfilled_groups.items():
         yield f"No person is {' or '.join(attributes)} (group {group})."
     yield from description.remarks
