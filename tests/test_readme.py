@@ -1,11 +1,14 @@
 """What README.md says works when it is pasted."""
 
+import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import passerby
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,20 +39,34 @@ def test_make_has_the_targets() -> None:
         assert f"\n{target}:" in makefile
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/training.md",
-        "docs/data.md",
-        "docs/embedding.md",
-        "docs/re-identification.md",
-        "docs/gallery.md",
-        "docs/responsible-use.md",
-        "docs/model-card.md",
-    ],
-)
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/training.md",
+    "docs/data.md",
+    "docs/embedding.md",
+    "docs/re-identification.md",
+    "docs/gallery.md",
+    "docs/responsible-use.md",
+    "docs/model-card.md",
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_in_python_examples_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    code = "".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    for name in re.findall(r"\bpb\.(\w+)", code):
+        assert hasattr(passerby, name), name
+    for module, names in re.findall(
+        r"^from (passerby[\w.]*) import ([\w, ]+)$", code, re.MULTILINE
+    ):
+        found = importlib.import_module(module)
+        for name in names.split(", "):
+            assert hasattr(found, name), f"{module}.{name}"
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):

@@ -278,7 +278,8 @@ class Store:
 
 def _connect(where: str) -> Any:
     # its warnings are for its makers
-    os.environ.setdefault("LANCE_LOG", "error")
+    for variable in ("LANCE_LOG", "LANCEDB_LOG"):
+        os.environ.setdefault(variable, "error")
     import lancedb
 
     # every read looks whether another process has written
