@@ -155,8 +155,10 @@ def test_what_is_not_recognised_is_described(
 def test_what_is_missing_may_be_accepted() -> None:
     strict, lenient = Problems(), Problems(accept_missing=True)
     for problems in (strict, lenient):
-        problems.add_missing("98 of 100 images are not there.")
-    with pytest.raises(InputError, match="98 of 100"):
+        problems.add_missing("98 of 100 images are not there")
+    with pytest.raises(
+        InputError, match="98 of 100 images are not there: add them, or set `accept_missing`"
+    ):
         strict.raise_first()
     lenient.raise_first()
-    assert lenient.remarks == ["98 of 100 images are not there."]
+    assert lenient.remarks == ["98 of 100 images are not there; they are left out."]

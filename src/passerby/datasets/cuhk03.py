@@ -92,7 +92,7 @@ class CUHK03:
         if missing:
             problems.add_missing(
                 f"{folder}: {len(missing):,} of {len(wanted):,} crops of the split {split!r} of "
-                f"CUHK03 are missing ({list_few(missing)}): add them, or set `accept_missing`."
+                f"CUHK03 are missing ({list_few(missing)})"
             )
         crops = [crop for crop in wanted if crop in found]
         return Crops(

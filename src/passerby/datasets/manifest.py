@@ -479,7 +479,8 @@ def _find_files(crops: Crops, path: Path, problems: Problems) -> NDArray[np.bool
     if len(missing):
         problems.add_missing(
             f"{path}: {len(missing):,} of {len(crops):,} files do not exist, "
-            f"{crops.paths[int(missing[0])]} first: check the paths and the root they start from."
+            f"{crops.paths[int(missing[0])]} first",
+            "check the paths and the root they start from",
         )
     return there
 

@@ -103,7 +103,7 @@ class PA100K:
             missing = [name for name, found in zip(files, there, strict=True) if not found]
             problems.add_missing(
                 f"{images}: {len(missing):,} of {len(files):,} annotated images of the split "
-                f"{split!r} are missing ({list_few(missing)}): add them, or set `accept_missing`."
+                f"{split!r} are missing ({list_few(missing)})"
             )
         return Crops(
             paths,

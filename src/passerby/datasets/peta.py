@@ -107,7 +107,7 @@ def _report_missing(
     )
     problems.add_missing(
         f"{folder}: {sum(missing.values()):,} of {sum(expected.values()):,} images of {which} are "
-        f"missing{detail}: add them, or set `accept_missing`."
+        f"missing{detail}"
     )
 
 

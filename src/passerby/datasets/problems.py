@@ -23,12 +23,15 @@ class Problems:
     def add(self, sentence: str) -> None:
         self.found.append(sentence)
 
-    def add_missing(self, sentence: str) -> None:
-        """Add a problem that goes away where `accept_missing` is set.
+    def add_missing(self, what: str, cure: str = "add them") -> None:
+        """Add a problem that is only a remark, without its cure, where `accept_missing` is set.
 
         The reader leaves out what is missing, in any case.
         """
-        (self.remarks if self.accept_missing else self.found).append(sentence)
+        if self.accept_missing:
+            self.remarks.append(f"{what}; they are left out.")
+        else:
+            self.found.append(f"{what}: {cure}, or set `accept_missing`.")
 
     def remark(self, sentence: str) -> None:
         self.remarks.append(sentence)
