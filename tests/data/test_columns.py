@@ -78,6 +78,15 @@ def test_a_box_is_read_as_it_is_written(box: list[int]) -> None:
     assert kind.parse(kind.format(stored)) == tuple(box)
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_is_read_as_it_is_written(number: float) -> None:
+    assert NUMBER.parse(NUMBER.format(number)) == number
+
+
+def test_whole_numbers_are_written_without_a_point() -> None:
+    assert (NUMBER.format(12_345_678.0), NUMBER.format(0.1)) == ("12345678", "0.1")
+
+
 def test_a_registered_column_is_a_column_of_crops(height: Column) -> None:
     crops = Crops("ab", height=[1.75, None])
     assert crops.height[0] == 1.75
@@ -88,10 +97,14 @@ def test_a_registered_column_is_a_column_of_crops(height: Column) -> None:
         parse_value("height", "tall", "here")
 
 
-@pytest.mark.parametrize("name", ["person", "path", "split", "Height", "two words", "größe"])
+@pytest.mark.parametrize(
+    "name", ["person", "path", "split", "Height", "two words", "größe", "a0007", "_rowid", "not"]
+)
 def test_names_that_a_column_cannot_have(name: str) -> None:
     before = dict(COLUMNS)
-    with pytest.raises(ValueError, match="already|is not a name of small letters"):
+    with pytest.raises(
+        ValueError, match="already|is not a name of small letters|a word of the query"
+    ):
         register_column(Column(name, TEXT, "about"))
     assert before == COLUMNS
 

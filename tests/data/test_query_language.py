@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passerby.data.conditions import Condition, quote
-from passerby.data.query_language import parse_query
+from passerby.data.conditions import ColumnCondition, Condition, Present, Probability, quote
+from passerby.data.query_language import parse_query, quote_name
+from passerby.data.schema import Schema
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
 from passerby.gallery.filters import decide_presence
@@ -119,7 +120,7 @@ def found(table: Any, text: str, decision: Decision | None = None) -> set[str]:
         ('source = "it\'s"', {"man"}),
         ("source = 'say \"hi\"'", {"unknown"}),
         ("source in ('a', 'b')", {"woman"}),
-        ("source = 'a'' OR 1=1'", None),
+        ("source = 'a'' OR 1=1'", set()),
         ("camera = 1 or camera = 2 and hat", {"woman", "hat"}),
         ("(camera = 1 or camera = 2) and hat", {"hat"}),
         ("not (camera = 1 or camera = 2)", {"man", "unknown"}),
@@ -236,6 +237,27 @@ def test_a_quoted_text_finds_itself_and_nothing_else(table: Any, text: str) -> N
     sql = f"(source IS NOT NULL AND source = {quote(text)})"
     names = {row["source"] for row in table.search().where(sql).limit(100).to_list()}
     assert names <= {text}
+
+
+@given(HOSTILE.filter(lambda text: text.isprintable() and text == text.strip() != ""))
+@settings(max_examples=150, deadline=None)
+def test_any_name_can_be_asked_for(name: str) -> None:
+    assert parse_query(quote_name(name), Schema.of([name])) == Present(name)
+    quoted = quote_name(name) if quote_name(name) != name else f'"{name}"'
+    assert parse_query(f"person = {quoted}", None) == ColumnCondition("person", "=", name)
+
+
+@pytest.mark.parametrize("name", ["camera", "not", "unknown", 'it\'s "north"', "Skirt&Dress"])
+def test_names_that_need_quotes(name: str) -> None:
+    assert quote_name(name) != name
+    assert parse_query(quote_name(name), Schema.of([name])) == Present(name)
+
+
+def test_names_that_differ_in_capitals_alone() -> None:
+    schema = Schema.of(["hat", "Hat", "HELMET"])
+    for asked, found in (("hat", "hat"), ("Hat", "Hat"), ("HAT", "hat"), ("helmet", "HELMET")):
+        assert parse_query(asked, schema) == Present(found)
+    assert parse_query("Hat > 0.5", schema) == Probability("Hat", ">", 0.5)
 
 
 COLUMNS = {name: np.array([0.25, 1.0]) for name in MARKET1501_ATTRIBUTES.names}

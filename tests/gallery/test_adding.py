@@ -330,7 +330,7 @@ def test_names_are_exact_text(empty: Gallery, crops: Crops) -> None:
     assert empty.count(empty.filter_of(where="camera = 1 and person = unknown")) == 1
     info = empty.info()
     assert (info["persons"], info["tracks"]) == (3, 2)
-    assert info["datasets"] == {"x": 2, "unknown": 1, "y": 1}
+    assert info["datasets"] == {"": 1, "x": 2, "y": 1}
     assert info["cameras"] == {"1": 2, "it's": 1, "north gate": 1}
     assert info["format"] == 2
     row = next(row for row in empty.rows() if row["person"] == "2")

@@ -4,6 +4,7 @@
 declarations. `register_column` adds one, from outside the package too.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -219,7 +220,7 @@ class Number:
 
     def format(self, value: Any) -> str:
         number = self.to_python(value)
-        return "" if number is None else f"{number:g}"
+        return "" if number is None else repr(number).removesuffix(".0")
 
     def to_python(self, value: Any) -> float | None:
         return None if value is None or np.isnan(value) else float(value)
@@ -256,6 +257,9 @@ class Column:
 COLUMNS: dict[str, Column] = {}
 """All columns by name, in the order in which tables show them."""
 
+QUERY_WORDS = ("and", "or", "not", "in", "unknown")
+"""What queries cannot use as a bare name."""
+
 _RESERVED = ("path", "split", "hash", "frame", "added", "thumbnail", "embedding", "labels")
 """What tables call other things."""
 
@@ -264,12 +268,17 @@ def register_column(column: Column) -> None:
     """Add a column to everything that is made of crops from now on.
 
     Raises:
-        ValueError: there is one of that name, or the name cannot be written in a query.
+        ValueError: there is one of that name, or the name cannot be written in a query, or is
+            one that galleries give to attributes (a0000).
     """
     if column.name in COLUMNS or column.name in _RESERVED:
         raise ValueError(f"there is a column {column.name!r} already")
-    if not (column.name.isidentifier() and column.name.isascii() and column.name.islower()):
-        raise ValueError(f"{column.name!r} is not a name of small letters, digits and _")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*[a-z_][a-z0-9_]*", column.name):
+        raise ValueError(
+            f"{column.name!r} is not a name of small letters, digits and _, two letters at least"
+        )
+    if column.name in QUERY_WORDS:
+        raise ValueError(f"{column.name!r} is a word of the query language")
     COLUMNS[column.name] = column
 
 

@@ -5,7 +5,7 @@ and so do phrases of one word (`female`, `male`). Groups and attributes compare 
 values are called (`age = young`, `upper_colour = red`, `"upper colour" = red`, `gender = female`),
 attributes with a probability (`backpack > 0.8`). Columns compare with exact text (`camera = 1`,
 `person = "0002"`), times with dates (UTC where no offset is given), numbers with numbers. `and`,
-`or`, `not` and parentheses combine them.
+`or`, `not` and parentheses combine them. Within quotes their own mark is doubled.
 """
 
 import difflib
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
-from passerby.data.columns import gallery_columns
+from passerby.data.columns import COLUMNS, QUERY_WORDS, gallery_columns
 from passerby.data.conditions import (
     And,
     ColumnCondition,
@@ -42,7 +42,7 @@ _TOKEN = re.compile(
   | (?P<moment>\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?)?)
   | (?P<number>-?\d+(?:\.\d+)?)
   | (?P<name>[^\W\d]\w*)
-  | (?P<text>'[^']*'|"[^"]*")
+  | (?P<text>'(?:[^']|'')*'|"(?:[^"]|"")*")
   | (?P<operator><=|>=|!=|<>|==|=|<|>)
   | (?P<mark>[(),])
     """,
@@ -64,7 +64,10 @@ class _Token:
     @property
     def content(self) -> str:
         """What stands there, without quotes."""
-        return self.text[1:-1] if self.kind == "text" else self.text
+        if self.kind != "text":
+            return self.text
+        mark = self.text[0]
+        return self.text[1:-1].replace(mark * 2, mark)
 
 
 def parse_query(
@@ -87,13 +90,10 @@ def parse_query(
 
 def quote_name(name: str) -> str:
     """Return an attribute's or a group's name as a query writes it."""
-    if re.fullmatch(r"[^\W\d]\w*", name) and name.lower() not in _WORDS:
+    if re.fullmatch(r"[^\W\d]\w*", name) and name.lower() not in (*QUERY_WORDS, *COLUMNS):
         return name
-    mark = "'" if '"' in name else '"'
-    return f"{mark}{name}{mark}"
-
-
-_WORDS = ("and", "or", "not", "in", "unknown")
+    mark = "'" if '"' in name and "'" not in name else '"'
+    return f"{mark}{name.replace(mark, mark * 2)}{mark}"
 
 
 class _Parser:
@@ -176,7 +176,7 @@ class _Parser:
         if token.kind == "name" and token.word in self.columns:
             return self.compared(lambda operator: self.of_column(token.word, operator))
         names = self.names
-        attribute = names.attribute(token.content, quoted=token.kind == "text")
+        attribute = names.attribute(token.content)
         field = names.field(token.content)
         # a field that is its only attribute: `hat`, `hat = yes`, `hat > 0.8`
         if field is not None and (attribute is None or self.now.text.lower() in _CHOOSING):
@@ -209,7 +209,7 @@ class _Parser:
         value = values.get(token.content) or values.get(token.content.lower())
         if value is None and operator not in ("=", "!=") and token.kind == "number":
             self.at -= 1
-            return Probability(self.names.attributes[field.lower()], operator, self.fraction())
+            return Probability(self.names.attributes[field], operator, self.fraction())
         if value is None:
             raise InputError(
                 f"`where`: {field} is never {token.content!r}: {_nearest(token.content, values)}"
@@ -334,7 +334,7 @@ class _Names:
     """What a query may say of attributes.
 
     Attributes:
-        attributes: name in small letters to the name.
+        attributes: name, as it is and in small letters, to the name.
         fields: name of a single attribute or of a group to what its values are called: the
             attribute that decides, and whether it holds.
         phrases: phrases of one word, likewise.
@@ -354,6 +354,7 @@ class _Names:
             values: dict[str, tuple[str, bool]] = {}
             for attribute in members:
                 names.attributes.setdefault(attribute.name.lower(), attribute.name)
+                names.attributes[attribute.name] = attribute.name
                 told = [(attribute.name, True), (attribute.phrase, True)]
                 if not field.exclusive:
                     told += [(attribute.absent, False), ("yes", True), ("true", True)]
@@ -368,15 +369,13 @@ class _Names:
                     if " " not in word:
                         names.phrases.setdefault(word.lower(), (attribute.name, holds))
             names.fields[field.name] = values
-            names.groups[field.name.lower()] = field.name
+            names.groups.setdefault(field.name.lower(), field.name)
             names.groups.setdefault(field.name.lower().replace(" ", "_"), field.name)
         return names
 
-    def attribute(self, name: str, *, quoted: bool) -> str | None:
+    def attribute(self, name: str) -> str | None:
         """Return the attribute of a name; exactly as written first, then in any letters."""
-        if name in self.attributes.values():
-            return name
-        return self.attributes.get(name.lower())
+        return self.attributes.get(name) or self.attributes.get(name.lower())
 
     def field(self, name: str) -> str | None:
         return name if name in self.fields else self.groups.get(name.lower())

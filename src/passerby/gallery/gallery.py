@@ -476,8 +476,9 @@ def _distinct(table: pa.Table, name: str, *within: str) -> int:
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    """Count each value; unknown is empty."""
     counts = [(row["values"], row["counts"]) for row in compute.value_counts(column).to_pylist()]
-    named = [("unknown" if value is None else str(value), count) for value, count in counts]
+    named = [(str(value or ""), count) for value, count in counts]
     return dict(sorted(named, key=lambda row: (-row[1], row[0])))
 
 

@@ -93,7 +93,7 @@ def info_table(info: dict[str, Any]) -> Table:
     table.add_row("crops", f"{info['rows']:,}")
     table.add_row("known persons", f"{info['persons']:,}")
     for title in ("cameras", "sources"):
-        counts = ", ".join(f"{name}: {count:,}" for name, count in info[title].items())
+        counts = ", ".join(f"{name or 'unknown'}: {count:,}" for name, count in info[title].items())
         table.add_row(f"{title} (crops)", counts or "–")
     for title in ("taken", "added"):
         table.add_row(title, " to ".join(info[title]) if info[title] else "–")

@@ -1,6 +1,5 @@
 """From the fields of the search page to a description in the query language."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -13,15 +12,13 @@ from passerby.server.filter_form import filter_groups
 Fields = Mapping[str, Sequence[str]]
 """Name of a field to its values."""
 
-_UNKNOWN = "unknown"
-
 
 def compose_where(fields: Fields, schema: Schema | None) -> str | None:
     """Return what a filled-in search form describes; None if it describes nothing.
 
     Args:
-        fields: `is-…` of `filter_groups`, `camera` (names, or "unknown"), `from`, `until` (UTC),
-            and `where`, a description that has to hold as well; others are ignored.
+        fields: `is-…` of `filter_groups`, `camera` (names; empty where unknown), `from`, `until`
+            (UTC), and `where`, a description that has to hold as well; others are ignored.
         schema: names the attributes; None if there are none.
 
     Raises:
@@ -54,10 +51,11 @@ def _camera(values: Sequence[str]) -> str:
 
 def _name(value: str) -> str:
     """Return a camera's name as a query writes it."""
-    if value == _UNKNOWN or re.fullmatch(r"-?[0-9]+", value):
+    if not value:
+        return "unknown"
+    if value.isascii() and value.isdecimal():
         return value
-    # a text in a query ends at the first mark of its kind
-    if not 0 < len(value) <= LONGEST_TEXT or not value.isprintable() or {"'", '"'} <= set(value):
+    if len(value) > LONGEST_TEXT or not value.isprintable():
         raise InputError("Camera: tick some of those that are listed, or none.")
     return quote_name(value)
 

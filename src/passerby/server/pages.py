@@ -256,7 +256,7 @@ def _example(groups: Sequence[FilterGroup]) -> str:
 def _by_name(camera: tuple[str, int]) -> tuple[int, int, str]:
     """Sort cameras: numbers by their value, then names, the unknown one last."""
     name = camera[0]
-    if name == "unknown":
+    if not name:
         return 2, 0, ""
     if name.isascii() and name.isdecimal():
         return 0, int(name), name
