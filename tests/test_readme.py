@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import passerby
 
@@ -64,6 +65,24 @@ def test_names_in_python_examples_exist(page: str) -> None:
         found = importlib.import_module(module)
         for name in names.split(", "):
             assert hasattr(found, name), f"{module}.{name}"
+
+
+def test_what_contributors_are_shown_runs(tmp_path: Path) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    whole = [code for code in examples if "import" in code]
+    assert len(whole) == 2
+    (tmp_path / "crops").mkdir()
+    (tmp_path / "crops" / "parade.txt").touch()
+    Image.new("RGB", (32, 64), "red").save(tmp_path / "crops" / "Ann.jpg")
+    for number, (code, arguments) in enumerate(zip(whole, (["data", "list"], []), strict=True)):
+        file = tmp_path / f"example{number}.py"
+        file.write_text(code)
+        subprocess.run([sys.executable, file, *arguments], check=True, cwd=tmp_path)
+    say = "from passerby import read_crops; print(*read_crops('crops').person)"
+    command = [sys.executable, "-c", f"import example1; {say}"]
+    shown = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert shown.stdout == "Ann\n"
 
 
 @pytest.mark.parametrize("page", PAGES)

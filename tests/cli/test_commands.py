@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from passerby.calibration import choose_matcher, pool_attributes
 from passerby.data import Crops
@@ -76,6 +77,36 @@ class TestData:
         assert [row[0] for row in rows[1:]] == ids.tolist()
         assert [[int(v) for v in row[1:]] for row in rows[1:]] == crops.labels[first].tolist()
 
+    def test_persons_of_one_name_in_two_datasets(self, passerby, tmp_path: Path) -> None:
+        for name in ("a.jpg", "b.jpg"):
+            Image.new("RGB", (32, 64), "red").save(tmp_path / name)
+        table = tmp_path / "crops.csv"
+        table.write_text("path,dataset,person,hat\na.jpg,x,7,1\nb.jpg,y,7,0\n")
+        target = tmp_path / "labels.csv"
+        assert passerby("data", "labels", table, "--out", target).code == 0
+        assert target.read_text() == "dataset,id,hat\nx,7,1\ny,7,0\n"
+
+    def test_one_split_is_converted(self, passerby, toy_data: Path, tmp_path: Path) -> None:
+        result = passerby(
+            "data", "convert", toy_data, "--to", "market1501", "--out", tmp_path / "market"
+        )
+        assert result.code == 2
+        assert "choose other splits with --split" in result.err
+        assert not (tmp_path / "market").exists()
+        command = ("data", "convert", toy_data, "--to", "market1501", "--split", "train")
+        assert passerby(*command, "--out", tmp_path / "market").code == 0
+        assert len(read_crops(tmp_path / "market")) == len(read_crops(toy_data))
+
+    def test_a_manifest_is_not_written_over_itself(self, passerby, tmp_path: Path) -> None:
+        Image.new("RGB", (32, 64), "red").save(tmp_path / "a.jpg")
+        table = tmp_path / "crops.csv"
+        table.write_text("path,person\na.jpg,7\n")
+        for data in (tmp_path, table):
+            result = passerby("data", "convert", data, "--out", table)
+            assert result.code == 2
+            assert "belongs to what is converted: choose another file" in result.err
+        assert table.read_text() == "path,person\na.jpg,7\n"
+
     def test_labels_need_annotations(self, passerby, toy_data: Path) -> None:
         result = passerby("data", "labels", toy_data / "test")
         assert result.code == 2
@@ -120,7 +151,7 @@ class TestEvaluate:
         passerby("data", "toy", tmp_path / "toy", "--persons", 5, "--seed", 9)
         result = passerby("evaluate", trained, "--data", tmp_path / "toy", "--json")
         assert json.loads(result.out)["attributes"]["persons"] == 5
-        assert "not trained on a part of these data: all of train is scored" in result.err
+        assert "was trained on nothing of the split train: all of it is scored" in result.err
 
     def test_crops_that_it_learned_from_without_annotation(
         self, passerby, trained: Path, toy_data: Path, tmp_path: Path
@@ -571,6 +602,26 @@ class TestReproduce:
 
 
 class TestPredict:
+    @pytest.mark.parametrize(
+        ("splits", "count"),
+        [(("train", "test"), 1), (("train", "gallery", "gallery"), 2), (("train", "train"), 2)],
+    )
+    def test_the_split_that_it_is_for(
+        self, passerby, trained: Path, tmp_path: Path, splits: tuple[str, ...], count: int
+    ) -> None:
+        rows = ["path,split"]
+        for number, split in enumerate(splits):
+            Image.new("RGB", (32, 64), "red").save(tmp_path / f"{number}.png")
+            rows.append(f"{number}.png,{split}")
+        table = tmp_path / "crops.csv"
+        table.write_text("\n".join(rows))
+        target = tmp_path / "out.csv"
+        result = passerby("predict", table, "--model", trained, "--out", target)
+        assert result.code == 0, result.err
+        assert len(target.read_text().splitlines()) == 1 + count
+        assert passerby("embed", table, "--model", trained, "--out", tmp_path / "e").code == 0
+        assert len(read_embeddings(tmp_path / "e")) == count
+
     def test_many_crops(self, passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
         target = tmp_path / "classification_test.csv"
         assert passerby("predict", toy_data, "--model", trained, "--out", target).code == 0

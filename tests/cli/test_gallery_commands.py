@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -68,6 +69,29 @@ def test_by_description(passerby, gallery: Path) -> None:
     assert "did you mean 'backpack'?" in wrong.err
 
 
+def test_a_folder_that_holds_a_manifest(passerby, model_file, tmp_path: Path) -> None:
+    Image.new("RGB", (32, 64), "red").save(tmp_path / "a.png")
+    (tmp_path / "crops.csv").write_text("path,person,camera\na.png,Ann,north gate\n")
+    place = tmp_path / "gallery"
+    assert passerby("gallery", "create", place, "--model", model_file).code == 0
+    assert passerby("gallery", "add", place, tmp_path).code == 0
+    info = json.loads(passerby("gallery", "info", place, "--json").out)
+    assert (info["rows"], info["persons"], info["cameras"]) == (1, 1, {"north gate": 1})
+
+
+def test_a_narrow_terminal_still_names_the_file(
+    passerby, gallery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("passerby.cli.console.out.width", 80)
+    shown = passerby("gallery", "search", gallery, "--where", "camera = 1", "--top-k", "1").out
+    path = json.loads(
+        passerby(
+            "gallery", "search", gallery, "--where", "camera = 1", "--top-k", "1", "--json"
+        ).out
+    )["answers"][0]["path"]
+    assert Path(path).name[:15] in shown
+
+
 def test_forgetting_asks_first(passerby, gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     unasked = passerby("gallery", "forget", gallery, "--person", "0003")
@@ -84,7 +108,7 @@ def test_forgetting_asks_first(passerby, gallery: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("typer.confirm", lambda *_, **__: True)
     agreed = passerby("gallery", "forget", gallery, "--person", "0003", "--reason", "asked for")
     assert agreed.code == 0
-    assert "6 crops erased; nothing of that is left in any file of the gallery." in agreed.err
+    assert "6 crops erased; nothing of them is left in any file of the gallery." in agreed.err
     assert "138 crops left." in agreed.err
     log = passerby("gallery", "log", gallery)
     assert "forget" in log.out

@@ -107,8 +107,14 @@ def test_persons_of_two_datasets_stay_two(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["path,person", "a.jpg,1"], "The camera of some crops of train is unknown"),
-        (["path,camera", "a.jpg,1"], "The person of some crops of train is unknown"),
+        (
+            ["path,person", "a.jpg,1"],
+            "The camera of some crops of the split 'train' is unknown, .*a.jpg first",
+        ),
+        (
+            ["path,camera", "a.jpg,1"],
+            "The person of some crops of the split 'train' is unknown, .*a.jpg first",
+        ),
         (["path,person,camera,split", "a.jpg,1,1,val"], "Market-1501 has no split 'val'"),
         (["path,person,camera,box", "a.jpg,1,1,0 0 9 9"], "Market-1501 has no boxes"),
     ],

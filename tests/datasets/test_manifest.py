@@ -143,7 +143,7 @@ def test_files_that_are_missing(place: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["person", "1"], "has no column 'path': add it"),
+        (["person", "1"], "has no column 'path', only 'person': add it"),
         (["path,person"], "is empty: it needs a header"),
         (["path,path", "a.jpg,b.jpg"], "the column path occurs twice: keep one"),
         (["path,person", "a.jpg"], "line 2: 1 values for 2 columns"),
@@ -286,6 +286,8 @@ def splits(draw: st.DrawFn) -> dict[str, Crops]:
         )
         # a column without any value is refused
         labels[0] = 1
+        # nobody is young and old
+        labels[(labels[:, -2:] == 1).all(axis=1), -1] = 0
         moments = st.none() | st.datetimes(datetime(1, 1, 2), timezones=st.just(UTC))
         sides = st.integers(1, 2**31 - 1)
         parts[split] = Crops(
@@ -329,6 +331,39 @@ def test_what_is_written_is_read_again(
             kind = COLUMNS[name].kind
             unknown = kind.array([None] * len(crops), len(crops))
             np.testing.assert_array_equal(again.columns.get(name, unknown), crops.columns[name])
+
+
+def test_columns_whose_names_are_written_otherwise(place: Path) -> None:
+    with pytest.raises(InputError, match="the column 'Person' is called 'person' in manifests"):
+        read_crops(write(place, "path,Person", "a.jpg,1"))
+    seen = survey(write(place, "path,camra,hat", "a.jpg,1,0"))
+    assert seen.crops.schema.names == ("camra", "hat")
+    (remark,) = seen.remarks
+    assert remark.endswith("'camra' is read as an attribute; did you mean 'camera'?")
+
+
+def test_a_table_that_is_separated_otherwise(place: Path) -> None:
+    with pytest.raises(InputError, match="only 'path;person': separate columns by commas"):
+        read_crops(write(place, "path;person", "a.jpg;1"))
+
+
+def test_no_crop_has_two_attributes_of_a_group(place: Path) -> None:
+    (place / "schema.yaml").write_text(
+        "attributes: {child: {group: age}, adult: {group: age}, hat: }\n"
+    )
+    assert len(read_crops(write(place, "path,child,adult,hat", "a.jpg,0,0,1", "b.jpg,,1,1"))) == 2
+    with pytest.raises(InputError, match="line 3: child and adult hold both, but at most one of"):
+        read_crops(write(place, "path,child,adult,hat", "a.jpg,0,1,1", "b.jpg,1,1,1"))
+
+
+def test_another_manifest_keeps_its_meaning(place: Path) -> None:
+    """A schema beside a table is read with every table there."""
+    write(place, "path,hat", "a.jpg,1")
+    schema = Schema((Attribute("hat", "a hat"),))
+    crops = Crops([place / "a.jpg"], labels=[[1]], schema=schema)
+    with pytest.raises(InputError, match="would be read with crops.csv too"):
+        write_manifest(place / "other.csv", {"train": crops})
+    assert not (place / "schema.yaml").exists()
 
 
 def test_the_schema_keeps_its_name(place: Path) -> None:

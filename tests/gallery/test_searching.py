@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from passerby.calibration import AnswerRule
 from passerby.data import Crops
@@ -70,6 +71,22 @@ def test_by_photo_as_numpy_does(searched: Gallery, table: pa.Table, first: Path)
     same(found(searched.search([first], rule=AnswerRule("threshold", threshold))), expected[:31])
     everything = searched.search([first], rule=AnswerRule("top_k", 1000))
     same(found(everything), expected)
+
+
+def test_photos_may_be_pictures_and_arrays(searched: Gallery, first: Path) -> None:
+    rule = AnswerRule("top_k", 5)
+    expected = found(searched.search([first], rule=rule))
+    with Image.open(first) as picture:
+        rgb = np.asarray(picture.convert("RGB"))
+        # the photo itself is left out by its file's hash, a picture has none
+        for images, channels in (
+            ([str(first)], "rgb"),
+            ([picture], "rgb"),
+            ([rgb], "rgb"),
+            ([rgb[:, :, ::-1]], "bgr"),
+        ):
+            answers = found(searched.search(images, rule=rule, channels=channels))
+            assert expected[0] in answers[:2]
 
 
 def test_by_photo_and_description_as_numpy_does(

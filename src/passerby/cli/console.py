@@ -1,6 +1,7 @@
 """Printing for people: results to standard output, everything else to standard error."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,3 +65,50 @@ def progress_bar(title: str, unit: str = "crops") -> Iterator[Update]:
             bar.update(task, completed=done, total=total, description=title)
 
         yield update
+
+
+_OPTIONS = [
+    "accept_missing",
+    "beta",
+    "cameras",
+    "channels",
+    "data",
+    "dataset",
+    "decision",
+    "false_match_rate",
+    "features",
+    "flip",
+    "gap",
+    "host",
+    "images",
+    "kind",
+    "mapping",
+    "metric",
+    "model",
+    "older_than",
+    "out",
+    "pattern",
+    "person",
+    "port",
+    "precision",
+    "proxy",
+    "recall",
+    "resume",
+    "root",
+    "runs",
+    "set",
+    "source",
+    "split",
+    "threshold",
+    "token",
+    "top_k",
+    "where",
+]
+"""Parameters that the library names in its messages and that are options here."""
+
+
+def name_options(sentence: str) -> str:
+    """Name the options of the command line where a sentence names parameters."""
+    names = "|".join(_OPTIONS)
+    worded = re.sub(rf"`({names})`", lambda match: f"--{match[1].replace('_', '-')}", sentence)
+    return re.sub(r"(--[a-z-]+) = ", r"\1 ", worded)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from passerby.cli.console import out, print_json, progress_bar, say
+from passerby.cli.console import name_options, out, print_json, progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
 from passerby.cli.reading import read_data
 
@@ -66,7 +66,7 @@ def describe(
         print_json(description.to_dict())
         return
     for table in description_tables(description):
-        out.print(table)
+        out.print(name_options(table) if isinstance(table, str) else table)
 
 
 @app.command()
@@ -100,18 +100,33 @@ def convert(
     to: Annotated[
         str, typer.Option(help="manifest, or market1501: folders of files named by person.")
     ] = "manifest",
+    splits: Annotated[
+        list[str] | None,
+        typer.Option("--split", help="Convert this one; may be given again. All if left out."),
+    ] = None,
     root: ROOT = None,
     pattern: PATTERN = None,
     accept_missing: ACCEPT_MISSING = False,
 ) -> None:
-    """Turn any dataset into a manifest, or into Market-1501's folders."""
+    """Turn any dataset into a manifest or, if persons and cameras are known, Market-1501's form."""
     from passerby.datasets.convert import convert as convert_data
 
     counts = convert_data(
-        data, target, to=to, root=root, pattern=pattern, accept_missing=accept_missing
+        data,
+        target,
+        to=to,
+        root=root,
+        pattern=pattern,
+        accept_missing=accept_missing,
+        splits=splits or (),
     )
     told = ", ".join(f"{split}: {count:,}" for split, count in counts.items())
     say(f"{sum(counts.values()):,} crops written to {target} ({told}).")
+    beside = target.parent / "schema.yaml"
+    if to == "manifest" and beside.is_file():
+        say(f"{beside} belongs to it: it names the attributes' groups and phrases.")
+    if to == "market1501":
+        say("Its original_names.csv says which crop each was; attributes are left out.")
 
 
 @app.command()

@@ -22,5 +22,8 @@ ACCEPT_MISSING = Annotated[
 ]
 SPLIT = Annotated[
     str | None,
-    typer.Option(help="Of a dataset, such as train, query, gallery or test; see `data describe`."),
+    typer.Option(
+        help="Of a dataset: train, val, query, gallery or test; the one that the command is for "
+        "if left out."
+    ),
 ]

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from passerby.cli.console import progress_bar, say
-from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
+from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
 from passerby.cli.model_option import MODEL
-from passerby.cli.reading import read_data
+from passerby.cli.reading import choose_split, read_data
 from passerby.cli.skipping import skip_or_stop
 
 
@@ -16,7 +16,7 @@ def embed(
     crops: Annotated[Path, typer.Argument(help="A folder of crops, or one image.")],
     target: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     model: MODEL = None,
-    split: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
+    split: SPLIT = None,
     root: ROOT = None,
     pattern: PATTERN = None,
     accept_missing: ACCEPT_MISSING = False,
@@ -31,7 +31,8 @@ def embed(
     """Write embeddings and attributes of many crops; goes on after an interruption."""
     from passerby.inference import RuntimeModel, embed_to_folder
 
-    found = read_data(crops, split, root, pattern, accept_missing)
+    part = choose_split(crops, split, "gallery", "test", pattern=pattern)
+    found = read_data(crops, part, root, pattern, accept_missing)
     runtime = RuntimeModel.load(model)
     with progress_bar("Embedding") as progress:
         try:

@@ -158,7 +158,7 @@ def _crops_to_score(
                 "these persons are not strangers to it."
             )
         else:
-            say(f"The model was not trained on a part of these data: all of {name} is scored.")
+            say(f"The model was trained on nothing of the split {name}: all of it is scored.")
     if find_known_crops(crops, seen.calibration).any():
         say("The distances were calibrated on these very persons: they look too good on them.")
     return _mapped(runtime, crops, mapping)
@@ -179,8 +179,8 @@ def _mapped(runtime: "RuntimeModel", crops: "Crops", mapping: str | None) -> "Cr
         say(f"Labels are mapped from {found.source} to {found.target}; see {found.name}.")
         return found.apply(crops)
     sentence = (
-        f"The crops are annotated with {crops.schema.name or 'other attributes'}, which the model "
-        "does not answer, and no mapping between the two is known"
+        f"The crops are annotated with {crops.schema.name or 'other attributes'}, not with those "
+        "that the model answers, and no mapping between the two is known"
     )
     if not crops.has_persons:
         raise InputError(f"{sentence}: give one with `mapping`, or choose another model.")

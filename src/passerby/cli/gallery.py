@@ -388,7 +388,7 @@ def _report(erased: "Erased", gallery: "Gallery", json: bool) -> None:
     if json:
         print_json({"rows": erased.rows, "scanned": erased.scanned, "twins": list(erased.twins)})
     proof = (
-        "nothing of that is left in any file of the gallery"
+        "nothing of them is left in any file of the gallery"
         if erased.scanned
         else "what the storage itself keeps of earlier versions is not known here"
     )

@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import signal
 import sys
 from typing import Annotated
@@ -24,7 +23,7 @@ from passerby.cli import (
     serve,
     train,
 )
-from passerby.cli.console import complain, out
+from passerby.cli.console import complain, name_options, out
 from passerby.errors import InputError
 from passerby.files import explain as explained
 
@@ -66,53 +65,6 @@ app.command()(export.export)
 app.command()(reproduce.reproduce)
 app.add_typer(gallery.app, name="gallery")
 app.command()(serve.serve)
-
-
-_OPTIONS = [
-    "accept_missing",
-    "beta",
-    "cameras",
-    "channels",
-    "data",
-    "dataset",
-    "decision",
-    "false_match_rate",
-    "features",
-    "flip",
-    "gap",
-    "host",
-    "images",
-    "kind",
-    "mapping",
-    "metric",
-    "model",
-    "older_than",
-    "out",
-    "pattern",
-    "person",
-    "port",
-    "precision",
-    "proxy",
-    "recall",
-    "resume",
-    "root",
-    "runs",
-    "set",
-    "source",
-    "split",
-    "threshold",
-    "token",
-    "top_k",
-    "where",
-]
-"""Parameters that the library names in its messages and that are options here."""
-
-
-def name_options(sentence: str) -> str:
-    """Name the options of the command line where a sentence names parameters."""
-    names = "|".join(_OPTIONS)
-    worded = re.sub(rf"`({names})`", lambda match: f"--{match[1].replace('_', '-')}", sentence)
-    return re.sub(r"(--[a-z-]+) = ", r"\1 ", worded)
 
 
 def main() -> None:

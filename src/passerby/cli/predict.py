@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from passerby.cli.console import out, print_json, progress_bar, say
-from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
+from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
 from passerby.cli.model_option import MODEL
-from passerby.cli.reading import read_data
+from passerby.cli.reading import choose_split, read_data
 from passerby.cli.skipping import skip_or_stop
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def predict(
             help="The CSV file to write; classification_test.csv for a folder if left out.",
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "gallery",
+    split: SPLIT = None,
     root: ROOT = None,
     pattern: PATTERN = None,
     accept_missing: ACCEPT_MISSING = False,
@@ -54,7 +54,8 @@ def predict(
         target = Path("classification_test.csv")
     if target is not None:
         check_writable(target)
-    found = read_data(crops, split, root, pattern, accept_missing)
+    part = choose_split(crops, split, "gallery", "test", pattern=pattern)
+    found = read_data(crops, part, root, pattern, accept_missing)
     folder = find_model(model)
     if target is not None:
         check_no_input(target, [*found.paths, *folder.iterdir()])

@@ -9,7 +9,7 @@ from passerby.cli.console import print_json, progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
 from passerby.cli.distances import FEATURES, KIND, METRIC
 from passerby.cli.model_option import MODEL
-from passerby.cli.reading import read_data
+from passerby.cli.reading import choose_split, read_data
 from passerby.cli.skipping import skip_or_stop
 
 if TYPE_CHECKING:
@@ -80,7 +80,11 @@ def rank(
     sources: dict[str, Crops | Embeddings] = {}
     for part, path in paths.items():
         sources[part] = _stored(runtime, path, flip) or read_data(
-            path, part, root, pattern, accept_missing
+            path,
+            choose_split(path, None, part, "test", pattern=pattern),
+            root,
+            pattern,
+            accept_missing,
         )
         crops = _crops_of(sources[part])
         check_names(crops, part)
@@ -102,8 +106,9 @@ def rank(
     write_text(target, ranking_text(ranking))
     empty = sum(1 for rows, _ in ranking if not len(rows))
     cut = "" if limit is None else f", at most {limit:.4g} away"
+    asked_for = "1 query" if len(ranking) == 1 else f"{len(ranking):,} queries"
     say(
-        f"Answer sets of {len(ranking)} queries written to {target}: "
+        f"Answer sets of {asked_for} written to {target}: "
         f"{len(ranking.rows) / len(ranking):.1f} crops each on average "
         f"({matcher.distance.name}{cut}), {empty} empty."
     )

@@ -9,6 +9,17 @@ if TYPE_CHECKING:
     from passerby.data import Crops
 
 
+def choose_split(data: Path, split: str | None, *wanted: str, pattern: str | None = None) -> str:
+    """Return the split that is asked for; if none is, the first of the wanted that data have."""
+    from passerby.datasets import recognize
+    from passerby.datasets.registry import present_splits
+
+    if split is not None or pattern is not None or not data.exists():
+        return split or wanted[0]
+    there = present_splits(recognize(data), data)
+    return next((name for name in wanted if name in there), there[0])
+
+
 def read_data(
     data: Path,
     split: str = "train",

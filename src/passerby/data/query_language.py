@@ -36,6 +36,8 @@ _LONGEST = 2000
 _DEEPEST = 50
 _CHOOSING = ("=", "==", "!=", "<>", "in", "not")
 
+_QUOTES = '; put a name of more than one word into quotes, like "Skirt&Dress"'
+
 _TOKEN = re.compile(
     r"""
     (?P<space>\s+)
@@ -117,7 +119,7 @@ class _Parser:
             raise InputError("`where` is empty: describe whom you look for, or leave it out.")
         found = self.either()
         if self.now.kind != "end":
-            raise self.unexpected("'and', 'or' or the end")
+            raise self.unexpected("'and', 'or' or the end", hint=_QUOTES)
         return found
 
     @property
@@ -136,11 +138,11 @@ class _Parser:
             return True
         return False
 
-    def unexpected(self, wanted: str) -> InputError:
+    def unexpected(self, wanted: str, hint: str = "") -> InputError:
         where = (
             "at its end" if self.now.kind == "end" else f"at {self.text[self.now.place :][:20]!r}"
         )
-        return InputError(f"`where` {self.text!r}: {wanted} is expected {where}.")
+        return InputError(f"`where` {self.text!r}: {wanted} is expected {where}{hint}.")
 
     def either(self) -> Condition:
         parts = [self.all()]
@@ -337,7 +339,7 @@ class _Names:
         attributes: name, as it is and in small letters, to the name.
         fields: name of a single attribute or of a group to what its values are called: the
             attribute that decides, and whether it holds.
-        phrases: phrases of one word, likewise.
+        phrases: phrases in small letters, likewise.
         groups: other spellings of a field's name, in small letters, to the name.
     """
 
@@ -366,8 +368,7 @@ class _Names:
                     if first not in ("no", "not"):
                         values.setdefault(first, (attribute.name, holds))
                 for word, holds in ((attribute.phrase, True), (attribute.absent, False)):
-                    if " " not in word:
-                        names.phrases.setdefault(word.lower(), (attribute.name, holds))
+                    names.phrases.setdefault(word.lower(), (attribute.name, holds))
             names.fields[field.name] = values
             names.groups.setdefault(field.name.lower(), field.name)
             names.groups.setdefault(field.name.lower().replace(" ", "_"), field.name)
@@ -382,8 +383,10 @@ class _Names:
 
     @property
     def words(self) -> list[str]:
-        words = [*map(quote_name, self.attributes.values()), *self.phrases]
-        return [*words, *(group for group in self.groups if " " not in group)]
+        names = dict.fromkeys(self.attributes.values())
+        lower = {name.lower() for name in names}
+        others = [word for word in (*self.phrases, *self.groups) if word not in lower]
+        return [quote_name(word) for word in dict.fromkeys((*names, *others))]
 
 
 def _list(columns: Mapping[str, object]) -> str:
@@ -393,8 +396,13 @@ def _list(columns: Mapping[str, object]) -> str:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     names = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}."
+    plain = {known.strip("\"'").lower(): known for known in names}
+    near = difflib.get_close_matches(name.lower(), plain, n=1, cutoff=0.6)
+    if near:
+        found = plain[near[0]]
+        quoted = found if found[0] in "\"'" else f"'{found}'"
+        return f"did you mean {quoted}?"
+    return f"known are {', '.join(names)}."
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -404,7 +412,8 @@ def _tokens(text: str) -> list[_Token]:
         if match is None or match.lastgroup is None:
             raise InputError(
                 f"`where` {text!r}: {text[place:][:10]!r} cannot be read: combine conditions with "
-                "and, or, not and parentheses, and put times and texts into quotes."
+                "and, or, not and parentheses, and put times, texts and names of more than one "
+                "word into quotes."
             )
         if match.lastgroup != "space":
             tokens.append(_Token(match.lastgroup, match.group(), place))

@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from passerby.data.columns import COLUMNS, DISTRACTOR, JUNK
@@ -28,6 +29,7 @@ def convert(
     root: Path | str | None = None,
     pattern: str | None = None,
     accept_missing: bool = False,
+    splits: Sequence[str] = (),
 ) -> dict[str, int]:
     """Write all splits of a dataset in another form.
 
@@ -39,6 +41,7 @@ def convert(
             plain numbers, or come from several datasets, are numbered from 1 in the latter;
             its `original_names.csv` says which crop each file was.
         root, pattern, accept_missing: see `read_crops`.
+        splits: those that are converted; all that are there if empty.
 
     Returns:
         Split to its number of crops.
@@ -50,13 +53,20 @@ def convert(
         raise InputError(f"`to` is {to!r}: choose from {', '.join(FORMS)}.")
     parts = {
         split: read_crops(data, split, root=root, pattern=pattern, accept_missing=accept_missing)
-        for split in _splits(Path(data), root, pattern)
+        for split in splits or _splits(Path(data), root, pattern)
     }
     if to == "manifest":
+        _check_not_read(Path(data), Path(target))
         write_manifest(Path(target), parts)
     else:
         _write_market1501(Path(target), parts)
     return {split: len(part) for split, part in parts.items()}
+
+
+def _check_not_read(data: Path, target: Path) -> None:
+    """Check that a manifest is not written over the one that was read."""
+    if target.exists() and (target.samefile(data) or target.parent.samefile(data)):
+        raise InputError(f"{target} belongs to what is converted: choose another file.")
 
 
 def _splits(place: Path, root: Path | str | None, pattern: str | None) -> tuple[str, ...]:
@@ -77,7 +87,7 @@ def _write_market1501(target: Path, parts: dict[str, Crops]) -> None:
     if unknown:
         raise InputError(
             f"Market-1501 has no split {unknown[0]!r}, only {', '.join(FOLDERS)}: convert to a "
-            "manifest."
+            "manifest, where you can call them so, or leave it out: choose others with `split`."
         )
     problems = Problems()
     for split, part in parts.items():
@@ -130,9 +140,13 @@ def _check(split: str, part: Crops, problems: Problems) -> None:
             for value, special in zip(values, role, strict=True)
         )
         if missing:
+            unknown = next(
+                (row for row, value in enumerate([] if values is None else values) if not value), 0
+            )
             problems.add(
-                f"The {name} of some crops of {split} is unknown, and Market-1501's names tell "
-                "it: name it, or convert to a manifest."
+                f"The {name} of some crops of the split {split!r} is unknown, "
+                f"{part.paths[unknown]} first, and Market-1501's names tell it: name it, choose "
+                "other splits with `split`, or convert to a manifest."
             )
 
 

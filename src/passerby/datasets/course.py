@@ -19,8 +19,8 @@ class Course:
     title = "course"
     layout = f"{ANNOTATIONS}, train/PERSON_cCAMERA_NUMBER.jpg, test/, queries/"
     terms = (
-        "The crops are Market-1501's (Zheng et al., ICCV 2015), which states no licence: "
-        "academic research only."
+        "The course's crops are Market-1501's (Zheng et al., ICCV 2015), which states no licence: "
+        "academic research only; crops of your own in its layout are yours."
     )
     splits = tuple(_FOLDERS)
     scored = ("train",)

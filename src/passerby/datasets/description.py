@@ -1,20 +1,24 @@
 """What is in a dataset: counts, cameras, attribute frequencies, problems."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from passerby.data.columns import DISTRACTOR, JUNK
+from passerby.data.columns import COLUMNS, DISTRACTOR, JUNK
 from passerby.data.crops import NOBODY_CODE, Crops, attribute_frequencies
 from passerby.data.decoding import is_image_name, load_crop
 from passerby.data.suspicions import describe_suspicions, find_suspicion
+from passerby.datasets.manifest import MANIFEST_NAMES, SCHEMA_NAME
 from passerby.datasets.problems import list_few
 from passerby.datasets.reading import survey
-from passerby.datasets.registry import present_splits
+from passerby.datasets.registry import Dataset, present_splits
 from passerby.errors import InputError
+
+_TABLES_BESIDE = (*MANIFEST_NAMES, SCHEMA_NAME)
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Description:
         known_labels: attribute to how many crops' labels are known.
         terms: of use; empty where there are none.
         other_splits: that are there too.
+        datasets: dataset to its number of crops, "" where it is unknown.
+        taken: times of the first and the last crop, in UTC; None where none is known.
     """
 
     layout: str
@@ -55,6 +61,8 @@ class Description:
     known_labels: dict[str, int] | None = None
     terms: str = ""
     other_splits: tuple[str, ...] = ()
+    datasets: dict[str, int] = field(default_factory=dict)
+    taken: tuple[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `passerby data describe --json` prints."""
@@ -92,12 +100,12 @@ def describe(
         persons=crops.person_count if crops.has_persons else None,
         distractors=_count(crops, DISTRACTOR),
         junk=_count(crops, JUNK),
-        cameras=_crops_per_camera(crops),
+        cameras=_counts(crops.camera),
         crops_per_person=_crops_per_person(crops),
         attributes=_frequencies(crops),
         unfilled_groups=_unfilled_groups(crops),
         problems=(*seen.problems, *undecodable),
-        remarks=(*seen.remarks, *_passed_over(crops), *suspicious),
+        remarks=(*seen.remarks, *_passed_over(crops, seen.dataset), *suspicious),
         tracks=_count_different(crops, "track"),
         sources=_count_different(crops, "source"),
         known_labels=_known_labels(crops),
@@ -105,6 +113,8 @@ def describe(
         other_splits=tuple(
             name for name in present_splits(seen.dataset, Path(data)) if name != seen.split
         ),
+        datasets=_counts(crops.dataset) or {},
+        taken=_taken(crops),
     )
 
 
@@ -112,11 +122,18 @@ def _count(crops: Crops, role: str) -> int:
     return 0 if crops.role is None else int(np.sum(crops.role == role))
 
 
-def _crops_per_camera(crops: Crops) -> dict[str, int] | None:
-    if crops.camera is None:
+def _counts(values: NDArray[np.str_] | None) -> dict[str, int] | None:
+    if values is None:
         return None
-    cameras, counts = np.unique(crops.camera, return_counts=True)
-    return dict(zip(cameras.tolist(), counts.tolist(), strict=True))
+    names, counts = np.unique(values, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def _taken(crops: Crops) -> tuple[str, str] | None:
+    if crops.time is None or np.isnat(crops.time).all():
+        return None
+    first, last = (COLUMNS["time"].kind.format(end(crops.time)) for end in (np.nanmin, np.nanmax))
+    return first, last
 
 
 def _crops_per_person(crops: Crops) -> tuple[int, float, int] | None:
@@ -162,14 +179,18 @@ def _unfilled_groups(crops: Crops) -> dict[str, tuple[str, ...]]:
     return {group: attributes for group, attributes in found.items() if attributes}
 
 
-def _passed_over(crops: Crops) -> list[str]:
-    """Name the files beside the crops that are not images of a known format."""
+def _passed_over(crops: Crops, dataset: Dataset) -> list[str]:
+    """Name the files beside the crops that are neither images of a known format nor read."""
+    read = (*_TABLES_BESIDE, *getattr(dataset, "files", ()))
     problems = []
     for folder in dict.fromkeys(path.parent for path in crops.paths):
         others = sorted(
             path.name
             for path in folder.iterdir()
-            if path.is_file() and not path.name.startswith(".") and not is_image_name(path)
+            if path.is_file()
+            and not path.name.startswith(".")
+            and not is_image_name(path)
+            and path.name not in read
         )
         if others and len(crops) > 1:
             problems.append(

@@ -8,7 +8,7 @@ from passerby.data.columns import COLUMNS, is_text
 from passerby.data.crops import Crops, concatenate
 from passerby.data.decoding import is_image_name
 from passerby.datasets.file_names import read_name
-from passerby.datasets.manifest import TABLES, Manifest
+from passerby.datasets.manifest import Manifest
 from passerby.datasets.name_pattern import NamePattern
 from passerby.datasets.problems import Problems
 from passerby.errors import InputError
@@ -70,7 +70,9 @@ def read_by_pattern(place: Path, pattern: str, problems: Problems) -> Crops:
     unlike: list[str] = []
     crops = _find_in(place, names, None, lambda error: unlike.append(str(error)))
     if not len(crops):
-        raise InputError(f"{place} holds no images whose names are like {pattern!r}: fix it.")
+        some = next((p for p in sorted(place.rglob("*")) if is_image_name(p)), None)
+        found = "" if some is None else f"; they are like {some.relative_to(place).as_posix()!r}"
+        raise InputError(f"{place} holds no images whose names are like {pattern!r}{found}.")
     if unlike:
         problems.remark(f"{len(unlike):,} files are passed over: {unlike[0]}")
     return crops
@@ -79,24 +81,28 @@ def read_by_pattern(place: Path, pattern: str, problems: Problems) -> Crops:
 def _find_in(
     place: Path, names: NamePattern | None, root: Path | None, on_broken: OnBroken | None
 ) -> Crops:
+    if not place.exists():
+        raise InputError(f"{place} does not exist: give a folder, images or a manifest.")
+    if names is None and Manifest().recognizes(place):
+        return _read_manifest(place, root, on_broken)
     if place.is_dir():
         files = sorted(p for p in place.rglob("*") if is_image_name(p) and p.is_file())
         return _read_names(files, place, names, on_broken)
-    if not place.exists():
-        raise InputError(f"{place} does not exist: give a folder, images or a manifest.")
-    if place.suffix.lower() in TABLES:
-        problems = Problems(accept_missing=on_broken is not None)
-        crops = Manifest().at(place, root).read_all(place, problems)
-        problems.raise_first()
-        if on_broken is not None:
-            for remark in problems.remarks:
-                on_broken(InputError(remark))
-        told = Crops(crops.paths, **_columns([read_name(path) for path in crops.paths]))
-        untold = {k: v for k, v in told.columns.items() if k not in crops.columns}
-        return crops.replace(**untold)
     if is_image_name(place):
         return _read_names([place], place.parent, names, on_broken)
     raise InputError(f"{place} is not an image or a manifest (.csv, .parquet): give one of these.")
+
+
+def _read_manifest(place: Path, root: Path | None, on_broken: OnBroken | None) -> Crops:
+    problems = Problems(accept_missing=on_broken is not None)
+    crops = Manifest().at(place, root).read_all(place, problems)
+    problems.raise_first()
+    if on_broken is not None:
+        for remark in problems.remarks:
+            on_broken(InputError(remark))
+    told = Crops(crops.paths, **_columns([read_name(path) for path in crops.paths]))
+    untold = {k: v for k, v in told.columns.items() if k not in crops.columns}
+    return crops.replace(**untold)
 
 
 def _read_names(

@@ -13,9 +13,10 @@ Attributes:
 """
 
 import csv
+import difflib
 import reprlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,8 +34,8 @@ from passerby.errors import InputError
 from passerby.files import replacing, write_text
 
 TABLES = (".csv", ".parquet")
-_NAMES = ("crops.csv", "crops.parquet", "manifest.csv", "manifest.parquet")
-_SCHEMA_NAME = "schema.yaml"
+MANIFEST_NAMES = ("crops.csv", "crops.parquet", "manifest.csv", "manifest.parquet")
+SCHEMA_NAME = "schema.yaml"
 _SPLITS = ("train", "val", "query", "gallery", "test")
 _FIRST = ("path", "split")
 
@@ -100,8 +101,11 @@ class Manifest:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        found = dict.fromkeys(text for text in self._own_table.columns.get("split", []) if text)
-        return tuple(found) or ("train",)
+        table = self._own_table
+        texts = table.columns.get("split", [])
+        if self._place is not None and (wrong := _wrong_split(table, _table_in(self._place))):
+            raise InputError(wrong)
+        return tuple(dict.fromkeys(text for text in texts if text)) or ("train",)
 
     @property
     def scored(self) -> tuple[str, ...]:
@@ -122,7 +126,7 @@ class Manifest:
     def recognizes(self, folder: Path) -> bool:
         if folder.is_file():
             return folder.suffix.lower() in TABLES
-        return folder.is_dir() and any((folder / name).is_file() for name in _NAMES)
+        return folder.is_dir() and any((folder / name).is_file() for name in MANIFEST_NAMES)
 
     def read(self, folder: Path, split: str, problems: Problems) -> Crops:
         """Read the rows of one split."""
@@ -136,7 +140,7 @@ class Manifest:
     def _read(self, folder: Path, problems: Problems) -> tuple[Crops, NDArray[np.str_] | None]:
         path = _table_in(folder)
         table = self._own_table if folder == self._place else _read_table(path)
-        declared = _read_declared(path.parent / _SCHEMA_NAME)
+        declared = _read_declared(path.parent / SCHEMA_NAME)
         if not _check_columns(table, path, declared, problems):
             return Crops(()), None
         columns = _read_known(table, path, problems)
@@ -159,6 +163,8 @@ class Manifest:
         kept &= _find_files(crops, path, problems)
         _check_twice(crops, path, table, problems)
         if splits is not None:
+            if wrong := _wrong_split(table, path):
+                problems.add(wrong)
             _check_splits(crops, splits, path, problems)
         return crops[kept], None if splits is None else splits[kept]
 
@@ -188,12 +194,14 @@ def write_manifest(target: Path, parts: Mapping[str, Crops]) -> None:
     about = None
     if schema is not None and any(a != Attribute(a.name) for a in schema.attributes):
         about = _schema_yaml(schema)
-    beside = target.parent / _SCHEMA_NAME
+    beside = target.parent / SCHEMA_NAME
     if beside.exists() and (about is None or beside.read_text("utf-8", "replace") != about):
         raise InputError(
             f"{beside} would be read with the new manifest and says otherwise: choose another "
             "folder for the manifest, or remove that file."
         )
+    if about is not None and not beside.exists():
+        _check_alone(target, beside)
     header = ["path", *known, "split", *attributes]
     base = target.parent.absolute()
     rows: list[list[str]] = []
@@ -227,6 +235,19 @@ def write_manifest(target: Path, parts: Mapping[str, Crops]) -> None:
             parquet.write_table(pa.table(columns_), draft)
 
 
+def _check_alone(target: Path, beside: Path) -> None:
+    """Check that no other manifest would be read with a schema that is not its own."""
+    for path in sorted(target.parent.glob("*.csv")):
+        if path.name != target.name:
+            with path.open(encoding="utf-8-sig", errors="replace") as file:
+                header = file.readline().strip().split(",")
+            if "path" in header:
+                raise InputError(
+                    f"{beside} would be read with {path.name} too, which is another manifest: "
+                    "choose another folder."
+                )
+
+
 def _schema_yaml(schema: Schema) -> str:
     said = {
         a.name: {
@@ -247,7 +268,7 @@ def _schema_yaml(schema: Schema) -> str:
 def _table_in(place: Path) -> Path:
     if place.is_file():
         return place
-    found = [place / name for name in _NAMES if (place / name).is_file()]
+    found = [place / name for name in MANIFEST_NAMES if (place / name).is_file()]
     if not found:
         raise InputError(f"{place} holds no manifest: add crops.csv.")
     if len(found) > 1:
@@ -380,7 +401,12 @@ def _check_columns(
 ) -> bool:
     names = table.columns
     if "path" not in names:
-        problems.add(f"{path} has no column 'path': add it.")
+        found = list_few([repr(name) for name in names])
+        other = any(mark in name for name in names for mark in ";\t|")
+        cure = "separate columns by commas" if other else "add it"
+        problems.add(f"{path} has no column 'path', only {found}: {cure}.")
+        return False
+    if not _check_spelling(table, path, declared, problems):
         return False
     others = _attribute_names(table, declared)
     if len(others) > MOST_ATTRIBUTES:
@@ -395,13 +421,35 @@ def _check_columns(
     strange = [name for name in others if name not in wanted]
     if strange:
         problems.add(
-            f"{path}: the column {list_few(strange)} is not declared in {_SCHEMA_NAME}: list it "
+            f"{path}: the column {list_few(strange)} is not declared in {SCHEMA_NAME}: list it "
             "under attributes or under ignore."
         )
     missing = [name for name in wanted if name not in names]
     if missing:
-        problems.add(f"{path} has no column {list_few(missing)}, which {_SCHEMA_NAME} declares.")
+        problems.add(f"{path} has no column {list_few(missing)}, which {SCHEMA_NAME} declares.")
     return not strange and not missing
+
+
+def _check_spelling(
+    table: _Table, path: Path, declared: _Declared | None, problems: Problems
+) -> bool:
+    """Check that no attribute is a column whose name is written otherwise."""
+    for name in _attribute_names(table, declared):
+        if declared is not None and name in {a.name for a in declared.attributes}:
+            continue
+        known = [*COLUMNS, *_FIRST]
+        if name.lower() in known:
+            problems.add(
+                f"{path}: the column {name!r} is called {name.lower()!r} in manifests: rename it, "
+                f"or declare it as an attribute in {SCHEMA_NAME}."
+            )
+            return False
+        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8)
+        if near:
+            problems.remark(
+                f"{path}: the column {name!r} is read as an attribute; did you mean {near[0]!r}?"
+            )
+    return True
 
 
 def _attribute_names(table: _Table, declared: _Declared | None) -> list[str]:
@@ -440,8 +488,30 @@ def _read_labels(
     for attribute in attributes:
         coding = _Coding() if declared is None else declared.codings[attribute.name]
         columns.append(_read_attribute(table, path, attribute.name, coding, problems))
-    name = path.stem if declared is None or not declared.name else declared.name
-    return Schema(attributes, name), np.array(columns, np.float32).T
+    _check_groups(table, path, attributes, columns, problems)
+    return Schema(attributes, "" if declared is None else declared.name), np.array(
+        columns, np.float32
+    ).T
+
+
+def _check_groups(
+    table: _Table,
+    path: Path,
+    attributes: Sequence[Attribute],
+    columns: Sequence[NDArray[np.float32]],
+    problems: Problems,
+) -> None:
+    """Check that no crop has two attributes of a group."""
+    for group in dict.fromkeys(a.group for a in attributes if a.group):
+        of_group = [c for a, c in zip(attributes, columns, strict=True) if a.group == group]
+        several = np.flatnonzero((np.array(of_group) == 1).sum(axis=0) > 1)
+        if len(several):
+            names = [a.name for a in attributes if a.group == group]
+            both = [n for n, c in zip(names, of_group, strict=True) if c[several[0]] == 1]
+            problems.add(
+                f"{table.where(path, int(several[0]))}: {' and '.join(both)} hold both, but at "
+                f"most one of the group {group!r} may: keep one, or take it out of the group."
+            )
 
 
 def _read_attribute(
@@ -461,11 +531,13 @@ def _read_attribute(
             if len(found) <= 3 and max(map(len, found)) < 8
             else ""
         )
+        texts_found = found if len(found) == 2 else ["1", "2"]
+        no, yes = (t if t.isalnum() and not t.isalpha() else repr(t) for t in texts_found)
         problems.add(
             f"{table.where(path, row)}: the attribute column {name!r} is "
             f"{reprlib.repr(texts[row])}{few}: write {coding.yes}, {coding.no} or nothing, or "
-            f"declare its coding (`coding: {{yes: 2, no: 1}}`), or that it is ignored, in a file "
-            f"{_SCHEMA_NAME} beside the manifest."
+            f"declare its coding (`coding: {{yes: {yes}, no: {no}}}`), or that it is ignored, "
+            f"in a file {SCHEMA_NAME} beside the manifest."
         )
     elif np.isnan(values).all():
         problems.add(f"{path}: the attribute column {name!r} holds nothing: fill it in or drop it.")
@@ -498,10 +570,18 @@ def _check_twice(crops: Crops, path: Path, table: _Table, problems: Problems) ->
             return
 
 
+def _wrong_split(table: _Table, path: Path) -> str | None:
+    """Return what is wrong with the first split that is not known."""
+    for row, text in enumerate(table.columns.get("split", [])):
+        if text not in _SPLITS:
+            return (
+                f"{table.where(path, row)}: the split {text!r} is not known: write "
+                f"{', '.join(_SPLITS)}."
+            )
+    return None
+
+
 def _check_splits(crops: Crops, splits: NDArray[np.str_], path: Path, problems: Problems) -> None:
-    unknown = sorted(set(splits.tolist()) - set(_SPLITS))
-    if unknown:
-        problems.add(f"{path}: the split {unknown[0]!r} is not known: write {', '.join(_SPLITS)}.")
     if not crops.has_persons:
         return
     codes = crops.person_codes

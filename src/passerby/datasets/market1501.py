@@ -20,7 +20,7 @@ class Market1501:
     layout = "bounding_box_train/PERSON_cCAMERA_NUMBER.jpg, query/, bounding_box_test/"
     terms = (
         "No licence is stated (Zheng et al., ICCV 2015; attributes by Lin et al., 2019): "
-        "academic research only."
+        "academic research only; crops of your own in its layout are yours."
     )
     splits = tuple(FOLDERS)
     scored = ("query", "gallery")

@@ -51,6 +51,7 @@ class PETA:
     terms = "Research only, not commercial (Deng et al., ACM MM 2014)."
     splits = ("train",)
     scored = ("train",)
+    files = ("Label.txt",)
 
     def __init__(self, protocol: str = "course") -> None:
         self.protocol = protocol

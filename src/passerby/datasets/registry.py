@@ -25,6 +25,9 @@ class Dataset(Protocol):
         scored: the splits that its standard protocol scores: queries and gallery, or one.
         protocol: "course" (one random query of each person against all others), "market"
             (matches within a camera do not count) or "attributes" (by image, without persons).
+
+    One whose annotation lies among the crops names it in an attribute `files`, so that
+    `passerby data describe` does not call it unread.
     """
 
     @property

@@ -58,6 +58,11 @@ class TrackFolders:
                 columns[column] += [text] * len(images)
         if empty:
             problems.add(f"{folder}: no image in folder {list_few(empty)}: add crops or remove it.")
+        if paths:
+            problems.remark(
+                f"The folders of {folder} are taken as tracks: if they are persons, give the "
+                "`pattern` 'cam{camera}/{person}/*.jpg'."
+            )
         known: dict[str, Any] = {name: texts for name, texts in columns.items() if any(texts)}
         return Crops(paths, **known)
 

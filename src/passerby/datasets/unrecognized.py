@@ -31,6 +31,8 @@ def has_foreign_layout(folder: Path) -> bool:
 
 def explain_layout(place: Path) -> str:
     """Return the sentence on a folder, or a file, that no dataset recognises."""
+    if not place.exists():
+        return f"{place} does not exist: give a folder of crops, or a manifest."
     if not place.is_dir():
         return (
             f"{place} is not an image or a manifest: give a JPEG or PNG file, a table of crops "

@@ -9,13 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
 from passerby.calibration.answer_rule import AnswerRule
 from passerby.data.conditions import Condition, quote
 from passerby.data.crops import Crops
-from passerby.data.decoding import read_file
+from passerby.data.decoding import check_pixels, read_file
 from passerby.data.query_language import parse_query
 from passerby.errors import InputError
 from passerby.gallery.adding import (
@@ -46,7 +47,7 @@ from passerby.gallery.table_schema import (
     shown_names,
 )
 from passerby.inference.embeddings import Embeddings
-from passerby.inference.runtime_model import OnBroken, Progress, RuntimeModel
+from passerby.inference.runtime_model import Image, OnBroken, Progress, RuntimeModel
 
 
 class Gallery:
@@ -218,10 +219,11 @@ class Gallery:
 
     def search(
         self,
-        images: Sequence[Path | PreparedCrop] = (),
+        images: Sequence[Image | PreparedCrop] = (),
         where: str | None = None,
         rule: AnswerRule | None = None,
         *,
+        channels: str = "rgb",
         like: Sequence[str] = (),
         exact: bool = False,
         reason: str | None = None,
@@ -230,7 +232,8 @@ class Gallery:
         """Search by photos of one person, by a description, or by both; it enters the audit log.
 
         Args:
-            images: crops of one person.
+            images: crops of one person: paths, PIL images or arrays.
+            channels: "rgb", or "bgr" of arrays as OpenCV has them.
             where: a description; see `parse`.
             rule: where the answer set is cut; see `passerby.gallery.searching.search`.
             like: hashes of crops of the gallery to search with instead of images.
@@ -242,11 +245,15 @@ class Gallery:
                 the description is not in the language.
         """
         condition = None if where is None else self.parse(where)
-        found = search(self._store, self._query(images, like), condition, rule, exact=exact)
+        found = search(
+            self._store, self._query(images, like, channels), condition, rule, exact=exact
+        )
         self._store.audit.append(Entry.now("search", len(found.answers), reason, who))
         return found
 
-    def _query(self, images: Sequence[Path | PreparedCrop], like: Sequence[str]) -> Query | None:
+    def _query(
+        self, images: Sequence[Image | PreparedCrop], like: Sequence[str], channels: str
+    ) -> Query | None:
         if images and like:
             raise InputError("Search with photos or with crops of the gallery, not with both.")
         if like:
@@ -254,10 +261,17 @@ class Gallery:
         if not images:
             return None
         crops = [
-            image if isinstance(image, PreparedCrop) else self.prepare(read_file(image), image)
+            image if isinstance(image, PreparedCrop) else self._prepared(image, channels)
             for image in images
         ]
         return Query.of_images(self._store, self.model, crops)
+
+    def _prepared(self, image: Image, channels: str) -> PreparedCrop:
+        if isinstance(image, str | Path):
+            return self.prepare(read_file(Path(image)), Path(image))
+        pixels = check_pixels(image, channels)
+        content = np.ascontiguousarray(pixels).tobytes()
+        return prepare_crop(content, Path("image"), {}, self.settings, image=pixels)
 
     def filter_of(
         self,

@@ -140,6 +140,8 @@ class RuntimeModel:
         Raises:
             InputError: a crop cannot be decoded, or, with `on_broken`, none can.
         """
+        if not isinstance(crops, Crops):
+            raise InputError("`embed` takes Crops: give images to `embed_images`.")
         count = len(crops)
         vectors = np.empty((count, self.info.embedding_size), np.float32)
         attributes = (

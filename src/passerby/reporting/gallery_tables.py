@@ -28,12 +28,13 @@ def answer_tables(found: AnswerSet, schema: Schema | None) -> Iterator[Table | s
         schema: puts attributes into words; None if there are none.
     """
     if not found.searched:
-        yield "No crop of the gallery fulfils the description, or it is empty."
+        yield "No crop of the gallery fulfils the description, or the gallery is empty."
         return
     if found.answers:
         yield _answers(found, _phrases(schema))
     cut = "" if found.threshold is None else f", at most {found.threshold:.3f} away"
-    more = ", the likeliest of more" if found.cut_off else ""
+    ordered = any(a.score is not None or a.distance is not None for a in found.answers)
+    more = f", the {'likeliest' if ordered else 'latest'} of more" if found.cut_off else ""
     how = "" if found.exact else ", by the index"
     count = len(found.answers)
     noun = "answer" if count == 1 else "answers"
@@ -41,15 +42,23 @@ def answer_tables(found: AnswerSet, schema: Schema | None) -> Iterator[Table | s
     yield f"{count:,} {noun} among {found.searched:,} {crops}{cut}{more}{how}."
 
 
+_FIRST_FACTS = ("person", "camera", "time")
+
+
 def _answers(found: AnswerSet, words: Mapping[str, str]) -> Table:
     photo = found.answers[0].distance is not None
     table = Table(title="answers")
     for column in ("", "same\nperson", "away") if photo else ("", "fits"):
         table.add_column(column, justify="right", no_wrap=True)
-    facts = _known_columns([answer.known for answer in found.answers])
+    known_ = _known_columns([answer.known for answer in found.answers])
+    # a narrow terminal has no room for a column each
+    facts = [name for name in known_ if name in _FIRST_FACTS]
+    others = [name for name in known_ if name not in _FIRST_FACTS]
     for column in facts:
         table.add_column(column, no_wrap=True)
-    table.add_column("crop\nin both; + here, − in the query only" if photo else "crop")
+    table.add_column(
+        "crop\nin both; + here, − in the query only" if photo else "crop", min_width=20
+    )
     for place, answer in enumerate(found.answers, start=1):
         sure = (
             [_percent(answer.probability), f"{answer.distance:.3f}"]
@@ -58,7 +67,10 @@ def _answers(found: AnswerSet, words: Mapping[str, str]) -> Table:
         )
         known = [_fact(answer.known.get(name)) for name in facts]
         seen = [_few([words[name] for name in answer.agree]), _few(_differences(answer, words))]
-        lines = [_name(answer.path, answer.hash), *filter(None, seen)]
+        more = ", ".join(
+            f"{name} {_fact(answer.known[name])}" for name in others if answer.known.get(name)
+        )
+        lines = [_name(answer.path, answer.hash), *filter(None, (*seen, more))]
         # what a narrow terminal has no room for is cut off
         crop = Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
         table.add_row(str(place), *sure, *known, crop)

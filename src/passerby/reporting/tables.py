@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from rich.table import Table
+from rich.text import Text
 
 from passerby.datasets.description import Description
 from passerby.datasets.problems import list_few
@@ -15,19 +16,18 @@ _TITLES = {"precision": "P", "recall": "R", "f1": "F1", "ma": "mA", "accuracy": 
 
 def dataset_table(datasets: Iterable[Dataset]) -> Table:
     """Return what `passerby data list` prints."""
-    table = Table(title="datasets")
-    for title in ("name", "what it is", "layout", "splits", "protocol", "terms of use"):
-        table.add_column(title)
+    table = Table(title="datasets", show_lines=True)
+    table.add_column("name", no_wrap=True)
+    table.add_column("what it is")
     for dataset in datasets:
         scored = " and ".join(dataset.scored)
-        table.add_row(
-            dataset.name,
+        lines = [
             dataset.title,
-            dataset.layout,
-            ", ".join(dataset.splits),
-            f"{dataset.protocol}, on {scored}",
-            dataset.terms or "as your files'",
-        )
+            f"layout: {dataset.layout}",
+            f"splits: {', '.join(dataset.splits)}; protocol {dataset.protocol}, on {scored}",
+            f"terms of use: {dataset.terms or 'those of your files'}",
+        ]
+        table.add_row(dataset.name, Text("\n".join(lines)))
     return table
 
 
@@ -44,6 +44,13 @@ def description_tables(description: Description) -> Iterator[Table | str]:
         counts.add_row("crops per person", f"{least} to {most}, median {median:g}")
     for camera, crops in (description.cameras or {}).items():
         counts.add_row(f"camera {camera or 'unknown'}", f"{crops:,} crops")
+    if len(description.datasets) > 1:
+        of_each = (
+            f"{name or 'unknown'}: {count:,}" for name, count in description.datasets.items()
+        )
+        counts.add_row("datasets (crops)", ", ".join(of_each))
+    if description.taken:
+        counts.add_row("taken", " to ".join(description.taken))
     for name, count in (("tracks", description.tracks), ("sources", description.sources)):
         if count is not None:
             counts.add_row(name, f"{count:,}")
@@ -164,7 +171,8 @@ def _figure(value: float | None, form: str) -> str:
 
 def _averages(report: AttributeReport) -> Table:
     count = len(report.per_attribute)
-    table = Table(title="macro averages with 95 % intervals over persons")
+    whose = "crops" if report.persons is None else "persons"
+    table = Table(title=f"macro averages with 95 % intervals over {whose}")
     table.add_column("")
     table.add_column(f"all {count}, undefined = 0", justify="right")
     table.add_column(f"the {count - len(report.undefined)} defined", justify="right")

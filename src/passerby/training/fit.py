@@ -136,7 +136,8 @@ def train(
     if recipe.needs_persons and not crops.has_persons:
         raise InputError(
             f"{_name(data)} no persons to tell apart: name them, or choose a recipe that learns "
-            "attributes alone, such as course-attributes."
+            "attributes alone, such as course-attributes; any recipe does with "
+            "loss.identity.weight 0, loss.metric.kind none and instances_per_person 0."
         )
     split = Split.of(crops, recipe)
     with open_run(run):

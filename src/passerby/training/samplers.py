@@ -55,7 +55,8 @@ class PersonSampler(EpochSampler):
         if found < wanted:
             raise InputError(
                 f"A batch takes {wanted} persons, but there are {found} to train on: choose a "
-                "smaller batch_size or more instances_per_person."
+                "smaller batch_size or more instances_per_person, or keep fewer back with "
+                "data.held_out_persons and data.calibration_persons."
             )
         self._persons = persons
         self._batch_size = batch_size
