@@ -104,7 +104,7 @@ class TestData:
         for data in (tmp_path, table):
             result = passerby("data", "convert", data, "--out", table)
             assert result.code == 2
-            assert "belongs to what is converted: choose another file" in result.err
+            assert "belongs to the data that are read: choose another file" in result.err
         assert table.read_text() == "path,person\na.jpg,7\n"
 
     def test_labels_need_annotations(self, passerby, toy_data: Path) -> None:
@@ -125,6 +125,32 @@ class TestData:
 
 
 class TestEvaluate:
+    @pytest.mark.parametrize("harm", ["missing", "another"])
+    def test_what_the_model_has_seen_is_known(
+        self, passerby, trained: Path, toy_data, tmp_path: Path, harm: str
+    ) -> None:
+        """Else its training persons would be scored."""
+        copy = tmp_path / "model"
+        shutil.copytree(trained / "model", copy)
+        if harm == "missing":
+            (copy / "seen_files.npz").unlink()
+        else:
+            SeenFiles.of().write(copy)
+        result = passerby("evaluate", copy, "--data", toy_data)
+        assert result.code == 2
+        assert "seen_files.npz" in result.err
+
+    def test_a_mapping_that_maps_nothing(self, passerby, trained: Path, toy_data) -> None:
+        result = passerby("evaluate", trained, "--data", toy_data, "--mapping", "nowhere.yaml")
+        assert result.code == 2
+        assert "nothing is mapped: leave out --mapping" in result.err
+
+    def test_a_split_that_is_not_there(self, passerby, trained: Path, tmp_path: Path) -> None:
+        Image.new("RGB", (32, 64), "red").save(tmp_path / "a.png")
+        result = passerby("evaluate", trained, "--data", tmp_path, "--split", "nosuch")
+        assert result.code == 2
+        assert "'nosuch' is not a split of plain images: choose from train" in result.err
+
     def test_only_held_out_persons_are_scored(self, passerby, trained: Path, toy_data) -> None:
         result = passerby("evaluate", trained, "--data", toy_data, "--json")
         value = json.loads(result.out)["attributes"]

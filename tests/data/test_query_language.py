@@ -253,6 +253,25 @@ def test_names_that_need_quotes(name: str) -> None:
     assert parse_query(quote_name(name), Schema.of([name])) == Present(name)
 
 
+def test_nested_negations_stay_short() -> None:
+    """The database would take exponential time over them."""
+    names = {"hat": "a0000", "bag": "a0001"}
+    schema = Schema.of(["hat", "bag"])
+    hat = parse_query("hat", schema).sql(names)
+    assert parse_query("not " * 48 + "hat", schema).sql(names) == hat
+    assert parse_query("not " * 47 + "hat", schema).sql(names) == f"(NOT {hat})"
+    nested = "hat"
+    for _ in range(20):
+        nested = f"not (bag and {nested})"
+    # half of the bags are negated, and the negations of all others cancel out
+    assert parse_query(nested, schema).sql(names).count("NOT") == 10
+
+
+def test_groups_have_no_order() -> None:
+    with pytest.raises(InputError, match="age has no order: use = or !="):
+        parse_query("age > 0.5", MARKET1501_ATTRIBUTES)
+
+
 def test_names_that_differ_in_capitals_alone() -> None:
     schema = Schema.of(["hat", "Hat", "HELMET"])
     for asked, found in (("hat", "hat"), ("Hat", "Hat"), ("HAT", "hat"), ("helmet", "HELMET")):

@@ -49,7 +49,9 @@ def test_schemas_are_equal_by_content() -> None:
 
 @pytest.mark.parametrize("name", ["", " hat", "hat ", "h\nat", "h" * 81])
 def test_what_cannot_name_an_attribute(name: str) -> None:
-    with pytest.raises(InputError, match="not a name of an attribute|begins or ends with a blank"):
+    with pytest.raises(
+        InputError, match="not a name of an attribute|begins or ends with a blank|has no name"
+    ):
         Attribute(name)
 
 

@@ -132,7 +132,7 @@ def test_places_without_crops(tmp_path: Path) -> None:
 
 
 def test_a_source_in_another_encoding(place: Path) -> None:
-    with pytest.raises(InputError, match="`source` .* is not text"):
+    with pytest.raises(InputError, match="`source`: source is .* other encodings"):
         find_crops([place / "a"], source="caf\udce9")
 
 

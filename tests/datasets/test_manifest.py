@@ -205,7 +205,7 @@ def test_what_is_not_a_csv_file(place: Path) -> None:
     with pytest.raises(InputError, match="is not a CSV file"):
         read_crops(place / "crops.csv")
     (place / "crops.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="is not a Parquet file"):
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
         read_crops(place / "crops.parquet")
 
 
@@ -364,6 +364,102 @@ def test_another_manifest_keeps_its_meaning(place: Path) -> None:
     with pytest.raises(InputError, match="would be read with crops.csv too"):
         write_manifest(place / "other.csv", {"train": crops})
     assert not (place / "schema.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        (
+            "attributes: {hat: }\ncoding: {yes: 1, no: 1}",
+            "two of yes, no and unknown are written '1'",
+        ),
+        ("attributes: {hat: }\ncoding: {unknown: 1}", "two of yes, no and unknown are written '1'"),
+        ("attributes: {hat: }\ncoding: [yes]", r"coding is \['yes'\]: write `coding:"),
+        ("attributes: {hat: {phrase: [a, b]}}", "hat is .*: write phrase, group, absent"),
+        ('attributes: {hat: {phrase: " "}}', r"The phrase \(hat\) ' ' of an attribute begins"),
+        ('attributes: {hat: {absent: "a\\x1b[31mb"}}', r"is not a absent \(hat\) of an attribute"),
+        ("attributes: {hat: }\nignore: notes", "ignore is 'notes': write a list of columns"),
+        ("attributes: {hat: }\nignore: [hat]", "hat is under attributes and under ignore"),
+        ("attributes: {hat: }\nignore: [nots]", "has no column nots, which schema.yaml ignores"),
+        ("attributes: {hat: }\nattributes: {bag: }", "attributes is given twice"),
+        ("attributes: " + "[" * 3000, "is not valid YAML"),
+    ],
+)
+def test_schemas_that_mean_nothing(place: Path, schema: str, message: str) -> None:
+    (place / "schema.yaml").write_text(schema)
+    with pytest.raises(InputError, match=message):
+        read_crops(write(place, "path,hat", "a.jpg,1", "b.jpg,"))
+
+
+def test_a_blank_may_mean_no(place: Path) -> None:
+    (place / "schema.yaml").write_text('attributes: {hat: {yes: 1, no: ""}}')
+    crops = read_crops(write(place, "path,hat", "a.jpg,1", "b.jpg,"))
+    assert crops.labels.tolist() == [[1], [0]]
+
+
+def test_known_columns_are_ignored_too(place: Path) -> None:
+    (place / "schema.yaml").write_text("attributes: {hat: }\nignore: [person, time]")
+    crops = read_crops(write(place, "path,person,time,hat", "a.jpg,Ann,yesterday,1"))
+    assert crops.person is crops.time is None
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("schema.yml", "is not read: call it schema.yaml"), ("schema.yaml", "it is not a file")],
+)
+def test_schemas_that_are_not_read(place: Path, name: str, message: str) -> None:
+    if name == "schema.yml":
+        (place / name).touch()
+    else:
+        (place / name).mkdir()
+    with pytest.raises(InputError, match=message):
+        read_crops(write(place, "path,hat", "a.jpg,1"))
+
+
+def test_one_file_under_two_spellings(place: Path) -> None:
+    again = f"../{place.name}/a.jpg"
+    with pytest.raises(InputError, match="line 3: the same crop as in line 2"):
+        read_crops(write(place, "path", "a.jpg", again))
+
+
+def test_roles_are_known_words(place: Path) -> None:
+    table = write(place, "path,person,role", "a.jpg,Ann,", "b.jpg,Bob,Junk")
+    with pytest.raises(
+        InputError, match="line 3: role is 'Junk': write distractor, junk or nothing"
+    ):
+        read_crops(table)
+    with pytest.raises(ValueError, match="role: write distractor, junk or nothing"):
+        Crops(["a.jpg"], person=["Ann"], role=["Junk"])
+
+
+def test_nothing_is_left_of_a_manifest_that_cannot_be_written(place: Path) -> None:
+    (place / "new" / "crops.csv").mkdir(parents=True)
+    crops = Crops([place / "a.jpg"], labels=[[1]], schema=Schema((Attribute("hat", "a hat"),)))
+    with pytest.raises(InputError):
+        write_manifest(place / "new" / "crops.csv", {"train": crops})
+    assert [path.name for path in (place / "new").iterdir()] == ["crops.csv"]
+
+
+def test_parquet_as_others_write_it(place: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    def read(**columns: object) -> Crops:
+        parquet.write_table(pa.table({"path": ["a.jpg", "b.jpg"], **columns}), place / "c.parquet")
+        return read_crops(place / "c.parquet")
+
+    assert read(person=[7.0, float("nan")]).person.tolist() == ["7", ""]
+    assert np.isnan(read(hat=[1.0, float("nan")]).labels[1, 0])
+    with pytest.raises(InputError, match=r"cannot be read as Parquet \(ValueError\)"):
+        read(person=[b"a", b"b"])
+    beyond = pa.array([2**62, 0], pa.timestamp("us"))
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        read(time=beyond)
+
+
+def test_columns_without_a_name(place: Path) -> None:
+    with pytest.raises(InputError, match=r"crops.csv: column 2 has no name"):
+        read_crops(write(place, "path,", "a.jpg,"))
 
 
 def test_the_schema_keeps_its_name(place: Path) -> None:

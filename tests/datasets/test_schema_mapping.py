@@ -199,9 +199,9 @@ def test_a_mapping_of_ones_own(tmp_path: Path, content: dict) -> None:
 @pytest.mark.parametrize(
     ("attribute", "said", "problem"),
     [
-        ("hat", {"is": "Hatt", "why": "x"}, "mine.yaml, hat: `where`: 'Hatt' is not known"),
-        ("hat", {"is": "Hat and", "why": "x"}, "mine.yaml, hat: `where` 'Hat and': "),
-        ("hat", {"is": "Hat", "known": "Hit", "why": "x"}, "mine.yaml, hat: `where`: 'Hit'"),
+        ("hat", {"is": "Hatt", "why": "x"}, "mine.yaml, hat: 'Hatt' is not known"),
+        ("hat", {"is": "Hat and", "why": "x"}, "mine.yaml, hat: 'Hat and': "),
+        ("hat", {"is": "Hat", "known": "Hit", "why": "x"}, "mine.yaml, hat: 'Hit'"),
         ("hat", {"is": "camera = 1", "why": "x"}, "mine.yaml, hat: name an attribute of pa100k"),
         ("hat", {"is": "Hat"}, "mine.yaml, hat: write `why`"),
         ("hat", {"known": "Hat", "why": "x"}, "mine.yaml, hat: write `why`, `is`"),

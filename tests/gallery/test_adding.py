@@ -205,7 +205,7 @@ def test_names_in_another_encoding(empty: Gallery, crops: Crops, tmp_path: Path)
     )
     assert added.rows == 1
     assert "is not named in UTF-8: rename it." in reported[0]
-    with pytest.raises(InputError, match="is not text in UTF-8"):
+    with pytest.raises(InputError, match="source is .* other encodings"):
         find_crops([crops.paths[0]], source="caf\udce9")
     with pytest.raises(InputError, match="is not named in UTF-8"):
         empty.add(Crops([Path("x\0.jpg")]))

@@ -172,7 +172,12 @@ def test_persons_of_one_name_in_several_datasets(empty: Gallery, copies: list[Pa
     )
     assert empty.count(empty.filter_of(person="7", dataset="a")) == 1
     assert empty.count(empty.filter_of(person="7", dataset="")) == 1
-    assert empty.count(empty.filter_of(person="7", dataset="c")) == 0
+    with pytest.raises(
+        InputError, match="No person '7' is of the dataset 'c', but of '', 'a', 'b'"
+    ):
+        empty.filter_of(person="7", dataset="c")
+    with pytest.raises(InputError, match="`person` is empty"):
+        empty.filter_of(person="")
     assert empty.count(empty.filter_of(person="8")) == 1
     assert empty.count(empty.filter_of(person="9")) == 0
     assert empty.count(empty.filter_of(person="' OR true --")) == 0

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from passerby.cli.console import out, progress_bar, say
-from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
-from passerby.cli.reading import read_data
+from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
+from passerby.cli.reading import choose_split, read_data
 
 if TYPE_CHECKING:
     from passerby.data.crops import Crops
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def calibrate(
     model: Annotated[Path, typer.Argument(help="A run, or a model file's folder.")],
     data: Annotated[Path, typer.Option(help="Crops of persons the model was not trained on.")],
-    split: Annotated[str, typer.Option(help="Of a dataset: train, gallery or query.")] = "train",
+    split: SPLIT = None,
     root: ROOT = None,
     pattern: PATTERN = None,
     accept_missing: ACCEPT_MISSING = False,
@@ -46,7 +46,8 @@ def calibrate(
     if not model.is_dir():
         raise InputError(f"{model} is not a folder: give a run or a model file on this machine.")
     runtime = RuntimeModel.load(model)
-    crops = read_data(data, split, root, pattern, accept_missing)
+    part = choose_split(data, split, "train", pattern=pattern)
+    crops = read_data(data, part, root, pattern, accept_missing)
     people = _folds(runtime, crops, folds) if folds else [_kept_back(runtime, crops)]
     found = _measured(people, runtime, by_folds=bool(folds))
     folder = find_model(model)

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from passerby.cli.console import name_options, out, print_json, progress_bar, say
-from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
-from passerby.cli.reading import read_data
+from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
+from passerby.cli.reading import choose_split, read_data
 
 app = typer.Typer(
     help="Look into a dataset, turn it into a manifest, or render a toy one.",
@@ -16,7 +16,6 @@ app = typer.Typer(
 )
 
 Data = Annotated[Path, typer.Argument(help="A dataset's folder, or a manifest.")]
-Split = Annotated[str, typer.Option(help="Which split: train, query, gallery, …")]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -43,7 +42,7 @@ def list_datasets(json: JSON = False) -> None:
 @app.command()
 def describe(
     data: Data,
-    split: Split = "train",
+    split: SPLIT = None,
     root: ROOT = None,
     pattern: PATTERN = None,
     accept_missing: ACCEPT_MISSING = False,
@@ -56,7 +55,7 @@ def describe(
     with progress_bar("Decoding") as progress:
         description = describe_data(
             data,
-            split,
+            choose_split(data, split, "train", pattern=pattern),
             progress,
             root=root,
             pattern=pattern,
@@ -75,17 +74,21 @@ def labels(
     target: Annotated[Path, typer.Option("--out", help="The CSV file to write.")] = Path(
         "labels.csv"
     ),
-    split: Split = "train",
+    split: SPLIT = None,
     root: ROOT = None,
     pattern: PATTERN = None,
     accept_missing: ACCEPT_MISSING = False,
 ) -> None:
     """Write binary labels, one column per attribute, as CSV: one row a person, or a crop."""
+    from passerby.datasets.convert import check_no_part
     from passerby.datasets.labels import labels_csv
     from passerby.errors import InputError
     from passerby.files import write_text
 
-    crops = read_data(data, split, root, pattern, accept_missing)
+    check_no_part(target, data)
+    crops = read_data(
+        data, choose_split(data, split, "train", pattern=pattern), root, pattern, accept_missing
+    )
     if crops.schema is None:
         raise InputError(f"{data} has no attribute annotations: give an annotated dataset.")
     text, rows, what = labels_csv(crops)

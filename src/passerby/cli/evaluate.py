@@ -9,7 +9,7 @@ from passerby.cli.console import out, print_json, progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
 from passerby.cli.distances import FEATURES, KIND, METRIC
 from passerby.cli.model_option import MODEL_ARGUMENT
-from passerby.cli.reading import read_data
+from passerby.cli.reading import choose_split, read_data
 
 if TYPE_CHECKING:
     from passerby.data import Crops
@@ -91,7 +91,8 @@ def evaluate(
     splits = ("train",) if standard is None else standard.scored
     if split is not None:
         own = standard is not None and {"query", "gallery"} <= set(standard.splits)
-        splits = ("query", "gallery") if split == "test" and own else (split,)
+        both = split == "test" and own
+        splits = ("query", "gallery") if both else (choose_split(data, split, pattern=pattern),)
     # all that can be wrong with the crops is looked at before the long work
     parts = []
     for name in splits:
@@ -169,6 +170,11 @@ def _mapped(runtime: "RuntimeModel", crops: "Crops", mapping: str | None) -> "Cr
 
     schema = runtime.schema
     if crops.schema is None or crops.schema == schema:
+        if mapping is not None:
+            raise InputError(
+                "The data have no attributes, or those of the model, so that nothing is mapped: "
+                "leave out `mapping`."
+            )
         return crops
     if schema is None:
         return crops.without_labels()

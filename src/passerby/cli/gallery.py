@@ -109,6 +109,8 @@ def add(
         say(f"Skipped: {error}")
         unlike.append(str(error))
 
+    for place in places if pattern is None else ():
+        _say_what_is_not_read(place)
     crops = find_crops(
         places, pattern, source, root=root, on_broken=skip_name if skip_broken else None
     )
@@ -341,6 +343,23 @@ def repair(gallery: GALLERY, reason: REASON = None, json: JSON = False) -> None:
         say(f"{_crops(lost)} could not be read and left the gallery: add them again.")
     else:
         say("All crops can be read.")
+
+
+def _say_what_is_not_read(place: Path) -> None:
+    """Say of a folder whose layout tells more than its files' names that only these are read."""
+    from passerby.datasets import known_datasets
+
+    if not place.is_dir():
+        return
+    layouts = {"person_folders": "{person}/*.jpg", "track_folders": "{camera}/{track}/*.jpg"}
+    for name, pattern in layouts.items():
+        dataset = known_datasets()[name]
+        if dataset.recognizes(place):
+            say(
+                f"{place} looks like {dataset.title}, but names of folders are not read here: "
+                f"--pattern '{pattern}' says what they are."
+            )
+            return
 
 
 def _opened(gallery: str, model: str | None) -> "Gallery":

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passerby.cli.console import say
+from passerby.cli.console import name_options, say
 
 if TYPE_CHECKING:
     from passerby.data import Crops
@@ -13,10 +13,19 @@ def choose_split(data: Path, split: str | None, *wanted: str, pattern: str | Non
     """Return the split that is asked for; if none is, the first of the wanted that data have."""
     from passerby.datasets import recognize
     from passerby.datasets.registry import present_splits
+    from passerby.errors import InputError
 
-    if split is not None or pattern is not None or not data.exists():
+    if pattern is not None or not data.exists():
         return split or wanted[0]
-    there = present_splits(recognize(data), data)
+    dataset = recognize(data)
+    there = present_splits(dataset, data)
+    if split is not None:
+        if split not in dataset.splits:
+            raise InputError(
+                f"{split!r} is not a split of {dataset.title}: choose from {', '.join(there)}, or "
+                "leave out `split`."
+            )
+        return split
     return next((name for name in wanted if name in there), there[0])
 
 
@@ -38,5 +47,5 @@ def read_data(
     seen = survey(data, split, root=root, pattern=pattern, accept_missing=accept_missing)
     Problems(list(seen.problems)).raise_first()
     for remark in seen.remarks:
-        say(remark)
+        say(name_options(remark))
     return seen.crops

@@ -97,6 +97,27 @@ class Text:
         return pa.string()
 
 
+class Choice(Text):
+    """One of a few words; unknown, or none of them, is empty."""
+
+    name = "choice"
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+        self.example = words[0]
+
+    def array(self, values: Any, count: int) -> NDArray[np.str_]:
+        texts = super().array(values, count)
+        for text in np.unique(texts).tolist():
+            self.parse(text)
+        return texts
+
+    def parse(self, text: str) -> str:
+        if text not in ("", *self.words):
+            raise ValueError(f"write {', '.join(self.words)} or nothing")
+        return text
+
+
 class Time:
     """A moment, in UTC; text without a zone is taken to be in UTC; unknown is NaT."""
 
@@ -294,7 +315,12 @@ for _column in (
     Column("time", TIME, "when it was taken"),
     Column("source", TEXT, "where it comes from: a video, a folder, a client"),
     Column("box", BOX, "where in its file it lies: left top width height, in pixels"),
-    Column("role", TEXT, f"{DISTRACTOR} or {JUNK}; empty for others", in_gallery=False),
+    Column(
+        "role",
+        Choice(DISTRACTOR, JUNK),
+        f"{DISTRACTOR} or {JUNK}; empty for others",
+        in_gallery=False,
+    ),
 ):
     register_column(_column)
 

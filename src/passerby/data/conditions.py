@@ -160,6 +160,13 @@ class Not:
     part: Condition
 
     def sql(self, names: Names) -> str:
+        # databases take exponential time over nested negations
+        if isinstance(self.part, Not):
+            return self.part.part.sql(names)
+        if isinstance(self.part, And):
+            return Or(tuple(map(Not, self.part.parts))).sql(names)
+        if isinstance(self.part, Or):
+            return And(tuple(map(Not, self.part.parts))).sql(names)
         return f"(NOT {self.part.sql(names)})"
 
     def attributes(self) -> frozenset[str]:

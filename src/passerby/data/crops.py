@@ -80,6 +80,8 @@ class Crops:
             labels = np.asarray(labels, np.float32)
             if labels.shape != expected:
                 raise ValueError(f"labels must be of shape {expected}")
+            if not (np.isnan(labels) | ((labels >= 0) & (labels <= 1))).all():
+                raise ValueError("labels must be 0, 1 or NaN")
         if images is not None and len(images) != len(kept):
             raise ValueError(f"there must be {len(kept)} images")
         # in the order in which columns are declared, whatever the caller's
@@ -136,8 +138,9 @@ class Crops:
         """The file names, with those folders, and boxes, that tell crops of one name apart."""
         names = tuple(path.name for path in self.paths)
         if len(set(names)) < len(names):
-            common = os.path.commonpath([path.parent for path in self.paths])
-            names = tuple(path.relative_to(common).as_posix() for path in self.paths)
+            whole = [Path(_absolute(path)) for path in self.paths]
+            common = os.path.commonpath([path.parent for path in whole])
+            names = tuple(path.relative_to(common).as_posix() for path in whole)
         if self.box is None:
             return names
         return tuple(
@@ -160,7 +163,7 @@ class Crops:
         """What makes each crop itself: its absolute path and its box."""
         boxes = np.zeros((len(self), 4), np.int32) if self.box is None else self.box
         return [
-            (str(path.absolute()), tuple(box))
+            (_absolute(path), tuple(box))
             for path, box in zip(self.paths, boxes.tolist(), strict=True)
         ]
 
@@ -411,6 +414,11 @@ def owners(crops: Crops) -> NDArray[np.int64]:
         owner[crops.role != ""] = -1
     owner[alone] = int(codes.max(initial=0)) + np.arange(int(alone.sum()))
     return owner
+
+
+def _absolute(path: Path) -> str:
+    """Return a path without `..`; what links lead to stays as it is called."""
+    return os.path.abspath(path)  # noqa: PTH100
 
 
 def _mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:

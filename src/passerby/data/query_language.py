@@ -209,15 +209,16 @@ class _Parser:
             raise self.unexpected(f"a value of {field}")
         values = self.names.fields[field]
         value = values.get(token.content) or values.get(token.content.lower())
-        if value is None and operator not in ("=", "!=") and token.kind == "number":
+        attribute = self.names.attribute(field)
+        if value is None and attribute and operator not in ("=", "!=") and token.kind == "number":
             self.at -= 1
-            return Probability(self.names.attributes[field], operator, self.fraction())
+            return Probability(attribute, operator, self.fraction())
+        if operator not in ("=", "!="):
+            raise InputError(f"`where`: {field} has no order: use = or != with it.")
         if value is None:
             raise InputError(
                 f"`where`: {field} is never {token.content!r}: {_nearest(token.content, values)}"
             )
-        if operator not in ("=", "!="):
-            raise InputError(f"`where`: {field} has no order: use = or != with it.")
         condition = self.value(value)
         return condition if operator == "=" else Not(condition)
 

@@ -29,13 +29,20 @@ class Attribute:
     absent: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.name) <= _LONGEST_NAME or not self.name.isprintable():
-            raise InputError(
-                f"{self.name[:_LONGEST_NAME]!r} is not a name of an attribute: write 1 to "
-                f"{_LONGEST_NAME} printable characters."
-            )
-        if self.name != self.name.strip():
-            raise InputError(f"The attribute {self.name!r} begins or ends with a blank: remove it.")
+        for key in ("name", "phrase", "group", "absent"):
+            text = getattr(self, key)
+            what = "name" if key == "name" else f"{key} ({self.name})"
+            if not isinstance(text, str) or len(text) > _LONGEST_NAME or not text.isprintable():
+                raise InputError(
+                    f"{str(text)[:_LONGEST_NAME]!r} is not a {what} of an attribute: write 1 to "
+                    f"{_LONGEST_NAME} printable characters."
+                )
+            if text != text.strip():
+                raise InputError(
+                    f"The {what} {text!r} of an attribute begins or ends with a blank: remove it."
+                )
+        if not self.name:
+            raise InputError("An attribute has no name: write 1 to 80 printable characters.")
         if not self.phrase:
             object.__setattr__(self, "phrase", self.name)
         if not self.absent:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from passerby.data.columns import COLUMNS, DISTRACTOR, JUNK
 from passerby.data.crops import Crops
-from passerby.datasets.manifest import write_manifest
+from passerby.datasets.manifest import MANIFEST_NAMES, write_manifest
 from passerby.datasets.market1501 import FOLDERS
 from passerby.datasets.problems import Problems
 from passerby.datasets.reading import read_crops
@@ -56,17 +56,26 @@ def convert(
         for split in splits or _splits(Path(data), root, pattern)
     }
     if to == "manifest":
-        _check_not_read(Path(data), Path(target))
+        check_no_part(Path(target), Path(data))
         write_manifest(Path(target), parts)
     else:
         _write_market1501(Path(target), parts)
     return {split: len(part) for split, part in parts.items()}
 
 
-def _check_not_read(data: Path, target: Path) -> None:
-    """Check that a manifest is not written over the one that was read."""
-    if target.exists() and (target.samefile(data) or target.parent.samefile(data)):
-        raise InputError(f"{target} belongs to what is converted: choose another file.")
+def check_no_part(target: Path, data: Path) -> None:
+    """Check that a file to be written does not belong to the data that are read.
+
+    Raises:
+        InputError: it lies among them, or would turn their folder into another layout.
+    """
+    inside = data.is_dir() and target.resolve().is_relative_to(data.resolve())
+    if target.exists() and (inside or target.samefile(data)):
+        raise InputError(f"{target} belongs to the data that are read: choose another file.")
+    if inside and target.parent.resolve() == data.resolve() and target.name in MANIFEST_NAMES:
+        raise InputError(
+            f"{target} would make a manifest of the folder that is read: choose another name."
+        )
 
 
 def _splits(place: Path, root: Path | str | None, pattern: str | None) -> tuple[str, ...]:

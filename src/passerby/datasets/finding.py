@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from passerby.data.columns import COLUMNS, is_text
+from passerby.data.columns import COLUMNS, parse_value
 from passerby.data.crops import Crops, concatenate
 from passerby.data.decoding import is_image_name
 from passerby.datasets.file_names import read_name
@@ -41,8 +41,8 @@ def find_crops(
     Raises:
         InputError: a place does not exist or holds no image, or a manifest is not as it has to be.
     """
-    if source is not None and not is_text(source):
-        raise InputError(f"`source` {source!r} is not text in UTF-8: write it again.")
+    if source is not None:
+        parse_value("source", source, "`source`")
     names = NamePattern(pattern) if pattern is not None else None
     parts: list[Crops] = []
     for place in places:
@@ -83,7 +83,11 @@ def _find_in(
 ) -> Crops:
     if not place.exists():
         raise InputError(f"{place} does not exist: give a folder, images or a manifest.")
-    if names is None and Manifest().recognizes(place):
+    if Manifest().recognizes(place) and (names is None or place.is_file()):
+        if names is not None:
+            raise InputError(
+                f"{place} is a table, which says itself what is known: leave out `pattern`."
+            )
         return _read_manifest(place, root, on_broken)
     if place.is_dir():
         files = sorted(p for p in place.rglob("*") if is_image_name(p) and p.is_file())

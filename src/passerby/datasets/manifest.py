@@ -17,7 +17,7 @@ import difflib
 import reprlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,18 +26,19 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from passerby.data.columns import COLUMNS, parse_value
+from passerby.data.columns import COLUMNS, is_text, parse_value
 from passerby.data.crops import Crops
 from passerby.data.schema import MOST_ATTRIBUTES, Attribute, Schema
 from passerby.datasets.problems import Problems, list_few
 from passerby.errors import InputError
-from passerby.files import replacing, write_text
+from passerby.files import check_writable, replacing, write_text
 
 TABLES = (".csv", ".parquet")
 MANIFEST_NAMES = ("crops.csv", "crops.parquet", "manifest.csv", "manifest.parquet")
 SCHEMA_NAME = "schema.yaml"
 _SPLITS = ("train", "val", "query", "gallery", "test")
 _FIRST = ("path", "split")
+_LONGEST_HEADER = 80
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class _Coding:
 
     yes: str = "1"
     no: str = "0"
-    unknown: str = ""
+    unknown: str | None = ""
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ class Manifest:
         path = _table_in(folder)
         table = self._own_table if folder == self._place else _read_table(path)
         declared = _read_declared(path.parent / SCHEMA_NAME)
+        table = _without_ignored(table, path, declared, problems)
         if not _check_columns(table, path, declared, problems):
             return Crops(()), None
         columns = _read_known(table, path, problems)
@@ -219,10 +221,11 @@ def write_manifest(target: Path, parts: Mapping[str, Crops]) -> None:
             absolute = path.absolute()
             inside = absolute.is_relative_to(base)
             name = absolute.relative_to(base).as_posix() if inside else str(absolute)
+            if not is_text(name):
+                raise InputError(f"{name!r} has no name in UTF-8: rename the file.")
             told = ["" if np.isnan(value) else f"{value:.0f}" for value in labels[row]]
             rows.append([name, *(values[row] for values in columns), split, *told])
-    if about is not None:
-        write_text(beside, about)
+    check_writable(target)
     with replacing(target) as draft:
         if target.suffix.lower() == ".csv":
             with draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -233,6 +236,8 @@ def write_manifest(target: Path, parts: Mapping[str, Crops]) -> None:
             pa, parquet = _import_pyarrow(target)
             columns_ = {name: [row[i] for row in rows] for i, name in enumerate(header)}
             parquet.write_table(pa.table(columns_), draft)
+    if about is not None:
+        write_text(beside, about)
 
 
 def _check_alone(target: Path, beside: Path) -> None:
@@ -293,12 +298,10 @@ def _read_table(path: Path) -> _Table:
         # line breaks after the last line
         lines.pop()
     header = [name.strip() for name in lines[0]] if lines else []
+    _check_header(header, path)
     rows = lines[1:]
     if not header or not rows:
         raise InputError(f"{path} is empty: it needs a header with 'path' and one line per crop.")
-    twice = sorted(name for name, count in Counter(header).items() if count > 1)
-    if twice:
-        raise InputError(f"{path}: the column {list_few(twice)} occurs twice: keep one.")
     for number, line in enumerate(rows, start=2):
         if not any(cell.strip() for cell in line):
             raise InputError(f"{path}, line {number}: it is empty: remove it.")
@@ -311,23 +314,45 @@ def _read_table(path: Path) -> _Table:
     return _Table(columns, len(rows))
 
 
+def _check_header(header: Sequence[str], path: Path) -> None:
+    for place, name in enumerate(header, start=1):
+        if not name:
+            raise InputError(f"{path}: column {place} has no name: give it one, or remove it.")
+        if len(name) > _LONGEST_HEADER or not name.isprintable():
+            raise InputError(
+                f"{path}: column {place} is called {name[:40]!r}…: write at most "
+                f"{_LONGEST_HEADER} printable characters."
+            )
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
+    if twice:
+        raise InputError(f"{path}: the column {list_few(twice)} occurs twice: keep one.")
+
+
 def _read_parquet(path: Path) -> _Table:
     _, parquet = _import_pyarrow(path)
     try:
+        _check_header(parquet.read_schema(path).names, path)
         found = parquet.read_table(path)
+        columns = {
+            name.strip(): [_as_text(value) for value in found.column(name).to_pylist()]
+            for name in found.column_names
+        }
+    except InputError:
+        raise
     except Exception as error:
-        # pyarrow raises its own errors, OSError and ValueError
-        raise InputError(f"{path} is not a Parquet file ({type(error).__name__}).") from error
-    columns = {
-        name: [_as_text(value) for value in found.column(name).to_pylist()]
-        for name in found.column_names
-    }
+        # pyarrow raises its own errors, OSError, ValueError, OverflowError
+        raise InputError(
+            f"{path} cannot be read as Parquet ({type(error).__name__}): write it again, with "
+            "text, numbers and times alone."
+        ) from error
     return _Table(columns, len(found), 1)
 
 
 def _as_text(value: Any) -> str:
-    if value is None:
+    if value is None or value != value:  # NaN is what pandas writes for nothing
         return ""
+    if isinstance(value, bytes):
+        raise ValueError("bytes are not text")
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, float) and value.is_integer():
@@ -349,14 +374,31 @@ def _import_pyarrow(path: Path) -> tuple[Any, Any]:
     return pyarrow, parquet
 
 
+class _TextLoader(yaml.BaseLoader):
+    """Reads every scalar as text, and refuses a key that is given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        counts = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        twice = [key for key, count in counts.items() if count > 1]
+        if twice:
+            raise yaml.MarkedYAMLError(problem=f"{twice[0]} is given twice")
+        return super().construct_mapping(node, deep=deep)
+
+
 def _read_declared(path: Path) -> _Declared | None:
     if not path.is_file():
+        other = path.with_suffix(".yml")
+        if path.is_symlink() or path.exists():
+            raise InputError(f"{path} cannot be read: it is not a file. Fix or remove it.")
+        if other.exists():
+            raise InputError(f"{other} is not read: call it {path.name}, or remove it.")
         return None
     try:
         # every scalar as it is written: `yes: 1` would become a truth value and a number
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML ({type(error).__name__}): fix it.") from None
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_TextLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        problem = getattr(error, "problem", None) or type(error).__name__
+        raise InputError(f"{path} is not valid YAML ({problem}): fix it.") from None
     if not isinstance(content, dict) or not isinstance(content.get("attributes"), dict | list):
         raise InputError(f"{path} declares no attributes: write `attributes:` and their names.")
     unknown = sorted(set(map(str, content)) - {"name", "attributes", "coding", "ignore"})
@@ -370,18 +412,33 @@ def _read_declared(path: Path) -> _Declared | None:
     attributes, codings = [], {}
     for name, values in entries:
         values = {} if values in (None, "", "null", "~") else values
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: {name} is {values!r}: write phrase, group, absent, yes, no.")
-        about = {key: str(v) for key, v in values.items() if key in ("phrase", "group", "absent")}
+        if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+            raise InputError(
+                f"{path}: {name} is {reprlib.repr(values)}: write phrase, group, absent, yes, no, "
+                "and a text for each."
+            )
+        about = {key: v for key, v in values.items() if key in ("phrase", "group", "absent")}
         codes = {key: v for key, v in values.items() if key not in about}
-        attributes.append(Attribute(str(name), **about))
+        try:
+            attributes.append(Attribute(str(name), **about))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
         codings[str(name)] = _coding(codes, general, path)
     ignored = content.get("ignore") or []
+    if not isinstance(ignored, list) or not all(isinstance(name, str) for name in ignored):
+        raise InputError(f"{path}: ignore is {reprlib.repr(ignored)}: write a list of columns.")
+    both = sorted(set(ignored) & set(codings))
+    if both:
+        raise InputError(f"{path}: {both[0]} is under attributes and under ignore: choose one.")
     name = str(content.get("name") or "")
     return _Declared(tuple(attributes), codings, frozenset(map(str, ignored)), name)
 
 
 def _coding(values: Mapping[str, Any], default: _Coding, path: Path) -> _Coding:
+    if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+        raise InputError(
+            f"{path}: coding is {reprlib.repr(values)}: write `coding: {{yes: 2, no: 1}}`."
+        )
     unknown = sorted(set(map(str, values)) - {"yes", "no", "unknown"})
     if unknown:
         raise InputError(
@@ -389,11 +446,33 @@ def _coding(values: Mapping[str, Any], default: _Coding, path: Path) -> _Coding:
             "unknown."
         )
     given = {str(key): str(value) for key, value in values.items()}
-    return _Coding(
-        given.get("yes", default.yes),
-        given.get("no", default.no),
-        given.get("unknown", default.unknown),
-    )
+    yes, no = given.get("yes", default.yes), given.get("no", default.no)
+    unknown_code = given.get("unknown", default.unknown)
+    if "unknown" not in given and unknown_code in (yes, no):
+        # a blank may be declared to mean something
+        unknown_code = None
+    codes = [code for code in (yes, no, unknown_code) if code is not None]
+    if len(set(codes)) < len(codes):
+        raise InputError(
+            f"{path}: two of yes, no and unknown are written "
+            f"{Counter(codes).most_common(1)[0][0]!r}: give each its own code."
+        )
+    return _Coding(yes, no, unknown_code)
+
+
+def _without_ignored(
+    table: _Table, path: Path, declared: _Declared | None, problems: Problems
+) -> _Table:
+    if declared is None or not declared.ignored:
+        return table
+    strange = sorted(declared.ignored - set(table.columns))
+    if strange:
+        problems.add(
+            f"{path} has no column {list_few(strange)}, which {SCHEMA_NAME} ignores: correct the "
+            "name, or take it out."
+        )
+    kept = {name: values for name, values in table.columns.items() if name not in declared.ignored}
+    return replace(table, columns=kept)
 
 
 def _check_columns(
@@ -518,7 +597,10 @@ def _read_attribute(
     table: _Table, path: Path, name: str, coding: _Coding, problems: Problems
 ) -> NDArray[np.float32]:
     texts = table.columns[name]
-    meaning = {coding.yes: 1.0, coding.no: 0.0, coding.unknown: np.nan, "": np.nan}
+    meaning = {"": np.nan}
+    if coding.unknown is not None:
+        meaning[coding.unknown] = np.nan
+    meaning |= {coding.no: 0.0, coding.yes: 1.0}
     # pandas writes 1.0 where some are unknown
     meaning |= {f"{code}.0": value for code, value in meaning.items() if code.isdecimal()}
     values = np.array([meaning.get(text, -1.0) for text in texts], np.float32)

@@ -19,6 +19,9 @@ from passerby.datasets.pa100k import PA100K_ATTRIBUTES
 from passerby.datasets.peta_attributes import PETA_ATTRIBUTES
 from passerby.errors import InputError
 
+# a date or a number that is none, or lists without end, make PyYAML raise what Python raises
+_YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
+
 SCHEMAS = {
     "market1501": MARKET1501_ATTRIBUTES,
     "peta": PETA_ATTRIBUTES,
@@ -80,7 +83,7 @@ class SchemaMapping:
             )
         try:
             return cls._of(yaml.safe_load(path.read_bytes()), path.name)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except _YAML_ERRORS as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{path} is not YAML ({reason}): fix it.") from None
 
@@ -161,7 +164,7 @@ def _condition(text: str, source: Schema, where: str) -> Condition:
     try:
         condition = parse_query(text, source)
     except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+        raise InputError(f"{where}: {str(error).removeprefix('`where`').lstrip(': ')}") from None
     if not condition.attributes():
         raise InputError(f"{where}: name an attribute of {source.name}.")
     return condition

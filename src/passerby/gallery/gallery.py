@@ -324,6 +324,13 @@ class Gallery:
         named = f"(person IS NOT NULL AND person = {quote(person)})"
         table = self._store.read(self._store.query(["dataset"], named))
         datasets = sorted({name or "" for name in table.column("dataset").to_pylist()})
+        if not person:
+            raise InputError("`person` is empty: name one.")
+        if dataset is not None and datasets and dataset not in datasets:
+            raise InputError(
+                f"No person {person!r} is of the dataset {dataset!r}, but of "
+                f"{', '.join(repr(name) for name in datasets)}."
+            )
         if dataset is None and len(datasets) > 1:
             raise InputError(
                 f"The datasets {', '.join(repr(name) for name in datasets)} each have a person "

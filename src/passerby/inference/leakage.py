@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from passerby.data.crops import Crops
 from passerby.data.decoding import read_file
 from passerby.errors import InputError
-from passerby.inference.model_info import SEEN_NAME, ModelInfo
+from passerby.inference.model_info import SEEN_NAME, ModelInfo, check_file
 
 Hashes = NDArray[np.uint64]
 
@@ -75,6 +75,18 @@ class SeenFiles:
     def write(self, folder: Path) -> None:
         """Write them into a model file's folder."""
         np.savez(folder / SEEN_NAME, **{name: getattr(self, name) for name in _PARTS})
+
+
+def read_seen_files(folder: Path, info: ModelInfo) -> SeenFiles:
+    """Read what a model file knows, as `SeenFiles.read` does, if it is what `model.json` describes.
+
+    Raises:
+        InputError: the file is missing, damaged or another one: what the model was trained on would
+            be scored.
+    """
+    if SEEN_NAME in info.files or (folder / SEEN_NAME).exists():
+        check_file(folder, SEEN_NAME, info)
+    return SeenFiles.read(folder)
 
 
 def hash_files(crops: Crops) -> Hashes:

@@ -17,7 +17,7 @@ from passerby.data.schema import Schema
 from passerby.data.suspicions import describe_suspicions, find_suspicion
 from passerby.errors import InputError
 from passerby.inference.embeddings import Embeddings
-from passerby.inference.leakage import SeenFiles
+from passerby.inference.leakage import SeenFiles, read_seen_files
 from passerby.inference.model_info import (
     ONNX_NAME,
     WEIGHTS_NAME,
@@ -108,8 +108,12 @@ class RuntimeModel:
 
     @cached_property
     def seen(self) -> SeenFiles:
-        """The files that the model learned from and was calibrated on."""
-        return SeenFiles.read(self.folder)
+        """The files that the model learned from and was calibrated on.
+
+        Raises:
+            InputError: they are not those that `model.json` describes.
+        """
+        return read_seen_files(self.folder, self.info)
 
     def embed(
         self,

@@ -2,7 +2,7 @@
 
 from passerby.data.schema import Schema
 from passerby.errors import InputError
-from passerby.inference.leakage import SeenFiles, find_known_crops
+from passerby.inference.leakage import SeenFiles, find_known_crops, read_seen_files
 from passerby.inference.model_info import read_model_info
 from passerby.inference.model_location import find_model
 from passerby.models.model_file import load_person_model
@@ -30,7 +30,7 @@ def initial_model(section: ModelSection, schema: Schema | None, split: Split) ->
         return PersonModel(section.architecture, schema, source)
     folder = find_model(source)
     info = read_model_info(folder)
-    _check_held_out(SeenFiles.read(folder), split, source)
+    _check_held_out(read_seen_files(folder, info), split, source)
     if schema is not None and info.schema_ is not None and info.schema_ != schema:
         raise InputError(
             f"model.weights: {source} answers other attributes ({_named(info.schema_)}) than the "
