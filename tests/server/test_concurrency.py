@@ -15,6 +15,8 @@ from passerby.errors import InputError
 from passerby.gallery import Gallery
 from passerby.gallery.store import Store
 
+pytestmark = pytest.mark.alone
+
 
 def noise(seed: int) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (64, 32, 3), np.uint8)

@@ -125,6 +125,7 @@ def test_few_addresses_are_remembered() -> None:
     assert len(buckets._buckets) <= _MOST_ADDRESSES
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("path", ["/api/add", "/api/search", "/search"])
 def test_a_request_that_trickles_in(gallery: Gallery, path: str) -> None:
     async def asked(pause: float) -> httpx.Response:
