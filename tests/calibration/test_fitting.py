@@ -8,7 +8,7 @@ from numbered import numbered
 
 from passerby.calibration import calibrate_distances
 from passerby.calibration.cross_fitting import mean_ap
-from passerby.calibration.fitting import measure_calibration
+from passerby.calibration.fitting import measure_calibration, pair_distances
 from passerby.data import Crops, Schema
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
@@ -48,6 +48,35 @@ def crowd(seed: int = 0, count: int = 10, labelled: bool = True) -> Embeddings:
     return people(
         vectors, persons.tolist(), attributes=attributes, labels=labels if labelled else None
     )
+
+
+def test_pairs_across_cameras_and_within_datasets() -> None:
+    generator = np.random.default_rng(0)
+    count = 24
+    crops = Crops(
+        [f"{i}.jpg" for i in range(count)],
+        person=generator.choice(["7", "8", "9"], count).tolist(),
+        camera=generator.choice(["1", "2", ""], count).tolist(),
+        dataset=generator.choice(["x", "y"], count).tolist(),
+    )
+    some = Embeddings(crops, generator.normal(size=(count, 3)).astype(np.float32))
+    same, different = pair_distances(some, EUCLIDEAN, "across")
+    expected: dict[bool, list[float]] = {True: [], False: []}
+    for i, j in combinations(range(count), 2):
+        of_one_camera = crops.camera[i] == crops.camera[j] != ""
+        if crops.dataset[i] != crops.dataset[j] or of_one_camera:
+            continue
+        apart = float(np.linalg.norm(some.vectors[i].astype(float) - some.vectors[j]))
+        expected[bool(crops.person[i] == crops.person[j])].append(apart)
+    np.testing.assert_allclose(sorted(same), sorted(expected[True]), rtol=1e-6)
+    np.testing.assert_allclose(sorted(different), sorted(expected[False]), rtol=1e-6)
+
+
+def test_nobody_was_seen_by_two_cameras() -> None:
+    crops = Crops("abcd", person=list("1122"), camera=list("1122"))
+    some = Embeddings(crops, np.eye(4, dtype=np.float32))
+    with pytest.raises(InputError, match="Too few persons were seen by two cameras"):
+        pair_distances(some, EUCLIDEAN, "across")
 
 
 def test_curves_by_hand() -> None:

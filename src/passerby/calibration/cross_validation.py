@@ -13,6 +13,7 @@ import numpy as np
 from passerby.calibration.calibration import Calibration
 from passerby.calibration.cross_fitting import mean_ap, real_persons
 from passerby.calibration.fitting import (
+    Counted,
     check_enough,
     constant,
     pair_distances,
@@ -29,7 +30,9 @@ from passerby.inference.runtime_model import RuntimeModel
 from passerby.ranking.distance import Distance
 
 
-def calibrate_by_folds(folds: Sequence[Embeddings], tasks: Sequence[Task]) -> tuple[Matcher, ...]:
+def calibrate_by_folds(
+    folds: Sequence[Embeddings], tasks: Sequence[Task], counted: Counted = "all"
+) -> tuple[Matcher, ...]:
     """Calibrate the plain distances on all folds together.
 
     Weighted and learned distances belong to one model and are left out.
@@ -37,6 +40,7 @@ def calibrate_by_folds(folds: Sequence[Embeddings], tasks: Sequence[Task]) -> tu
     Args:
         folds: for each model, its embeddings of persons that it was not trained on.
         tasks: what the models were trained for.
+        counted: see `pair_distances`.
 
     Returns:
         The distances with their calibrations, that with the highest mean mAP first.
@@ -52,7 +56,10 @@ def calibrate_by_folds(folds: Sequence[Embeddings], tasks: Sequence[Task]) -> tu
         return float(np.mean([mean_ap(fold, constant(distance)) for fold in folds]))
 
     return tuple(
-        Matcher(distance=distance, calibration=measure_calibration_by_folds(folds, distance))
+        Matcher(
+            distance=distance,
+            calibration=measure_calibration_by_folds(folds, distance, counted),
+        )
         for distance in sorted(plain_distances(tasks), key=average, reverse=True)
     )
 
@@ -95,12 +102,15 @@ def _recipe(info: ModelInfo) -> Mapping[str, Any]:
     return {**recipe, "model": network}
 
 
-def measure_calibration_by_folds(folds: Sequence[Embeddings], distance: Distance) -> Calibration:
+def measure_calibration_by_folds(
+    folds: Sequence[Embeddings], distance: Distance, counted: Counted = "all"
+) -> Calibration:
     """Measure a distance on the pairs within every fold.
 
     Args:
         folds: as in `calibrate_by_folds`, without distractors and junk.
         distance: one that needs no fitting.
+        counted: see `pair_distances`.
     """
-    pairs = [pair_distances(fold, distance) for fold in folds]
+    pairs = [pair_distances(fold, distance, counted) for fold in folds]
     return summarize_pairs(pairs, encode_persons(*(fold.crops for fold in folds)))

@@ -4,8 +4,9 @@ Weighted and learned distances are fitted on one half of the persons and measure
 the other way round, so that none is measured on whom it was fitted on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,17 +33,22 @@ POINTS = 128
 Pairs = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Distances of pairs of crops of one person, and of pairs of two."""
 
+Counted = Literal["all", "across"]
+
 LEAST_PERSONS = 4
 ENOUGH_PERSONS = 50
 
 
-def calibrate_distances(people: Embeddings, tasks: Sequence[Task]) -> tuple[Matcher, ...]:
+def calibrate_distances(
+    people: Embeddings, tasks: Sequence[Task], counted: Counted = "all"
+) -> tuple[Matcher, ...]:
     """Fit and calibrate the distances that a model file carries.
 
     Args:
         people: of crops of at least 4 persons that the model was not trained on, several of each;
             with labels for the weighted distance.
         tasks: what the model was trained for.
+        counted: which pairs say what a distance means; see `pair_distances`.
 
     Returns:
         The distances with their calibrations, that with the highest mAP on these persons first.
@@ -55,23 +61,26 @@ def calibrate_distances(people: Embeddings, tasks: Sequence[Task]) -> tuple[Matc
     fits = _fits(people, tasks)
     fits.sort(key=lambda fit: -mean_ap(people, fit))
     return tuple(
-        Matcher(distance=fit(people), calibration=measure_calibration(people, fit)) for fit in fits
+        Matcher(distance=fit(people), calibration=measure_calibration(people, fit, counted))
+        for fit in fits
     )
 
 
-def measure_calibration(people: Embeddings, fit: Fit) -> Calibration:
+def measure_calibration(people: Embeddings, fit: Fit, counted: Counted = "all") -> Calibration:
     """Measure how near crops of one person and of two persons are.
 
     Args:
         people: of crops of at least 4 persons that the model was not trained on.
         fit: makes the distance.
+        counted: see `pair_distances`.
 
     Raises:
-        InputError: there are too few persons or crops of them, or all crops are equally near.
+        InputError: there are too few persons or crops of them, nobody was seen by two cameras
+            where that is asked for, or all crops are equally near.
     """
     check_enough(people.crops)
     people = real_persons(people)
-    pairs = [pair_distances(half, fit(other)) for half, other in split_halves(people)]
+    pairs = [pair_distances(half, fit(other), counted) for half, other in split_halves(people)]
     return summarize_pairs(pairs, [people.crops.person_codes])
 
 
@@ -152,17 +161,53 @@ def check_enough(crops: Crops) -> None:
             )
 
 
-def pair_distances(people: Embeddings, distance: Distance) -> Pairs:
-    """Return the distances of all pairs of crops of one person, and of two."""
+def pair_distances(people: Embeddings, distance: Distance, counted: Counted = "all") -> Pairs:
+    """Return the distances of pairs of crops of one person, and of two.
+
+    Args:
+        people: crops of persons.
+        distance: between them.
+        counted: "all" pairs; or those "across" cameras within a dataset: two crops by one camera
+            hardly differ, and people of two datasets are never mistaken for each other, so that
+            such pairs promise too much. Where a camera is unknown, the pair counts.
+
+    Raises:
+        InputError: no pair of one of both kinds counts.
+    """
+    telling = _telling(people.crops) if counted == "across" else None
     signatures = distance.signatures(people).astype(np.float64)
     persons = people.crops.person_codes
     same, different = [], []
     for row in range(len(signatures) - 1):
         apart = np.sqrt(((signatures[row + 1 :] - signatures[row]) ** 2).sum(axis=1))
         alike = persons[row + 1 :] == persons[row]
+        if telling is not None:
+            chosen = telling(row)
+            apart, alike = apart[chosen], alike[chosen]
         same.append(apart[alike])
         different.append(apart[~alike])
-    return np.concatenate(same), np.concatenate(different)
+    found = np.concatenate(same), np.concatenate(different)
+    if telling is not None and not all(map(len, found)):
+        raise InputError(
+            "Too few persons were seen by two cameras of one dataset to calibrate across cameras: "
+            "calibrate on all pairs."
+        )
+    return found
+
+
+def _telling(crops: Crops) -> Callable[[int], NDArray[np.bool_]]:
+    """Return which later crops make a pair across cameras with the crop of a row."""
+    unknown = np.zeros(len(crops), "U1")
+    dataset = unknown if crops.dataset is None else crops.dataset
+    camera = unknown if crops.camera is None else crops.camera
+
+    def chosen(row: int) -> NDArray[np.bool_]:
+        later = slice(row + 1, None)
+        apart = (camera[later] != camera[row]) | (camera[later] == "")
+        found: NDArray[np.bool_] = apart & (dataset[later] == dataset[row])
+        return found
+
+    return chosen
 
 
 def _fraction_within(ascending: NDArray[np.float64], limits: NDArray[np.float64]) -> list[float]:

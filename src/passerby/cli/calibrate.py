@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +11,7 @@ from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
 from passerby.cli.reading import choose_split, read_data
 
 if TYPE_CHECKING:
+    from passerby.calibration.fitting import Counted
     from passerby.data.crops import Crops
     from passerby.inference import Embeddings, RuntimeModel
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 def calibrate(
     model: Annotated[Path, typer.Argument(help="A run, or a model file's folder.")],
     data: Annotated[Path, typer.Option(help="Crops of persons the model was not trained on.")],
+    across_cameras: Annotated[
+        bool,
+        typer.Option(
+            "--across-cameras",
+            help="Only pairs of crops by two cameras of one dataset say what a distance means.",
+        ),
+    ] = False,
     split: SPLIT = None,
     root: ROOT = None,
     pattern: PATTERN = None,
@@ -49,7 +57,8 @@ def calibrate(
     part = choose_split(data, split, "train", pattern=pattern)
     crops = read_data(data, part, root, pattern, accept_missing)
     people = _folds(runtime, crops, folds) if folds else [_kept_back(runtime, crops)]
-    found = _measured(people, runtime, by_folds=bool(folds))
+    counted: Literal["across", "all"] = "across" if across_cameras else "all"
+    found = _measured(people, runtime, counted, by_folds=bool(folds))
     folder = find_model(model)
     if read_model_info(folder) != runtime.info:
         raise InputError(f"{folder} was changed meanwhile: calibrate the new model.")
@@ -103,7 +112,7 @@ def _embedded(runtime: "RuntimeModel", crops: "Crops") -> "Embeddings":
 
 
 def _measured(
-    people: "list[Embeddings]", runtime: "RuntimeModel", *, by_folds: bool
+    people: "list[Embeddings]", runtime: "RuntimeModel", counted: "Counted", *, by_folds: bool
 ) -> dict[str, object]:
     """Return what changes in `model.json`."""
     from passerby.calibration import calibrate_distances
@@ -113,10 +122,10 @@ def _measured(
     tasks = runtime.info.tasks
     found: dict[str, object] = {}
     if by_folds:
-        distances = calibrate_by_folds(people, tasks)
+        distances = calibrate_by_folds(people, tasks, counted)
         if "attributes" in tasks and len(people) > 1:
             found["decision"] = choose_decision_by_folds(people)
     else:
-        distances = calibrate_distances(people[0], tasks)
+        distances = calibrate_distances(people[0], tasks, counted)
     found["distances"] = tuple(distance.model_dump(mode="json") for distance in distances)
     return found
