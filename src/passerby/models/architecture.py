@@ -27,6 +27,20 @@ class Attention(BaseModel):
     residual: bool = False
 
 
+class Style(BaseModel):
+    """What follows the backbone's first stages against the style of a camera; see `models.style`.
+
+    Attributes:
+        kind: a gated instance normalisation, or MixStyle, which is there while training only.
+        stages: so many stages, from the input on, are followed by it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["none", "instance_norm", "mixstyle"] = "none"
+    stages: int = Field(2, ge=1)
+
+
 class Architecture(BaseModel):
     """The network, without its weights.
 
@@ -36,12 +50,15 @@ class Architecture(BaseModel):
         last_stride: 1 removes the last halving of the feature map (Luo et al., "Bag of Tricks
             and A Strong Baseline for Deep Person Re-identification", 2019).
         pool: average, or generalised mean with a learnt exponent (Radenović et al., 2018).
+        embedding_size: length of the embedding, by a linear layer between pooling and neck; 0 keeps
+            the backbone's features.
         neck: "batchnorm" puts a batch normalisation between pooling and the heads (BNNeck, Luo
             et al. 2019).
         dropout: probability of dropping a feature before the attribute head.
         groups: mutually exclusive attributes, such as the colours of the upper clothing, each have
             an "independent" probability, or share a "softmax".
         attention: see `Attention`.
+        style: see `Style`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,7 +67,9 @@ class Architecture(BaseModel):
     size: tuple[Side, Side] = (256, 128)
     last_stride: Literal[1, 2] = 2
     pool: Literal["average", "gem"] = "average"
+    embedding_size: int = Field(0, ge=0, le=8192)
     neck: Literal["none", "batchnorm"] = "none"
     dropout: float = Field(0.0, ge=0, lt=1)
     groups: Literal["independent", "softmax"] = "independent"
     attention: Attention = Attention()
+    style: Style = Style()

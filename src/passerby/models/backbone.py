@@ -10,9 +10,12 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from passerby.errors import InputError
+from passerby.models.architecture import Style
 from passerby.models.attention import attention_block
+from passerby.models.style import STYLES
 from passerby.models.tensor_file import read_weights
 
+_NO_STYLE = Style()
 _DOWNSAMPLING = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
 
@@ -33,6 +36,7 @@ class Backbone(nn.Module):
         last_stride: int = 2,
         stage_attention: str = "none",
         residual: bool = False,
+        style: Style = _NO_STYLE,
     ) -> None:
         """Build the backbone and load its weights.
 
@@ -44,6 +48,7 @@ class Backbone(nn.Module):
             last_stride: 1 removes the last halving of the map.
             stage_attention: kind of attention after each of the last two stages.
             residual: see `attention_block`.
+            style: what follows the first stages.
 
         Raises:
             InputError: timm knows no such model, or the weights cannot be had or do not fit.
@@ -62,6 +67,8 @@ class Backbone(nn.Module):
         self.channels: int = network.num_features
         if last_stride == 1:
             _remove_last_stride(self.network, size, name)
+        if style.kind != "none":
+            _follow_first_stages(self.network, style, name)
         if stage_attention != "none":
             _attend_last_stages(self.network, stage_attention, residual, name)
 
@@ -262,8 +269,22 @@ def _attend_last_stages(network: nn.Module, kind: str, residual: bool, name: str
             "place it at the 'head'."
         )
     for info in infos[-2:]:
-        parent_name, _, own_name = info["module"].rpartition(".")
-        parent = network.get_submodule(parent_name)
-        stage = parent.get_submodule(own_name)
-        attended = nn.Sequential(stage, attention_block(kind, info["num_chs"], residual))
-        setattr(parent, own_name, attended)
+        _follow(network, info["module"], attention_block(kind, info["num_chs"], residual))
+
+
+def _follow_first_stages(network: nn.Module, style: Style, name: str) -> None:
+    infos = _stages(network)
+    if getattr(network, "patch_embed", None) is not None or len(infos) < style.stages:
+        raise InputError(
+            f"model.style is for {style.stages} stages of feature maps, which {name} does not "
+            "have: leave it out, or choose fewer."
+        )
+    for info in infos[: style.stages]:
+        _follow(network, info["module"], STYLES[style.kind](info["num_chs"]))
+
+
+def _follow(network: nn.Module, stage: str, block: nn.Module) -> None:
+    """Let a block follow a stage."""
+    parent_name, _, own_name = stage.rpartition(".")
+    parent = network.get_submodule(parent_name)
+    setattr(parent, own_name, nn.Sequential(parent.get_submodule(own_name), block))

@@ -64,12 +64,19 @@ class PersonModel(nn.Module):
             last_stride=architecture.last_stride,
             stage_attention=attention.kind if in_stages else "none",
             residual=attention.residual,
+            style=architecture.style,
         )
-        self.embedding_size = self.backbone.channels
+        channels = self.backbone.channels
+        self.embedding_size = architecture.embedding_size or channels
         self.attention = attention_block(
-            "none" if in_stages else attention.kind, self.embedding_size, attention.residual
+            "none" if in_stages else attention.kind, channels, attention.residual
         )
         self.pool = POOLS[architecture.pool]()
+        self.projection: nn.Module = nn.Identity()
+        if architecture.embedding_size:
+            self.projection = nn.Linear(channels, self.embedding_size, bias=False)
+            # distances stay as alike as they can
+            nn.init.orthogonal_(self.projection.weight)
         self.neck = NECKS[architecture.neck](self.embedding_size)
         self.dropout = nn.Dropout(architecture.dropout)
         self.attribute_head: nn.Linear | None = None
@@ -104,7 +111,7 @@ class PersonModel(nn.Module):
 
     def features(self, crops: Tensor) -> Tensor:
         """Return the features before the neck, shape (N, D)."""
-        return self.pool(self.attention(self.backbone(crops)))  # type: ignore[no-any-return]
+        return self.projection(self.pool(self.attention(self.backbone(crops))))  # type: ignore[no-any-return]
 
     def attribute_logits(self, necked: Tensor) -> Tensor | None:
         """Return attribute logits of the features after the neck, (N, attributes), or None."""

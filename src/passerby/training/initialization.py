@@ -14,8 +14,8 @@ from passerby.training.split import Split
 def initial_model(section: ModelSection, schema: Schema | None, split: Split) -> PersonModel:
     """Build the network of a recipe and load the weights that it names.
 
-    A pool, neck or attribute head that an earlier model lacks starts anew; one that only it has
-    is left out.
+    A pool, projection, neck or attribute head that an earlier model lacks starts anew; one that
+    only it has is left out.
 
     Args:
         section: `model` of the recipe.
@@ -42,7 +42,9 @@ def initial_model(section: ModelSection, schema: Schema | None, split: Split) ->
     except RuntimeError as error:
         raise _other_network(source) from error
     others = [*result.missing_keys, *result.unexpected_keys]
-    if any(not name.startswith(("pool.", "neck.", "attribute_head.")) for name in others):
+    if any(
+        not name.startswith(("pool.", "projection.", "neck.", "attribute_head.")) for name in others
+    ):
         raise _other_network(source)
     return model
 
