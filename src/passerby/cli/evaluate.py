@@ -1,7 +1,8 @@
 """`passerby evaluate`."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,11 +14,41 @@ from passerby.cli.reading import choose_split, read_data
 
 if TYPE_CHECKING:
     from passerby.data import Crops
+    from passerby.datasets import Dataset
+    from passerby.evaluation import Report
+    from passerby.evaluation.comparison import Comparison
     from passerby.inference import Embeddings, RuntimeModel
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """How a model is scored, whatever the dataset."""
+
+    split: str | None
+    root: Path | None
+    pattern: str | None
+    accept_missing: bool
+    mapping: str | None
+    decision: str | None
+    protocol: str | None
+    cameras: str | None
+    features: str | None
+    metric: str | None
+    kind: str | None
+    average_precision: str
+    rerank: bool
+    seed: int
+    trials: int
+    flip: bool
+
+
 def evaluate(
-    data: Annotated[Path, typer.Option(help="A dataset, a manifest, or a folder of crops.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            help="A dataset, a manifest, or a folder of crops; may be given again, for one table."
+        ),
+    ],
     model: MODEL_ARGUMENT = None,
     split: SPLIT = None,
     root: ROOT = None,
@@ -58,57 +89,97 @@ def evaluate(
         int, typer.Option(help="Draw the random queries so often; means are printed.", min=1)
     ] = 1,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror images.")] = False,
+    compare: Annotated[
+        str | None,
+        typer.Option(help="Another model: how far the two are apart on the same queries."),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Write an HTML report with plots and ranked lists.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a model's attributes and re-identification on persons it was not trained on."""
+    from passerby.errors import InputError
+    from passerby.files import check_writable
+    from passerby.inference import RuntimeModel
+
+    if report is not None:
+        from passerby.reporting.html_report import check_installed
+
+        check_installed()
+        check_writable(report)
+        if len(data) > 1:
+            raise InputError("A report is about one dataset: give --data once.")
+    asked = _Asked(
+        split, root, pattern, accept_missing, mapping, decision, protocol, cameras, features,
+        metric, kind, average_precision, rerank, seed, trials, flip,
+    )  # fmt: skip
+    runtime = RuntimeModel.load(model)
+    other = None if compare is None else RuntimeModel.load(compare)
+    if len(data) == 1:
+        found, compared = _scored(runtime, other, data[0], asked)
+        _tell(runtime, found, compared, report, json=json)
+        return
+    results = {
+        title: _scored(runtime, other, place, asked, several=True)
+        for title, place in _titles(data).items()
+    }
+    _tell_several(results, json=json)
+
+
+def _titles(places: list[Path]) -> dict[str, Path]:
+    """Return what each place is called: the last part of its path that tells it apart."""
+    from passerby.datasets.joining import short_titles
+    from passerby.errors import InputError
+
+    if len(set(places)) < len(places):
+        raise InputError("The same place is given twice as --data: give each once.")
+    return dict(zip(short_titles(list(map(str, places))), places, strict=True))
+
+
+def _scored(
+    runtime: "RuntimeModel",
+    other: "RuntimeModel | None",
+    data: Path,
+    asked: _Asked,
+    *,
+    several: bool = False,
+) -> "tuple[Report, Comparison | None]":
+    """Score one model on one dataset, and how far another one is from it."""
     from passerby.calibration import choose_matcher
     from passerby.datasets import recognize
     from passerby.evaluation import EvaluationProtocol
     from passerby.evaluation import evaluate as score
-    from passerby.files import check_writable
-    from passerby.inference import RuntimeModel
+    from passerby.evaluation.comparison import compare
     from passerby.ranking import Reranking
     from passerby.ranking.query_scores import check_average_precision
-    from passerby.reporting.retrieval_tables import retrieval_tables
-    from passerby.reporting.tables import attribute_tables, headline
 
-    if report is not None:
-        from passerby.reporting.html_report import check_installed, write_report
-
-        check_installed()
-        check_writable(report)
-    runtime = RuntimeModel.load(model)
-    rule = runtime.info.decision_by(decision)
-    standard = None if pattern is not None else recognize(data)
+    rule = runtime.info.decision_by(asked.decision)
+    standard = None if asked.pattern is not None else recognize(data)
+    protocol = asked.protocol
     if protocol is None:
         protocol = "market" if standard and standard.protocol == "market" else "course"
-    asked = EvaluationProtocol.named(protocol, cameras, seed)
-    variant = check_average_precision(average_precision)
-    matcher = choose_matcher(runtime.info, features, metric, kind)
-    splits = ("train",) if standard is None else standard.scored
-    if split is not None:
-        own = standard is not None and {"query", "gallery"} <= set(standard.splits)
-        both = split == "test" and own
-        splits = ("query", "gallery") if both else (choose_split(data, split, pattern=pattern),)
+    how = EvaluationProtocol.named(protocol, asked.cameras, asked.seed)
+    variant = check_average_precision(asked.average_precision)
+    matcher = choose_matcher(runtime.info, asked.features, asked.metric, asked.kind)
     # all that can be wrong with the crops is looked at before the long work
     parts = []
-    for name in splits:
-        crops = read_data(data, name, root, pattern, accept_missing)
-        parts.append(_crops_to_score(runtime, crops, name, mapping))
+    for name in _splits(standard, data, asked):
+        crops = read_data(data, name, asked.root, asked.pattern, asked.accept_missing)
+        parts.append(_crops_to_score(runtime, other, crops, name, asked.mapping))
     if parts[0].has_persons:
-        asked.check(*parts)
-    embedded = [_embedded(runtime, crops, flip) for crops in parts]
+        how.check(*parts)
+    embedded = [_embedded(runtime, crops, asked.flip) for crops in parts]
+    # of several datasets those with queries of their own have nothing to draw
+    trials = 1 if several and len(parts) > 1 else asked.trials
     found = score(
         *embedded,
-        protocol=asked,
+        protocol=how,
         distance=matcher.distance,
         calibration=matcher.calibration,
         decision=rule,
         average_precision=variant,
-        reranking=Reranking() if rerank else None,
+        reranking=Reranking() if asked.rerank else None,
         trials=trials,
     )
     if found.retrieval is None:
@@ -118,7 +189,42 @@ def evaluate(
             "The distance is not calibrated, so there are neither answer sets nor averages over "
             "crops of one person: see passerby calibrate."
         )
+    if other is None or found.retrieval is None:
+        return found, None
+    theirs = score(
+        *(_embedded(other, crops.without_labels(), asked.flip) for crops in parts),
+        protocol=how,
+        distance=choose_matcher(other.info, asked.features, asked.metric, asked.kind).distance,
+        average_precision=variant,
+        resamples=0,
+    )
+    assert theirs.retrieval is not None
+    return found, compare(found.retrieval, theirs.retrieval)
+
+
+def _splits(standard: "Dataset | None", data: Path, asked: _Asked) -> tuple[str, ...]:
+    if asked.split is None:
+        return ("train",) if standard is None else standard.scored
+    own = standard is not None and {"query", "gallery"} <= set(standard.splits)
+    if asked.split == "test" and own:
+        return ("query", "gallery")
+    return (choose_split(data, asked.split, pattern=asked.pattern),)
+
+
+def _tell(
+    runtime: "RuntimeModel",
+    found: "Report",
+    compared: "Comparison | None",
+    report: Path | None,
+    *,
+    json: bool,
+) -> None:
+    from passerby.reporting.retrieval_tables import comparison_line, retrieval_tables
+    from passerby.reporting.tables import attribute_tables, headline
+
     if report is not None:
+        from passerby.reporting.html_report import write_report
+
         answer_sets = [] if found.retrieval is None else found.retrieval.answer_sets
         write_report(
             report,
@@ -132,10 +238,12 @@ def evaluate(
         )
         say(f"Report written to {report}.")
     if json:
-        print_json(found.to_dict())
+        print_json(_as_dict(found, compared))
         return
     for line in headline(found.attributes, found.retrieval):
         out.print(line, soft_wrap=True)
+    if compared is not None:
+        out.print(comparison_line(compared), soft_wrap=True)
     if found.retrieval is not None:
         for table in retrieval_tables(found.retrieval, found.queries):
             out.print(table)
@@ -144,10 +252,28 @@ def evaluate(
             out.print(table)
 
 
+def _tell_several(results: "dict[str, tuple[Report, Comparison | None]]", *, json: bool) -> None:
+    from passerby.reporting.tables import sets_table
+
+    if json:
+        print_json({"sets": {title: _as_dict(*result) for title, result in results.items()}})
+        return
+    out.print(sets_table(results))
+
+
+def _as_dict(found: "Report", compared: "Comparison | None") -> dict[str, Any]:
+    more = {} if compared is None else {"compared": compared.to_dict()}
+    return {**found.to_dict(), **more}
+
+
 def _crops_to_score(
-    runtime: "RuntimeModel", everyone: "Crops", name: str, mapping: str | None
+    runtime: "RuntimeModel",
+    other: "RuntimeModel | None",
+    everyone: "Crops",
+    name: str,
+    mapping: str | None,
 ) -> "Crops":
-    """Leave out what the model was trained on, and put labels into its schema."""
+    """Leave out what the models were trained on, and put labels into the schema of the first."""
     from passerby.inference.leakage import find_known_crops, leave_out_seen
 
     seen = runtime.seen
@@ -162,6 +288,8 @@ def _crops_to_score(
             say(f"The model was trained on nothing of the split {name}: all of it is scored.")
     if find_known_crops(crops, seen.calibration).any():
         say("The distances were calibrated on these very persons: they look too good on them.")
+    if other is not None:
+        crops = leave_out_seen(crops, other.info, other.seen)
     return _mapped(runtime, crops, mapping)
 
 

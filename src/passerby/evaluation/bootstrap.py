@@ -35,6 +35,24 @@ def weight_blocks(persons: int, resamples: int, seed: int) -> Iterator[NDArray[n
         yield generator.multinomial(persons, uniform, size=min(size, resamples - start))
 
 
+def mean_intervals(
+    values: NDArray[np.float64], persons: NDArray[np.int64], resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """Return 95 % intervals over persons of the means over crops, shape (2, columns).
+
+    Args:
+        values: of each crop, shape (N, columns).
+        persons: whom each shows, shape (N,).
+        resamples, seed: as in `person_weights`.
+    """
+    ids, owner = np.unique(persons, return_inverse=True)
+    sums = np.zeros((len(ids), values.shape[1]))
+    np.add.at(sums, owner, values)
+    counts = np.bincount(owner)
+    weights = person_weights(len(ids), resamples, seed)
+    return interval((weights @ sums) / (weights @ counts)[:, None])
+
+
 def interval(figures: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the middle 95 % of what the resamples gave, shape (2, …), low before high.
 

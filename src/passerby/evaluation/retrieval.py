@@ -12,7 +12,7 @@ from passerby.calibration.calibration import Calibration
 from passerby.data.crops import JUNK_CODE, encode_cameras, encode_persons
 from passerby.errors import InputError
 from passerby.evaluation.answer_sets import AnswerSetScores, PairCounts, score_answer_sets
-from passerby.evaluation.bootstrap import interval, person_weights
+from passerby.evaluation.bootstrap import mean_intervals
 from passerby.evaluation.protocols import has_cameras
 from passerby.inference.embeddings import Embeddings
 from passerby.ranking.distance import Distance
@@ -348,13 +348,7 @@ def _intervals(
 ) -> dict[str, tuple[float, float]]:
     if not resamples:
         return {}
-    ids, owner = np.unique(persons, return_inverse=True)
-    sums = np.zeros((len(ids), values.shape[1]))
-    np.add.at(sums, owner, values)
-    counts = np.bincount(owner)
-    weights = person_weights(len(ids), resamples, seed)
-    means = (weights @ sums) / (weights @ counts)[:, None]
-    low, high = interval(means)
+    low, high = mean_intervals(values, persons, resamples, seed)
     return {name: (float(a), float(b)) for name, a, b in zip(METRIC_NAMES, low, high, strict=True)}
 
 

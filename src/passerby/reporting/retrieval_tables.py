@@ -6,6 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from passerby.calibration.matcher import Matcher
+from passerby.evaluation.comparison import Comparison
 from passerby.evaluation.retrieval import RetrievalReport
 from passerby.inference.embeddings import Embeddings
 from passerby.reporting.slices import slices
@@ -53,6 +54,21 @@ def retrieval_tables(
     )
     if report.skipped:
         yield f"Skipped, since the gallery has no right answer: {report.skipped:,} queries."
+
+
+def comparison_line(compared: Comparison) -> str:
+    """Return the sentence on how far another model is apart on the same queries."""
+    figures = ", ".join(
+        f"{name} {value:+.3f} ({low:+.3f} to {high:+.3f})"
+        for name, value, (low, high) in (
+            ("top-1", compared.top1, compared.top1_ci),
+            ("mAP", compared.map, compared.map_ci),
+        )
+    )
+    return (
+        f"Beside the other model: {figures}, in pairs over {compared.queries:,} queries of "
+        f"{compared.persons:,} persons, with 95 % intervals."
+    )
 
 
 def calibration_table(distances: Sequence[Matcher]) -> Table:

@@ -1,6 +1,6 @@
 """Tables on screen."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.table import Table
 from rich.text import Text
@@ -9,6 +9,8 @@ from passerby.datasets.description import Description
 from passerby.datasets.problems import list_few
 from passerby.datasets.registry import Dataset
 from passerby.evaluation.attributes import INSTANCE_BASED, LABEL_BASED, AttributeReport
+from passerby.evaluation.comparison import Comparison
+from passerby.evaluation.evaluate import Report
 from passerby.evaluation.retrieval import RetrievalReport
 
 _TITLES = {"precision": "P", "recall": "R", "f1": "F1", "ma": "mA", "accuracy": "acc"}
@@ -88,6 +90,40 @@ def _frequencies(attributes: dict[str, float | None], whose: str) -> Table:
     half = (len(cells) + 1) // 2
     for left, right in zip(cells[:half], [*cells[half:], ("", "")], strict=False):
         table.add_row(*left, *right)
+    return table
+
+
+def sets_table(results: Mapping[str, tuple[Report, Comparison | None]]) -> Table:
+    """Return what `passerby evaluate` prints of several datasets.
+
+    Args:
+        results: title of a dataset to what was found, and how far another model is apart.
+    """
+    table = Table(title="by dataset")
+    table.add_column("set")
+    names = ["queries", "top-1", "mAP", "crops", "mA", "F1", "gain"]
+    if any(compared is not None for _, compared in results.values()):
+        names.insert(3, "mAP less the other's")
+    for name in names:
+        table.add_column(name, justify="right")
+    for title, (found, compared) in results.items():
+        cells = dict.fromkeys(names, "–")
+        if (retrieval := found.retrieval) is not None:
+            cells["queries"] = f"{retrieval.queries:,}"
+            cells["top-1"] = f"{retrieval.metrics['top1']:.3f}"
+            cells["mAP"] = f"{retrieval.metrics['map']:.3f}"
+        if compared is not None:
+            low, high = compared.map_ci
+            cells["mAP less the other's"] = f"{compared.map:+.3f} ({low:+.3f} to {high:+.3f})"
+        if (attributes := found.attributes) is not None:
+            cells["crops"] = f"{attributes.crops:,}"
+            for name, value in (
+                ("mA", attributes.macro["ma"]),
+                ("F1", attributes.macro["f1"]),
+                ("gain", attributes.macro["gain"]),
+            ):
+                cells[name] = f"{value:.3f}"
+        table.add_row(title, *cells.values())
     return table
 
 
