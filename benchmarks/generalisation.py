@@ -51,9 +51,17 @@ def main() -> None:
     write_text(options.out / "generalisation.md", page(results["sets"]))
 
 
-def scored(folder: Path, asked: tuple[str, ...]) -> dict[str, Any]:
+def scored(folder: Path, asked: tuple[str, ...], model: Path | None = None) -> dict[str, Any]:
+    """Return what `passerby evaluate` says of a set; by the shipped model if none is given."""
     command = (
-        *(sys.executable, "-m", "passerby.cli.main", "evaluate", "--data", str(folder)),
+        *(
+            sys.executable,
+            "-m",
+            "passerby.cli.main",
+            "evaluate",
+            *([] if model is None else [str(model)]),
+        ),
+        *("--data", str(folder)),
         *("--flip", "--accept-missing", "--json", *asked),
     )
     run = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -26,6 +26,7 @@ from passerby.datasets.market1501_attributes import (
 from passerby.inference import RuntimeModel, read_embeddings, write_model_info
 from passerby.inference.leakage import SeenFiles
 from passerby.inference.model_info import describe_files, read_model_info
+from passerby.toy import write_toy
 
 SMALL = [
     "--set=data.held_out_persons=6",
@@ -125,6 +126,27 @@ class TestData:
 
 
 class TestEvaluate:
+    def test_several_datasets_and_another_model(
+        self, passerby, trained: Path, toy_data, tmp_path: Path
+    ) -> None:
+        write_toy(tmp_path / "others", 8, seed=5, crops_per_person=4)
+        command = ("evaluate", trained, "--data", toy_data, "--data", tmp_path / "others")
+        sets = json.loads(passerby(*command, "--json").out)["sets"]
+        alone = json.loads(passerby("evaluate", trained, "--data", toy_data, "--json").out)
+        assert list(sets) == [toy_data.name, "others"]
+        assert sets[toy_data.name] == alone
+        shown = passerby(*command).out
+        assert f"{alone['retrieval']['map']:.3f}" in shown
+        assert f"{sets['others']['attributes']['ma']:.3f}" in shown
+        found = json.loads(passerby(*command, "--compare", trained, "--json").out)["sets"]
+        for result in found.values():
+            assert (result["compared"]["map"], result["compared"]["top1"]) == (0, 0)
+        line = passerby("evaluate", trained, "--data", toy_data, "--compare", trained).out
+        assert "Beside the other model: top-1 +0.000" in line
+        twice = passerby("evaluate", trained, "--data", toy_data, "--data", toy_data)
+        assert twice.code == 2
+        assert "The same place is given twice" in twice.err
+
     @pytest.mark.parametrize("harm", ["missing", "another"])
     def test_what_the_model_has_seen_is_known(
         self, passerby, trained: Path, toy_data, tmp_path: Path, harm: str

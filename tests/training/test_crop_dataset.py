@@ -19,7 +19,7 @@ def test_without_augmentation_the_pixels_are_the_crops(toy_data: Path) -> None:
     dataset = CropDataset(TrainingSamples.of(crops), (64, 32), PLAIN)
     assert crops.labels is not None
     for row, path in enumerate(crops.paths):
-        pixels, labels, person, erased = dataset[row]
+        pixels, labels, person, _, erased = dataset[row]
         expected = resize(decode(path), (64, 32))
         np.testing.assert_array_equal(pixels.permute(1, 2, 0).numpy(), expected)
         np.testing.assert_array_equal(labels.numpy(), crops.labels[row])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
@@ -16,14 +17,16 @@ from passerby.models import Architecture, PersonModel
 from passerby.training.attribute_loss import AttributeLoss
 from passerby.training.crop_dataset import TrainingBatch
 from passerby.training.metric_loss import HardTripletLoss
-from passerby.training.multitask_loss import MultitaskLoss
+from passerby.training.multitask_loss import LossMeans, MultitaskLoss
 from passerby.training.recipe import IdentityLossSection, LossSection
 from passerby.training.training_module import TrainingModule, TrainingOutputs
 
 PERSONS = torch.tensor([0, 0, 1, 1])
 LABELS = torch.tensor([[True, False]] * 2 + [[False, False]] * 2)
 ERASED = torch.tensor([False, True, False, False])
-BATCH = TrainingBatch(torch.zeros(4, 3, 64, 32, dtype=torch.uint8), LABELS, PERSONS, ERASED)
+SETS = torch.zeros(4, dtype=torch.int64)
+PIXELS = torch.zeros(4, 3, 64, 32, dtype=torch.uint8)
+BATCH = TrainingBatch(PIXELS, LABELS, PERSONS, SETS, ERASED)
 FREQUENCIES = np.array([0.5, 0.0])
 ALL_THREE = {
     "attributes": {"weight": 0.5},
@@ -66,6 +69,51 @@ def test_the_sum_of_the_losses() -> None:
     attributes, identity, metric = single_losses(x)
     found = multitask_loss(ALL_THREE).loss(x, BATCH)
     torch.testing.assert_close(found, 0.5 * attributes + 2 * identity + 3 * metric)
+
+
+def test_crops_of_nobody_teach_no_identity() -> None:
+    """The losses of identity and distance are those of the others alone."""
+    x = learned()
+    values = {**ALL_THREE, "attributes": {"weight": 0}}
+    nobody = torch.tensor([0, 0, -1, 1])
+    known = nobody >= 0
+    found = multitask_loss(values).loss(x, BATCH._replace(persons=nobody))
+    few = TrainingOutputs(*(part[known] for part in x))
+    batch = TrainingBatch(*(part[known] for part in BATCH._replace(persons=nobody)))
+    torch.testing.assert_close(found, multitask_loss(values).loss(few, batch))
+
+
+def test_a_batch_of_nobody() -> None:
+    x = learned()
+    values = {**ALL_THREE, "attributes": {"weight": 0}}
+    nobody = BATCH._replace(persons=torch.full((4,), -1))
+    assert multitask_loss(values).loss(x, nobody).item() == 0
+
+
+def test_each_loss_by_its_name_and_dataset() -> None:
+    x = learned()
+    section = LossSection.model_validate(ALL_THREE)
+    attributes = AttributeLoss(section.attributes, FREQUENCIES)
+    module = MultitaskLoss(training_module(), section, attributes, ("x", "y", "z"))
+    batch = BATCH._replace(sets=torch.tensor([0, 0, 1, 2]), persons=torch.tensor([0, 1, 1, -1]))
+    module.loss(x, batch)
+    parts = {part.name: part for part in module.last}
+    names = ("attributes", "identity")
+    assert set(parts) == {*names, "metric", *(f"{n} {s}" for n in names for s in "xyz")}
+    smoothed = torch.where(functional.one_hot(torch.tensor([0, 1, 1])) == 1, 0.9, 0.1)
+    each = -(smoothed * x.identities[:3].log_softmax(dim=1)).sum(dim=1)
+    torch.testing.assert_close(parts["identity x"].value, each[:2].mean())
+    torch.testing.assert_close(parts["identity y"].value, each[2])
+    assert parts["identity z"].crops == 0
+    torch.testing.assert_close(parts["identity"].value, each.mean())
+    one = attributes(x.attributes[2:3], LABELS[2:3], ERASED[2:3])
+    torch.testing.assert_close(parts["attributes y"].value, one)
+    means = LossMeans()
+    means.add(module.last)
+    means.add(module.last)
+    found = means.of_all(Accelerator(cpu=True))
+    assert "identity z" not in found
+    assert found["identity x"] == pytest.approx(each[:2].mean().item())
 
 
 def test_learnt_weights_begin_with_the_given_ones_and_follow_the_losses() -> None:

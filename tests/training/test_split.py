@@ -6,6 +6,7 @@ import pytest
 
 from passerby.data import Crops, Schema
 from passerby.datasets import read_crops
+from passerby.datasets.joining import Source
 from passerby.errors import InputError
 from passerby.training import Recipe, load_recipe
 from passerby.training.split import Split
@@ -108,16 +109,54 @@ def test_crops_without_persons_are_split_by_image() -> None:
         Split.of(crops, recipe(30, 10, 3, *ATTRIBUTES_ALONE))
 
 
-def test_a_crop_whose_person_is_not_known_stands_alone() -> None:
-    """Four crops of two persons and four of nobody known are six to choose from."""
-    person = ["a", "a", "b", "b", "", "", "", ""]
-    split = Split.of(labelled(8, person=person), recipe(3, 0, 0, *ATTRIBUTES_ALONE))
-    chosen = np.random.default_rng(0).permutation(6)[:3]
-    owners = [0, 0, 1, 1, 2, 3, 4, 5]
+def test_crops_of_nobody_are_trained_on_beside_persons() -> None:
+    person = ["a", "a", "b", "b", "c", "c", "", ""]
+    split = Split.of(labelled(8, person=person), recipe(1, 0, 0, *ATTRIBUTES_ALONE))
+    (chosen,) = np.random.default_rng(0).permutation(3)[:1].tolist()
     assert split.held_out is not None
-    assert split.held_out.names == tuple(
-        f"{row:03d}.jpg" for row, owner in enumerate(owners) if owner in chosen
-    )
+    assert split.held_out.names == tuple(f"{2 * chosen + n:03d}.jpg" for n in (0, 1))
+    assert split.train.names[-2:] == ("006.jpg", "007.jpg")
+
+
+def test_crops_are_divided_where_nobody_is_known() -> None:
+    split = Split.of(labelled(8), recipe(3, 0, 0, *ATTRIBUTES_ALONE))
+    chosen = sorted(np.random.default_rng(0).permutation(8)[:3].tolist())
+    assert split.held_out is not None
+    assert split.held_out.names == tuple(f"{row:03d}.jpg" for row in chosen)
+
+
+def test_each_dataset_is_divided_on_its_own() -> None:
+    parts = [
+        labelled(8, person=list("aabbccdd"), dataset=["x"] * 8),
+        labelled(6, person=list("aabbcc"), dataset=["y"] * 6),
+        labelled(4, dataset=["z"] * 4),
+    ]
+    sources = [
+        Source(name, part.replace(paths=[f"{name}/{path}" for path in part.paths]))
+        for name, part in zip("xyz", parts, strict=True)
+    ]
+    split = Split.of(sources, recipe(1, 0, 0))
+    assert split.held_out is not None
+    assert {name: len(people) for name, people in split.held_out.persons.items()} == {
+        "x": 1,
+        "y": 1,
+    }
+    assert (split.held_out.dataset == "z").sum() == 1
+    assert len(split.train) + len(split.held_out) == 18
+    entries = [{"path": name} for name in "xyz"]
+    entries[0]["held_out_persons"] = 2
+    entries[2]["held_out_persons"] = 0
+    of_each = recipe(1, 0, 0).model_dump()
+    of_each["data"]["sets"] = entries
+    split = Split.of(sources, Recipe.model_validate(of_each))
+    assert split.held_out is not None
+    assert {name: len(people) for name, people in split.held_out.persons.items()} == {
+        "x": 2,
+        "y": 1,
+    }
+    assert not (split.held_out.dataset == "z").any()
+    with pytest.raises(InputError, match=r"^y: the recipe keeps 3 persons for evaluation"):
+        Split.of(sources, recipe(3, 0, 0))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +169,9 @@ def test_a_crop_whose_person_is_not_known_stands_alone() -> None:
 )
 def test_what_tells_persons_apart_needs_to_know_them_all(values: list[str]) -> None:
     crops = labelled(6, person=["a", "", "b", "c", "", "d"])
+    # their attributes can be learned
+    assert len(Split.of(crops, recipe(1, 0, 0, *values)).train) == 5
+    crops = crops.without_labels()
     with pytest.raises(
         InputError, match=r"^2 of 6 crops have no person, 001\.jpg first, but the recipe tells per"
     ):

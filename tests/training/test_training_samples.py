@@ -27,10 +27,19 @@ def test_annotated_crops_teach_what_is_annotated() -> None:
     np.testing.assert_array_equal(samples.attributes, LABELS)
 
 
-def test_crops_whose_person_is_not_known_are_persons_of_their_own() -> None:
+def test_crops_whose_person_is_not_known_show_nobody() -> None:
     samples = TrainingSamples.of(Crops("abc", person=["7", "", "7"]))
-    assert samples.persons.tolist() == [0, 1, 0]
-    assert TrainingSamples.of(OTHERS).persons.tolist() == [0, 1, 2, 3, 4]
+    assert samples.persons.tolist() == [0, NOBODY, 0]
+    assert samples.person_count == 1
+    nobody = TrainingSamples.of(OTHERS)
+    assert nobody.persons.tolist() == [NOBODY] * 5
+    assert nobody.person_count == 0
+
+
+def test_each_crop_belongs_to_its_dataset() -> None:
+    samples = TrainingSamples.of(Crops("abc", person=["7", "8", "7"], dataset=["y", "x", "y"]))
+    assert samples.set_names == ("x", "y")
+    assert samples.sets.tolist() == [1, 0, 1]
 
 
 def test_one_name_in_two_datasets_is_two_persons() -> None:

@@ -30,10 +30,10 @@ def demo(
     say(f"$ passerby data toy {data} --persons 60")
     toy(data, persons=60, seed=0, crops_per_person=16)
     say(f"\n$ passerby train smoke --data {data} --out {run}")
-    train("smoke", data, run)
+    train("smoke", [data], run)
     report = target / "report.html"
     say(f"\n$ passerby evaluate {run} --data {data} --report {report}")
-    evaluate(data, str(run), report=report)
+    evaluate([data], str(run), report=report)
     answers = target / "classification_test.csv"
     say(f"\n$ passerby predict {data} --model {run} --out {answers}")
     predict(data, str(run), answers)

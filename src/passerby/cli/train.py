@@ -1,5 +1,6 @@
 """`passerby train`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,14 +12,20 @@ from passerby.cli.extras import require
 from passerby.cli.reading import read_data
 
 if TYPE_CHECKING:
-    from passerby.data import Crops
     from passerby.training.log import EpochRow
     from passerby.training.recipe import Recipe
+    from passerby.training.sources import Data
 
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a YAML file.")],
-    data: Annotated[Path, typer.Option(help="An annotated dataset.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            help="An annotated dataset; may be given again, for several at once. Of a recipe that "
+            "names its datasets, the folder in which they lie."
+        ),
+    ],
     run: Annotated[Path, typer.Option("--out", help="The run's folder.")],
     overrides: Annotated[
         list[str] | None,
@@ -31,20 +38,35 @@ def train(
 ) -> None:
     """Train a model as a recipe says."""
     require("train")
+    from passerby.datasets.joining import read_source
+    from passerby.errors import InputError
     from passerby.training import load_recipe
     from passerby.training.run import is_first_process
 
     wanted = load_recipe(recipe, overrides)
-    crops = read_data(data, "train", root, pattern, accept_missing)
-    train_with_progress(wanted, crops, run, resume)
+    if wanted.data.sets or len(data) > 1:
+        if root is not None or pattern is not None:
+            raise InputError(
+                "`root` and `pattern` are for a single dataset: say them in the recipe's "
+                "data.sets, or convert that dataset to a manifest first."
+            )
+        given: Path | Sequence[Data] = data[0]
+        if not wanted.data.sets:
+            given = [read_source(path, accept_missing=accept_missing) for path in data]
+        train_with_progress(wanted, given, run, resume)
+    else:
+        crops = read_data(data[0], "train", root, pattern, accept_missing)
+        train_with_progress(wanted, crops, run, resume)
     if not is_first_process():
         return
     say(f"The model is in {run / 'model'}.")
     if wanted.data.held_out_persons:
-        say(f"Next: passerby evaluate {run} --data {data}")
+        say(f"Next: passerby evaluate {run} --data {data[0]}")
 
 
-def train_with_progress(recipe: "Recipe", crops: "Path | Crops", run: Path, resume: bool) -> None:
+def train_with_progress(
+    recipe: "Recipe", data: "Data | Sequence[Data]", run: Path, resume: bool
+) -> None:
     """Train, and show how far it is, the loss and the time left."""
     from passerby.training import Listener
     from passerby.training import train as train_model
@@ -67,7 +89,7 @@ def train_with_progress(recipe: "Recipe", crops: "Path | Crops", run: Path, resu
 
         listener = Listener(say, on_decode, on_step, on_epoch)
         try:
-            train_model(recipe, crops, run, resume=resume, listener=listener)
+            train_model(recipe, data, run, resume=resume, listener=listener)
         except KeyboardInterrupt:
             say("Interrupted: the same command with --resume continues after the last whole epoch.")
             raise

@@ -73,11 +73,29 @@ class Preprocessing(_Strict):
         return self.height, self.width
 
 
+class LearnedFrom(_Strict):
+    """One dataset that a model was trained on.
+
+    Attributes:
+        name: of the dataset.
+        crops: trained on; `labelled` of them with attributes.
+        persons: trained on; 0 where nobody is known.
+        terms: of use of the dataset; empty where none are known.
+    """
+
+    name: str
+    crops: int
+    labelled: int
+    persons: int
+    terms: str = ""
+
+
 class Provenance(_Strict):
     """Where a model comes from; a model that was not trained here says nothing.
 
     Attributes:
         recipe: the whole recipe.
+        learned_from: each dataset, and under which terms.
         persons, calibration_persons, held_out_persons: names, by dataset, of those trained on, of
             those kept back for thresholds and weights, and of those left for evaluation.
         crops: trained on.
@@ -90,6 +108,7 @@ class Provenance(_Strict):
     """
 
     recipe: dict[str, Any] = {}
+    learned_from: tuple[LearnedFrom, ...] = ()
     persons: PersonNames = {}
     calibration_persons: PersonNames = {}
     held_out_persons: PersonNames = {}

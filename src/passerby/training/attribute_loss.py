@@ -70,12 +70,7 @@ class AttributeLoss(nn.Module):
                 not count.
             erased: crops with an erased rectangle, bool, shape (N,).
         """
-        labels = labels.to(logits.dtype)
-        known = ~labels.isnan()
-        labels = labels.nan_to_num()
-        present = self.positive * labels * functional.logsigmoid(logits)
-        absent = self.negative * (1 - labels) * functional.logsigmoid(-logits)
-        losses = -(present + absent) * known
+        losses, known = self._terms(logits, labels)
         counted = torch.ones_like(known)
         if not self.erased:
             # the mean over the others, whose number differs from batch to batch
@@ -84,3 +79,21 @@ class AttributeLoss(nn.Module):
             counted = whole.expand_as(known)
         # exactly 1 where all is known, so that training is bit by bit what it was without
         return losses.mean() * (counted.sum() / (counted & known).sum().clamp(min=1))
+
+    def by_crop(self, logits: Tensor, labels: Tensor, erased: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each crop's mean over its known labels, and whether it counts, shape (N,) each."""
+        losses, known = self._terms(logits, labels)
+        counts = known.sum(dim=1)
+        counted = counts > 0
+        if not self.erased:
+            counted = counted & ~erased
+        return losses.sum(dim=1) / counts.clamp(min=1), counted.float()
+
+    def _terms(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weighted terms, 0 where a label is unknown, and which are known."""
+        labels = labels.to(logits.dtype)
+        known = ~labels.isnan()
+        labels = labels.nan_to_num()
+        present = self.positive * labels * functional.logsigmoid(logits)
+        absent = self.negative * (1 - labels) * functional.logsigmoid(-logits)
+        return -(present + absent) * known, known

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 from passerby.data.crops import Crops
 from passerby.data.decoding import Pixels, decode_all, load_crop, resize
@@ -30,13 +31,15 @@ class TrainingBatch(NamedTuple):
         pixels: uint8, shape (N, 3, height, width).
         labels: probability of each attribute, float32, shape (N, attributes); NaN where
             unknown; (N, 0) without annotation.
-        persons: rows of the training persons, int64, shape (N,).
+        persons: rows of the training persons, -1 where unknown, int64, shape (N,).
+        sets: places of the datasets, int64, shape (N,).
         erased: whether a rectangle was erased, bool, shape (N,).
     """
 
     pixels: Tensor
     labels: Tensor
     persons: Tensor
+    sets: Tensor
     erased: Tensor
 
 
@@ -68,6 +71,7 @@ class CropDataset(Dataset[TrainingBatch]):
         self._size = size
         self._labels = torch.from_numpy(samples.attributes)
         self._persons = torch.from_numpy(samples.persons)
+        self._sets = torch.from_numpy(samples.sets)
         self._augment = _augmentation(augment, size)
         self._erase = augment.random_erasing
         self._cache = _decode_if_it_fits(samples.crops, size, progress)
@@ -80,7 +84,7 @@ class CropDataset(Dataset[TrainingBatch]):
         erased = torch.rand(()) < self._erase
         if erased:
             pixels = _ERASING(pixels)
-        return TrainingBatch(pixels, self._labels[row], self._persons[row], erased)
+        return TrainingBatch(pixels, self._labels[row], self._persons[row], self._sets[row], erased)
 
     def _pixels(self, row: int) -> Pixels:
         if self._cache is not None:
@@ -113,6 +117,31 @@ def _augmentation(augment: AugmentSection, size: tuple[int, int]) -> v2.Transfor
         v2.RandomCrop(size, padding=padding),
         v2.RandomHorizontalFlip(augment.flip),
     ]
-    if augment.brightness or augment.contrast or augment.saturation:
-        transforms.append(v2.ColorJitter(augment.brightness, augment.contrast, augment.saturation))
+    colours = (augment.brightness, augment.contrast, augment.saturation, augment.hue)
+    if any(colours):
+        transforms.append(v2.ColorJitter(*colours))
+    if augment.grayscale:
+        transforms.append(v2.RandomGrayscale(augment.grayscale))
+    if augment.resolution:
+        transforms.append(v2.RandomApply([LowerResolution(size)], augment.resolution))
+    if augment.blur:
+        transforms.append(v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.5))], augment.blur))
     return v2.Compose(transforms)
+
+
+class LowerResolution(v2.Transform):  # type: ignore[misc]
+    """Scale a crop down and up again, as if it had been taken from farther away.
+
+    It keeps a fraction of height and width that is drawn evenly from 0.3 to 0.9.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self._size = list(size)
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        share = 0.3 + 0.6 * float(torch.rand(()))
+        return {"size": [max(1, round(side * share)) for side in self._size]}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return functional.resize(functional.resize(inpt, params["size"]), self._size)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from passerby.calibration.fitting import calibrate_distances
 from passerby.calibration.matcher import Matcher
 from passerby.data.crops import Crops, attribute_frequencies
 from passerby.data.decoding import batches, decode_all
-from passerby.datasets import read_crops
+from passerby.datasets.joining import Source
 from passerby.errors import InputError
 from passerby.evaluation.thresholds import choose_decision
 from passerby.files import write_text
@@ -59,7 +59,7 @@ from passerby.training.hardware import (
 )
 from passerby.training.initialization import initial_model
 from passerby.training.log import EpochRow, write_log
-from passerby.training.multitask_loss import MultitaskLoss
+from passerby.training.multitask_loss import LossMeans, MultitaskLoss
 from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from passerby.training.pseudo_labels import PseudoLabels
 from passerby.training.recipe import Phase, Recipe
@@ -71,7 +71,8 @@ from passerby.training.run import (
     is_first_process,
     open_run,
 )
-from passerby.training.samplers import EpochSampler, PersonSampler
+from passerby.training.samplers import BalancedSampler, EpochSampler, PersonSampler
+from passerby.training.sources import Data, read_sources
 from passerby.training.split import Split
 from passerby.training.training_module import TrainingModule
 from passerby.training.training_samples import TrainingSamples
@@ -97,7 +98,7 @@ class Listener:
 
 def train(
     recipe: Recipe,
-    data: Path | Crops,
+    data: Data | Sequence[Data],
     run: Path,
     *,
     resume: bool = False,
@@ -109,7 +110,7 @@ def train(
 
     Args:
         recipe: everything about the run.
-        data: an annotated dataset, or its crops.
+        data: an annotated dataset, or its crops; or several of them.
         run: the run's folder.
         resume: continue an interrupted run.
         listener: told about the progress.
@@ -127,26 +128,46 @@ def train(
             listener.say(f"{run} has finished already: nothing is left to train.")
         return run / MODEL_FOLDER
     keep_freed_memory()
-    crops = data if isinstance(data, Crops) else read_crops(data)
-    if crops.labels is None and (recipe.loss.attributes.weight or recipe.loss.identity.reweighting):
-        raise InputError(
-            f"{_name(data)} no attribute annotations to train on: add them, or choose a recipe "
-            "that learns identity alone, such as agw."
-        )
-    if recipe.needs_persons and not crops.has_persons:
-        raise InputError(
-            f"{_name(data)} no persons to tell apart: name them, or choose a recipe that learns "
-            "attributes alone, such as course-attributes; any recipe does with "
-            "loss.identity.weight 0, loss.metric.kind none and instances_per_person 0."
-        )
-    split = Split.of(crops, recipe)
+    sources = read_sources(recipe.data, data)
+    _check_sources(sources, recipe)
+    if listener.say and is_first_process():
+        for source in sources:
+            for remark in source.remarks:
+                listener.say(remark)
+    split = Split.of(sources, recipe)
     with open_run(run):
         check_run(run, recipe, resume)  # another process may have been there meanwhile
         return TrainingRun(recipe, split, run, listener).to_the_end()
 
 
-def _name(data: Path | Crops) -> str:
-    return "These crops have" if isinstance(data, Crops) else f"{data} has"
+def _check_sources(sources: Sequence[Source], recipe: Recipe) -> None:
+    """Check that there is something to learn, and that each dataset teaches something."""
+    attributes = recipe.loss.attributes.weight > 0 or recipe.loss.identity.reweighting
+    if attributes and all(source.crops.labels is None for source in sources):
+        raise InputError(
+            f"{_have(sources)} no attribute annotations to train on: add them, or choose a recipe "
+            "that learns identity alone, such as agw."
+        )
+    if recipe.needs_persons and not any(source.crops.has_persons for source in sources):
+        raise InputError(
+            f"{_have(sources)} no persons to tell apart: name them, or choose a recipe that learns "
+            "attributes alone, such as course-attributes; any recipe does with "
+            "loss.identity.weight 0, loss.metric.kind none and instances_per_person 0."
+        )
+    for source in sources:
+        labelled = attributes and source.crops.labels is not None
+        if not labelled and not (recipe.needs_persons and source.crops.has_persons):
+            raise InputError(
+                f"{source.title} teaches nothing that this recipe learns: leave it out, or choose "
+                "another recipe."
+            )
+
+
+def _have(sources: Sequence[Source]) -> str:
+    titles = [source.title[:1].upper() + source.title[1:] for source in sources]
+    if len(titles) > 1:
+        return "These datasets have"
+    return f"{titles[0]} have" if titles[0] == "These crops" else f"{sources[0].title} has"
 
 
 class TrainingRun:
@@ -183,7 +204,10 @@ class TrainingRun:
             split.check(recipe.model.size, self.listener.on_decode)
         training_module = TrainingModule(model, samples.person_count, recipe.loss.identity)
         multitask_loss = MultitaskLoss(
-            training_module, recipe.loss, _attribute_loss(recipe, split.train)
+            training_module,
+            recipe.loss,
+            _attribute_loss(recipe, split.train),
+            samples.set_names,
         )
         self.average = _average(model, recipe.ema_decay)
         if self.checkpoint:
@@ -297,8 +321,10 @@ class TrainingRun:
         known = TrainingSamples.of(self.split.train).person_count
         vectors = torch.zeros(0, 0) if self.found is None else self.found.tensors["vectors"]
         multitask_loss.training_module.replace_persons(known, vectors.to(self.accelerator.device))
+        samples = self._samples()
+        multitask_loss.set_names = samples.set_names
         self.multitask_loss = self.accelerator.prepare(multitask_loss)
-        self.loader = _loader(self.recipe, self._samples(), self.listener, self.accelerator)
+        self.loader = _loader(self.recipe, samples, self.listener, self.accelerator)
 
     def _pseudo_labels(self) -> PseudoLabels:
         assert self.split.unlabelled is not None
@@ -322,10 +348,12 @@ class TrainingRun:
         for module in self.frozen:
             module.eval()
         total = torch.zeros((), device=self.accelerator.device)
+        means = LossMeans()
         for step, batch in enumerate(self.loader):
             set_learning_rate(optimizer, learning_rate(phase, in_phase + (step + 1) / steps))
             loss = self.step(batch, optimizer, phase.size)
             total += loss
+            means.add(self.accelerator.unwrap_model(self.multitask_loss).last)
             if self.listener.on_step:
                 done = epoch * steps + step + 1
                 self.listener.on_step(done, self.recipe.epochs * steps, loss.item())
@@ -346,6 +374,7 @@ class TrainingRun:
             learning_rate=learning_rate(phase, in_phase + 1),
             seconds=seconds,
             crops_per_second=steps * self.recipe.batch_size / seconds,
+            losses=means.of_all(self.accelerator),
         )
 
     def step(
@@ -413,7 +442,9 @@ class TrainingRun:
         if people is None or not people.crops.has_persons:
             return ()
         try:
-            return calibrate_distances(people, self.recipe.tasks)
+            return calibrate_distances(
+                people, self.recipe.tasks, self.recipe.data.calibration_pairs
+            )
         except InputError as error:
             # the night's training is worth more than its thresholds
             self._say(f"The distances are not calibrated: {error}")
@@ -431,6 +462,7 @@ class TrainingRun:
     def _provenance(self, seconds: float) -> Provenance:
         return Provenance(
             recipe=self.recipe.model_dump(mode="json"),
+            learned_from=self.split.learned_from,
             persons=_names(self.split.train),
             calibration_persons=_names(self.split.calibration),
             held_out_persons=_names(self.split.held_out),
@@ -563,6 +595,17 @@ def _loader(
 
 
 def _sampler(recipe: Recipe, samples: TrainingSamples) -> EpochSampler:
+    data = recipe.data
+    asked = data.balance < 1 or data.epoch_crops
+    if asked or (recipe.instances_per_person and (samples.persons < 0).any()):
+        return BalancedSampler(
+            samples,
+            batch_size=recipe.batch_size,
+            instances_per_person=recipe.instances_per_person,
+            balance=data.balance,
+            epoch_crops=data.epoch_crops,
+            seed=recipe.seed,
+        )
     if not recipe.instances_per_person:
         return EpochSampler(len(samples), recipe.seed)
     return PersonSampler(

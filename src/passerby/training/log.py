@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ class EpochRow:
         learning_rate: at the epoch's end.
         seconds: time that the epoch took.
         crops_per_second: trained on.
+        losses: mean of each loss by its name, and by its name and dataset where there are several.
     """
 
     epoch: int
@@ -31,6 +32,7 @@ class EpochRow:
     learning_rate: float
     seconds: float
     crops_per_second: float
+    losses: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -39,13 +41,31 @@ class EpochRow:
         Raises:
             KeyError, TypeError, ValueError: the values are not a row's.
         """
-        return cls(**{f.name: f.type(values[f.name]) for f in fields(cls)})  # type: ignore[operator]
+        losses = {str(name): float(value) for name, value in values["losses"].items()}
+        single = {name: kind(values[name]) for name, kind in _SINGLE.items()}
+        return cls(**single, losses=losses)
+
+
+_SINGLE: dict[str, type] = {
+    "epoch": int,
+    "phase": int,
+    "loss": float,
+    "learning_rate": float,
+    "seconds": float,
+    "crops_per_second": float,
+}
+"""Columns that every log has, and their types."""
 
 
 def write_log(run: Path, rows: Sequence[EpochRow]) -> None:
     """Write the log of all epochs so far."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [f.name for f in fields(EpochRow)], lineterminator="\n")
+    names = dict.fromkeys(name for row in rows for name in row.losses)
+    writer = csv.DictWriter(
+        text, [*_SINGLE, *(f"{name} loss" for name in names)], restval="", lineterminator="\n"
+    )
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    for row in rows:
+        single = {name: getattr(row, name) for name in _SINGLE}
+        writer.writerow(single | {f"{name} loss": value for name, value in row.losses.items()})
     write_text(run / NAME, text.getvalue())

@@ -1,8 +1,10 @@
 """What training minimises: the recipe's weighted sum of attribute, identity and metric loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -10,8 +12,23 @@ from passerby.training.attribute_loss import AttributeLoss
 from passerby.training.crop_dataset import TrainingBatch
 from passerby.training.distributed import gather
 from passerby.training.metric_loss import metric_loss
+from passerby.training.pseudo_labels import NOBODY
 from passerby.training.recipe import LossSection
 from passerby.training.training_module import TrainingModule, TrainingOutputs
+
+
+class LossPart(NamedTuple):
+    """One loss of a batch.
+
+    Attributes:
+        name: of the task; followed by that of a dataset, if it is of this alone.
+        value: the mean over what counts.
+        crops: how many count; 1 for a whole batch.
+    """
+
+    name: str
+    value: Tensor
+    crops: Tensor
 
 
 class MultitaskLoss(nn.Module):
@@ -20,6 +37,9 @@ class MultitaskLoss(nn.Module):
     With `balance: uncertainty` the weights are learnt: each loss L enters as exp(−s) L + s / 2,
     where s is the logarithm of the task's variance (Kendall, Gal and Cipolla, "Multi-Task
     Learning Using Uncertainty to Weigh Losses", CVPR 2018, eq. 10).
+
+    Attributes:
+        last: the losses of the last batch, by name, and by name and dataset.
     """
 
     def __init__(
@@ -27,6 +47,7 @@ class MultitaskLoss(nn.Module):
         training_module: TrainingModule,
         section: LossSection,
         attributes: AttributeLoss | None,
+        set_names: Sequence[str] = ("",),
     ) -> None:
         """Build the losses.
 
@@ -34,12 +55,14 @@ class MultitaskLoss(nn.Module):
             training_module: who learns.
             section: `loss` of the recipe.
             attributes: the attribute loss, if it has a weight.
+            set_names: of the datasets whose losses are told apart, if there are several.
         """
         super().__init__()
         self.training_module = training_module
         self.section = section
         self.attributes = attributes
-        self.identity = nn.CrossEntropyLoss(label_smoothing=section.identity.label_smoothing)
+        self.last: list[LossPart] = []
+        self.set_names = tuple(set_names)
         self.metric = None if section.metric.kind == "none" else metric_loss(section.metric)
         weights = self._weights()
         self.log_variances: nn.ParameterDict | None = None
@@ -68,8 +91,12 @@ class MultitaskLoss(nn.Module):
         """Return the loss of what the training_module answered, in float32."""
         # logits that no loss looks at still belong to the sum: processes wait for all gradients
         total = 0.0 * learned.attributes.sum()
+        self.last = []
         for task, weight in self._weights().items():
             loss = self._loss[task](learned, batch)
+            self.last.append(LossPart(task, loss.detach(), torch.ones(())))
+            if len(self.set_names) > 1:
+                self.last += self._by_set(task, learned, batch)
             if self.log_variances is None:
                 total = total + weight * loss
             else:
@@ -86,6 +113,33 @@ class MultitaskLoss(nn.Module):
         }
         return {task: weight for task, weight in weights.items() if weight}
 
+    @torch.no_grad()
+    def _by_set(
+        self, task: str, learned: TrainingOutputs, batch: TrainingBatch
+    ) -> "list[LossPart]":
+        """Return one task's mean loss over each dataset's crops of this process, unweighted."""
+        if task == "identity":
+            values = self._cross_entropy(learned.identities, batch.persons, reduction="none")
+            counted = (batch.persons >= 0).float()
+        elif task == "attributes":
+            assert self.attributes is not None
+            parts = (learned.attributes, batch.labels, batch.erased)
+            values, counted = self.attributes.by_crop(*parts)
+        else:
+            return []
+        found = []
+        for number, name in enumerate(self.set_names):
+            mine = batch.sets == number
+            total, count = (values * counted)[mine].sum(), counted[mine].sum()
+            found.append(LossPart(f"{task} {name}", total / count.clamp(min=1), count))
+        return found
+
+    def _cross_entropy(self, logits: Tensor, persons: Tensor, reduction: str = "mean") -> Tensor:
+        smoothing = self.section.identity.label_smoothing
+        return functional.cross_entropy(
+            logits, persons, ignore_index=NOBODY, label_smoothing=smoothing, reduction=reduction
+        )
+
     def _attribute_loss(self, learned: TrainingOutputs, batch: TrainingBatch) -> Tensor:
         assert self.attributes is not None
         # the mean over the crops that count, of which processes hold different numbers
@@ -93,11 +147,48 @@ class MultitaskLoss(nn.Module):
         return self.attributes(*map(gather, parts))  # type: ignore[no-any-return]
 
     def _identity_loss(self, learned: TrainingOutputs, batch: TrainingBatch) -> Tensor:
-        return self.identity(learned.identities, batch.persons)  # type: ignore[no-any-return]
+        known = gather(batch.persons) != NOBODY
+        if known.all():
+            return self._cross_entropy(learned.identities, batch.persons)
+        # the mean over the crops that count, of which processes hold different numbers
+        share = known.sum() * len(batch.persons) / len(known)
+        total = self._cross_entropy(learned.identities, batch.persons, reduction="sum")
+        return total / share.clamp(min=1)
 
     def _metric_loss(self, learned: TrainingOutputs, batch: TrainingBatch) -> Tensor:
         assert self.metric is not None
         vectors = learned.features
         if self.section.metric.vectors == "logits":
             vectors = functional.normalize(learned.attributes, dim=1)
-        return self.metric(gather(vectors), gather(batch.persons))  # type: ignore[no-any-return]
+        vectors, persons = gather(vectors), gather(batch.persons)
+        known = persons != NOBODY
+        if not known.all():
+            vectors, persons = vectors[known], persons[known]
+        if len(persons) < 2:
+            return vectors.sum() * 0
+        return self.metric(vectors, persons)  # type: ignore[no-any-return]
+
+
+class LossMeans:
+    """The mean of each loss over an epoch's batches."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, Tensor] = {}
+
+    def add(self, parts: Sequence[LossPart]) -> None:
+        """Add the losses of a batch."""
+        for name, value, count in parts:
+            count = count.to(value.device)
+            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value * count
+            self._counts[name] = self._counts.get(name, torch.zeros_like(value)) + count
+
+    def of_all(self, accelerator: Accelerator) -> dict[str, float]:
+        """Return the means over all processes; of a loss to which nothing counted, none."""
+        means = {}
+        for name, total in self._sums.items():
+            both = torch.stack([total, self._counts[name]])
+            value, count = accelerator.reduce(both, reduction="sum").tolist()
+            if count:
+                means[name] = value / count
+        return means

@@ -48,21 +48,62 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class SetSection(_Section):
+    """One of several datasets that are trained on together.
+
+    Attributes:
+        path: a folder of any known layout, or a manifest; from the folder that is given as data.
+        splits: those that are taken, together.
+        root, pattern, accept_missing: see `passerby.datasets.read_crops`.
+        mapping: from its attributes to the common ones; one that ships if left out.
+        held_out_persons, calibration_persons: as those of `data`, for this set.
+    """
+
+    path: str
+    splits: tuple[str, ...] = ("train",)
+    root: str | None = None
+    pattern: str | None = None
+    accept_missing: bool = False
+    mapping: str | None = None
+    held_out_persons: int | None = Field(None, ge=0)
+    calibration_persons: int | None = Field(None, ge=0)
+
+
+def _named_sets(value: Any) -> Any:
+    """Let a path stand for a set of which nothing else is said."""
+    sets = [value] if isinstance(value, str) else value
+    return [{"path": one} if isinstance(one, str) else one for one in sets or ()]
+
+
 class DataSection(_Section):
     """Who is trained on.
 
     Attributes:
-        held_out_persons: persons kept for `passerby evaluate`, chosen by `seed`; 0 trains on all.
-            A crop whose person is not known counts as a person of its own.
-        calibration_persons: of the other persons, those kept to choose thresholds and weights
-            on; 0 keeps group argmax and leaves answer sets without a threshold.
+        sets: several datasets, below the folder that is given as data; that folder itself, or
+            each of those that are given, if empty.
+        attributes: the schema that labels of several datasets are mapped to: "market1501",
+            "peta" or "pa100k"; if empty, the first one's that all others can be mapped to.
+        epoch_crops: so many crops make an epoch; 0 shows as many as there are.
+        balance: exponent of a set's number of crops in its share of an epoch: 1 takes crops as
+            they come, 0 takes as many from each set.
+        held_out_persons: persons of each set kept for `passerby evaluate`, chosen by `seed`; 0
+            trains on all. Crops, where no person is known.
+        calibration_persons: of each set's other persons, those kept to choose thresholds and
+            weights on; 0 keeps group argmax and leaves answer sets without a threshold.
+        calibration_pairs: "all" pairs of crops say what a distance means; or those "across" the
+            cameras of a dataset.
         seed: of both choices.
         unlabelled: folders of crops of other persons, without annotation, for the phases that
             learn from them.
     """
 
+    sets: Annotated[tuple[SetSection, ...], BeforeValidator(_named_sets)] = ()
+    attributes: str = ""
+    epoch_crops: int = Field(0, ge=0)
+    balance: float = Field(1.0, ge=0, le=1)
     held_out_persons: int = Field(151, ge=0)
     calibration_persons: int = Field(0, ge=0)
+    calibration_pairs: Literal["all", "across"] = "all"
     seed: Seed = 0
     unlabelled: Annotated[tuple[str, ...], BeforeValidator(_folders)] = ()
 
@@ -175,6 +216,9 @@ class AugmentSection(_Section):
         shift: largest shift, as a fraction of height and width; black comes in.
         random_erasing: probability of erasing a rectangle (Zhong et al., AAAI 2020).
         brightness, contrast, saturation: largest relative change.
+        hue: largest change, as a part of the colour circle.
+        grayscale, blur, resolution: probabilities of a crop without colours, of a blurred one, and
+            of one that was scaled down and up again.
     """
 
     flip: Fraction = 0.5
@@ -183,6 +227,10 @@ class AugmentSection(_Section):
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
     saturation: Fraction = 0.0
+    hue: float = Field(0.0, ge=0, le=0.5)
+    grayscale: Fraction = 0.0
+    blur: Fraction = 0.0
+    resolution: Fraction = 0.0
 
 
 class Phase(_Section):

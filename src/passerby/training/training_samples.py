@@ -1,12 +1,14 @@
-"""What is to be learned: crops, each of a person, with the person's attributes."""
+"""What is to be learned: crops, of whom they are and what can be seen in them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.data.crops import Crops, concatenate, owners
+from passerby.data.crops import NOBODY_CODE, Crops, concatenate
 from passerby.training.pseudo_labels import NOBODY, PseudoLabels
+
+_FOUND = "unlabelled"
 
 
 @dataclass(frozen=True)
@@ -15,21 +17,31 @@ class TrainingSamples:
 
     Attributes:
         crops: the images.
-        persons: from 0 on, those of the annotation first, int64, shape (N,).
+        persons: from 0 on, those of the annotation first, int64, shape (N,); `NOBODY` where the
+            person is unknown.
         attributes: probability that the person has each, float32, shape (N, attributes); 0 or 1
             where annotated, NaN where unknown, (N, 0) without annotation.
+        sets: which dataset each belongs to, places in `set_names`, int64, shape (N,).
+        set_names: of the datasets; what was found without annotation comes last.
     """
 
     crops: Crops
     persons: NDArray[np.int64]
     attributes: NDArray[np.float32]
+    sets: NDArray[np.int64]
+    set_names: tuple[str, ...]
 
     @classmethod
     def of(cls, crops: Crops) -> "TrainingSamples":
-        """Return what crops teach; one whose person is not known counts as a person of its own."""
-        persons = np.unique_inverse(owners(crops)).inverse_indices
+        """Return what crops teach."""
+        persons = np.full(len(crops), NOBODY, np.int64)
+        if crops.has_persons:
+            known = crops.person_codes > NOBODY_CODE
+            persons[known] = np.unique_inverse(crops.person_codes[known]).inverse_indices
         labels = np.zeros((len(crops), 0), np.float32) if crops.labels is None else crops.labels
-        return cls(crops, persons, labels)
+        names = np.zeros(len(crops), "U1") if crops.dataset is None else crops.dataset
+        found = np.unique_inverse(names)
+        return cls(crops, persons, labels, found.inverse_indices, tuple(found.values.tolist()))
 
     def with_others(self, crops: Crops, found: PseudoLabels) -> "TrainingSamples":
         """Add the persons that were found among unlabelled crops."""
@@ -40,12 +52,14 @@ class TrainingSamples:
             concatenate([self.crops.without_labels(), crops[rows]]),
             np.concatenate([self.persons, self.person_count + theirs]),
             np.concatenate([self.attributes, attributes]),
+            np.concatenate([self.sets, np.full(len(rows), len(self.set_names))]),
+            (*self.set_names, _FOUND),
         )
 
     @property
     def person_count(self) -> int:
         """How many persons P there are."""
-        return int(self.persons.max()) + 1
+        return int(self.persons.max(initial=NOBODY)) + 1
 
     def __len__(self) -> int:
         return len(self.crops)

@@ -1,0 +1,174 @@
+"""Several datasets side by side: persons and cameras kept apart, attributes in one schema."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from passerby.data.crops import Crops, concatenate
+from passerby.data.schema import Schema
+from passerby.datasets.problems import Problems, list_few
+from passerby.datasets.reading import survey
+from passerby.datasets.schema_mapping import SCHEMAS, SchemaMapping, find_mapping
+from passerby.errors import InputError
+
+
+@dataclass(frozen=True)
+class Source:
+    """One of several datasets.
+
+    Attributes:
+        title: for messages; different from the others' titles.
+        crops: its crops.
+        terms: of use; empty where there are none.
+        remarks: what is worth knowing of it.
+        mapping: from its attributes to the common ones; one that ships if None.
+    """
+
+    title: str
+    crops: Crops
+    terms: str = ""
+    remarks: tuple[str, ...] = ()
+    mapping: SchemaMapping | None = None
+
+
+def read_source(
+    data: Path | str,
+    splits: Sequence[str] = ("train",),
+    *,
+    root: Path | str | None = None,
+    pattern: str | None = None,
+    accept_missing: bool = False,
+    mapping: Path | str | None = None,
+) -> Source:
+    """Read one of several datasets.
+
+    Args:
+        data: a folder of any known layout, or a manifest.
+        splits: those that are taken, together.
+        root, pattern, accept_missing: see `read_crops`.
+        mapping: from its attributes to the common ones, a file or the name of one that ships.
+
+    Raises:
+        InputError: it is not as it has to be.
+    """
+    found = [
+        survey(data, split, root=root, pattern=pattern, accept_missing=accept_missing)
+        for split in splits
+    ]
+    for part in found:
+        Problems(list(part.problems)).raise_first()
+    return Source(
+        str(data),
+        concatenate([part.crops for part in found]),
+        found[0].dataset.terms,
+        tuple(dict.fromkeys(remark for part in found for remark in part.remarks)),
+        None if mapping is None else SchemaMapping.load(mapping),
+    )
+
+
+def join(sources: Sequence[Source], attributes: str = "") -> list[Source]:
+    """Make datasets fit together: each name of a dataset once, all labels in one schema.
+
+    What `concatenate` makes of the result keeps persons and cameras of different sources apart.
+
+    Args:
+        sources: the datasets, one at least.
+        attributes: name of the common schema ("market1501", "peta", "pa100k"); if empty, the
+            first source's whose attributes all others can be mapped to.
+
+    Raises:
+        InputError: two sources hold the same file, or their attributes have nothing in common.
+    """
+    _check_files(sources)
+    schema = _common_schema(sources, attributes)
+    return [_mapped(source, schema) for source in _with_own_names(sources)]
+
+
+def _check_files(sources: Sequence[Source]) -> None:
+    """Check that no crop stands in two sources; copies of files are the caller's to find."""
+    owner: dict[tuple[str, tuple[int, ...]], Source] = {}
+    for source in sources:
+        for key in source.crops.keys:
+            before = owner.setdefault(key, source)
+            if before is not source:
+                raise InputError(
+                    f"{before.title} and {source.title} hold the same file, {key[0]}: give each "
+                    "crop once."
+                )
+
+
+def _with_own_names(sources: Sequence[Source]) -> list[Source]:
+    """Give each source names of datasets that no other has."""
+    names = [
+        np.array([""]) if source.crops.dataset is None else np.unique(source.crops.dataset)
+        for source in sources
+    ]
+    used = Counter(name for mine in names for name in mine.tolist())
+    titles = short_titles([source.title for source in sources])
+    return [
+        replace(source, title=title, crops=_renamed(source.crops, title, used))
+        for source, title in zip(sources, titles, strict=True)
+    ]
+
+
+def _renamed(crops: Crops, title: str, used: Counter[str]) -> Crops:
+    old = [""] * len(crops) if crops.dataset is None else crops.dataset.tolist()
+    new = {
+        name: title if not name else f"{name} in {title}" if used[name] > 1 else name
+        for name in set(old)
+    }
+    return crops.replace(dataset=[new[name] for name in old])
+
+
+def short_titles(titles: Sequence[str]) -> list[str]:
+    """Return the last part of each path that tells it from the others."""
+    parts = [Path(title).parts for title in titles]
+    for length in range(1, max(map(len, parts)) + 1):
+        short = [Path(*own[-length:]).as_posix() for own in parts]
+        if len(set(short)) == len(short):
+            return short
+    return [f"{title} ({number})" for number, title in enumerate(titles, start=1)]
+
+
+def _common_schema(sources: Sequence[Source], attributes: str) -> Schema | None:
+    schemas = list(dict.fromkeys(s.crops.schema for s in sources if s.crops.schema is not None))
+    if attributes:
+        if attributes not in SCHEMAS:
+            raise InputError(
+                f"data.attributes is {attributes!r}: choose from {', '.join(SCHEMAS)}, or leave it "
+                "out."
+            )
+        candidates = [SCHEMAS[attributes]]
+    else:
+        candidates = schemas
+    for target in candidates:
+        if all(_finds(source, target) for source in sources):
+            return target
+    if not schemas:
+        return None
+    names = list_few([schema.name or "attributes without a name" for schema in schemas])
+    raise InputError(
+        f"The attributes of these datasets ({names}) have no common ones: no mapping between them "
+        "is known, so give one as `mapping`, or train on their identities alone."
+    )
+
+
+def _finds(source: Source, target: Schema) -> bool:
+    schema = source.crops.schema
+    if schema is None or schema == target:
+        return True
+    if source.mapping is not None:
+        return source.mapping.source_schema == schema and source.mapping.target_schema == target
+    return find_mapping(schema, target) is not None
+
+
+def _mapped(source: Source, target: Schema | None) -> Source:
+    schema = source.crops.schema
+    if schema is None or target is None or schema == target:
+        return source
+    mapping = source.mapping or find_mapping(schema, target)
+    assert mapping is not None
+    return replace(source, crops=mapping.apply(source.crops))

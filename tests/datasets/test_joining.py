@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from passerby.data import Attribute, Crops, Schema
+from passerby.data.crops import concatenate
+from passerby.datasets.joining import Source, join, read_source
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
+from passerby.datasets.pa100k import PA100K_ATTRIBUTES
+from passerby.errors import InputError
+
+
+def crops(prefix: str, **columns: list[str] | None) -> Crops:
+    return Crops([f"{prefix}{n}.jpg" for n in range(2)], **columns)
+
+
+def labelled(prefix: str, schema: Schema, *present: str) -> Crops:
+    labels = np.zeros((2, len(schema)), np.float32)
+    labels[0, [schema.index(name) for name in present]] = 1
+    return Crops([f"{prefix}{n}.jpg" for n in range(2)], labels=labels, schema=schema)
+
+
+def test_persons_and_cameras_of_two_datasets_stay_apart() -> None:
+    one = crops("a", person=["7", "8"], camera=["1", "1"])
+    other = crops("b", person=["7", "7"], camera=["1", "2"])
+    together = concatenate([s.crops for s in join([Source("x/site", one), Source("y", other)])])
+    assert together.dataset.tolist() == ["site", "site", "y", "y"]
+    assert together.person_count == 3
+
+
+def test_two_folders_of_one_layout_are_two_datasets() -> None:
+    parts = [crops(name, person=["7", "8"], dataset=["course"] * 2) for name in "ab"]
+    found = join([Source("data/a", parts[0]), Source("data/b", parts[1])])
+    assert [set(source.crops.dataset) for source in found] == [
+        {"course in a"},
+        {"course in b"},
+    ]
+    same_end = join([Source("a/data", parts[0]), Source("b/data", parts[1])])
+    assert [source.title for source in same_end] == ["a/data", "b/data"]
+
+
+def test_labels_are_mapped_to_a_common_schema() -> None:
+    market = labelled("a", MARKET1501_ATTRIBUTES, "hat", "gender")
+    pa100k = labelled("b", PA100K_ATTRIBUTES, "Hat", "Backpack")
+    for sources in ([market, pa100k], [pa100k, market]):
+        found = join([Source(part.paths[0].name, part) for part in sources])
+        assert all(source.crops.schema == MARKET1501_ATTRIBUTES for source in found)
+    mapped = found[0].crops
+    hat, hair = (mapped.labels[:, MARKET1501_ATTRIBUTES.index(n)] for n in ("hat", "hair"))
+    assert hat.tolist() == [1, 0]
+    assert np.isnan(hair).all()
+    with pytest.raises(InputError, match="have no common ones: no mapping between them is known"):
+        join([Source("a", market), Source("b", pa100k)], "peta")
+    with pytest.raises(InputError, match="data.attributes is 'par': choose from market1501"):
+        join([Source("a", market), Source("b", pa100k)], "par")
+
+
+def test_sets_without_attributes_fit_to_any() -> None:
+    schema = Schema((Attribute("helmet"),))
+    with_labels = labelled("a", schema, "helmet")
+    found = join([Source("a", with_labels), Source("b", crops("b", person=["1", "2"]))])
+    together = concatenate([source.crops for source in found])
+    assert together.schema == schema
+    assert np.isnan(together.labels[2:]).all()
+
+
+def test_attributes_without_a_mapping() -> None:
+    one, other = (labelled(n, Schema((Attribute(n),)), n) for n in "ab")
+    with pytest.raises(InputError, match="have no common ones"):
+        join([Source("x", one), Source("y", other)])
+
+
+def test_a_file_in_two_datasets(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"x and y hold the same file, .*a0.jpg: give each crop"):
+        join([Source("x", crops("a")), Source("y", crops("a"))])
+
+
+def test_several_splits_are_read_together(toy_data: Path) -> None:
+    source = read_source(toy_data, ("train", "gallery"))
+    assert len(source.crops) == len(read_source(toy_data).crops) + len(
+        read_source(toy_data, ("gallery",)).crops
+    )
+    assert "academic research" in source.terms

@@ -1,0 +1,109 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from passerby.data import Attribute, Crops, Schema
+from passerby.datasets.joining import Source
+from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
+from passerby.errors import InputError
+from passerby.inference import RuntimeModel
+from passerby.toy import write_toy
+from passerby.training import load_recipe, train
+from passerby.training.recipe import DataSection
+from passerby.training.sources import read_sources
+
+SHORT = [
+    "model.backbone=test_efficientnet",
+    "data.held_out_persons=2",
+    "batch_size=8",
+    "instances_per_person=2",
+    "model.size=[64, 32]",
+    "model.embedding_size=24",
+    "phases=[{optimizer: adamw, epochs: 1, learning_rate: 0.001}]",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two drawn datasets of one layout, and one of attributes alone."""
+    base = tmp_path_factory.mktemp("sets")
+    for number, name in enumerate(("north", "south")):
+        write_toy(base / name, 8, seed=number, crops_per_person=4)
+    (base / "looks").mkdir()
+    lines = ["path,hat"]
+    for path in sorted((base / "south" / "test").iterdir())[:12]:
+        shutil.copy(path, base / "looks" / path.name)
+        lines.append(f"{path.name},1")
+    (base / "looks" / "crops.csv").write_text("\n".join(lines))
+    return base
+
+
+def test_a_recipe_names_its_datasets(folder: Path) -> None:
+    section = DataSection(sets=["north", {"path": "south", "splits": ["train", "gallery"]}])
+    north, south = read_sources(section, folder)
+    assert (north.title, south.title) == ("north", "south")
+    assert set(south.crops.dataset) == {"course in south"}
+    assert len(south.crops) > len(north.crops)
+    with pytest.raises(InputError, match="give the one folder below which they lie"):
+        read_sources(section, [folder / "north", folder / "south"])
+    with pytest.raises(InputError, match="There is no dataset to train on"):
+        read_sources(DataSection(), [])
+
+
+def test_copies_under_other_names(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "north", tmp_path / "again")
+    with pytest.raises(InputError, match="north and again hold the same picture, .*give each once"):
+        read_sources(DataSection(), [folder / "north", tmp_path / "again"])
+
+
+def test_several_are_learned_from_together(folder: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("smoke", [*SHORT, "data.calibration_persons=0", "data.balance=0.5"])
+    data = [folder / "north", folder / "south"]
+    model = RuntimeModel.load(train(recipe, data, tmp_path / "run"))
+    training = model.info.training
+    assert {name: len(people) for name, people in training.persons.items()} == {
+        "course in north": 6,
+        "course in south": 6,
+    }
+    assert {name: len(people) for name, people in training.held_out_persons.items()} == {
+        "course in north": 2,
+        "course in south": 2,
+    }
+    assert [(f.name, f.persons, f.crops, f.labelled) for f in training.learned_from] == [
+        ("north", 6, 24, 24),
+        ("south", 6, 24, 24),
+    ]
+    assert all("academic research" in found.terms for found in training.learned_from)
+    assert (model.schema, model.info.embedding_size) == (MARKET1501_ATTRIBUTES, 24)
+    header = (tmp_path / "run" / "log.csv").read_text().splitlines()[0].split(",")
+    assert "identity course in north loss" in header
+    # what it was trained on is known again, whatever it is called
+    assert len(model.seen.training) == 48
+
+
+def test_crops_of_nobody_teach_what_people_look_like(folder: Path, tmp_path: Path) -> None:
+    schema = Schema((Attribute("hat"),))
+    named = Crops(
+        sorted((folder / "north" / "train").iterdir()),
+        person=[p.name[:4] for p in sorted((folder / "north" / "train").iterdir())],
+    )
+    pictures = sorted((folder / "looks").glob("*.jpg"))
+    looks = Crops(pictures, labels=np.ones((len(pictures), 1)), schema=schema)
+    recipe = load_recipe("smoke", [*SHORT, "data.held_out_persons=0", "data.calibration_persons=0"])
+    sources = [Source("named", named), Source("looks", looks)]
+    model = RuntimeModel.load(train(recipe, sources, tmp_path / "run"))
+    assert model.schema == schema
+    assert [(f.persons, f.labelled) for f in model.info.training.learned_from] == [
+        (8, 0),
+        (0, len(pictures)),
+    ]
+
+
+def test_a_dataset_that_teaches_nothing(folder: Path, tmp_path: Path) -> None:
+    looks = Source("looks", Crops(sorted((folder / "looks").glob("*.jpg"))))
+    recipe = load_recipe("smoke", SHORT)
+    with pytest.raises(InputError, match="looks teaches nothing that this recipe learns"):
+        train(recipe, [folder / "north", looks], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
