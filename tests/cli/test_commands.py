@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from linear_network import SIZE, network
 from PIL import Image
 
 from passerby.calibration import choose_matcher, pool_attributes
@@ -123,6 +125,50 @@ class TestData:
         result = passerby("data", "toy", tmp_path, "--persons", 4)
         assert result.code == 2
         assert str(tmp_path) in result.err.replace(" ", "")
+
+
+class TestModelImport:
+    def test_a_network_is_used_everywhere(self, passerby, toy_data: Path, tmp_path: Path) -> None:
+        file = network(tmp_path / "linear.onnx", outputs=("embedding", "crops_out"))
+        (tmp_path / "linear.yaml").write_text("size: 16x8\noutput: crops_out\nname: mine\n")
+        made = passerby("model", "import", file, "--out", tmp_path / "m")
+        assert made.code == 0, made.err
+        assert f"mine: vectors of {SIZE} numbers" in made.err
+        assert passerby("calibrate", tmp_path / "m", "--data", toy_data).code == 0
+        found = json.loads(passerby("evaluate", tmp_path / "m", "--data", toy_data, "--json").out)
+        assert "attributes" not in found
+        assert found["retrieval"]["answer_sets"]
+        text = passerby("predict", toy_data, "--model", tmp_path / "m")
+        assert text.code == 2
+        assert "was not trained on attributes" in text.err
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ([], "--size is '': write height and width"),
+            (["--size", "16"], "--size is '16'"),
+            (["--size", "16x8", "--mean", "1,2"], "--mean is '1,2': write three numbers"),
+            (["--size", "16x8", "--mean", "123.7,116.3,103.5"], "divide them by 255"),
+            (["--size", "16x8", "--std", "0.2,0.2,0"], "--std is"),
+            (["--size", "4x4"], "--height is 4|height"),
+        ],
+    )
+    def test_what_it_is_not_told(
+        self, passerby, tmp_path: Path, options: list[str], message: str
+    ) -> None:
+        file = network(tmp_path / "linear.onnx")
+        result = passerby("model", "import", file, "--out", tmp_path / "m", *options)
+        assert result.code == 2
+        assert re.search(message, result.err)
+        assert not (tmp_path / "m").exists()
+
+    def test_a_sidecar_that_is_not_understood(self, passerby, tmp_path: Path) -> None:
+        file = network(tmp_path / "linear.onnx")
+        for text, message in (("sice: 16x8", "has the key 'sice'"), ("[", "is not YAML")):
+            (tmp_path / "linear.yaml").write_text(text)
+            result = passerby("model", "import", file, "--out", tmp_path / "m")
+            assert result.code == 2
+            assert message in result.err
 
 
 class TestEvaluate:

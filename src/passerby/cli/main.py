@@ -17,6 +17,7 @@ from passerby.cli import (
     explain,
     export,
     gallery,
+    model,
     predict,
     rank,
     reproduce,
@@ -64,6 +65,7 @@ app.command()(calibrate.calibrate)
 app.command()(export.export)
 app.command()(reproduce.reproduce)
 app.add_typer(gallery.app, name="gallery")
+app.add_typer(model.app, name="model")
 app.command()(serve.serve)
 
 

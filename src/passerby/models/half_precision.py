@@ -7,7 +7,7 @@ from torch import Tensor
 
 from passerby.errors import InputError
 from passerby.files import replacing
-from passerby.inference.leakage import SeenFiles
+from passerby.inference.leakage import read_seen_files
 from passerby.inference.model_info import (
     ONNX_NAME,
     WEIGHTS_NAME,
@@ -52,7 +52,7 @@ def save_half_precision(source: Path | str, folder: Path) -> ModelInfo:
     """
     model = load_person_model(source)
     info = read_model_info(find_model(source))
-    seen = SeenFiles.read(find_model(source))
+    seen = read_seen_files(find_model(source), info)
     crops = torch.from_numpy(example_crops(model, _CHECKED))
     before = outputs_of(model, crops)
     weights = {name: _halved(tensor) for name, tensor in model.state_dict().items()}

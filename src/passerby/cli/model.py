@@ -1,0 +1,123 @@
+"""`passerby model`: model files of networks that were trained elsewhere."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from passerby.cli.console import say
+from passerby.cli.extras import require
+
+if TYPE_CHECKING:
+    from passerby.inference.model_info import Preprocessing
+
+app = typer.Typer(no_args_is_help=True, help="Model files of networks trained elsewhere.")
+
+_KEYS = ("size", "mean", "std", "channels", "output", "name")
+
+
+@app.callback()
+def model() -> None:
+    """Make model files of networks that were trained elsewhere."""
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A re-identification network, ONNX.")],
+    target: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of its input.")] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Of pixels from 0 to 1; ImageNet's if left out.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Likewise, the standard deviation.")] = None,
+    channels: Annotated[str | None, typer.Option(help="Of its input: rgb or bgr.")] = None,
+    output: Annotated[
+        str | None, typer.Option(help="That holds the vectors, if it has several.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the model; the file's if left out.")] = None,
+) -> None:
+    """Make a model file of any ONNX network that turns crops into vectors.
+
+    What is not given is read from FILE.yaml beside the network, if there is one, with the keys
+    size, mean, std, channels, output and name.
+    """
+    require("train")
+    from passerby.models.onnx_import import import_onnx
+
+    given = {
+        "size": size,
+        "mean": mean,
+        "std": std,
+        "channels": channels,
+        "output": output,
+        "name": name,
+    }
+    told = {**_sidecar(file), **{key: value for key, value in given.items() if value is not None}}
+    info = import_onnx(
+        file,
+        target,
+        _preprocessing(told, file),
+        channels=str(told.get("channels", "rgb")),
+        output=told.get("output"),
+        name=told.get("name"),
+    )
+    say(f"{info.name}: vectors of {info.embedding_size} numbers, written to {target}.")
+    say(f"Next: passerby calibrate {target} --data DATA (persons it was not trained on)")
+
+
+def _sidecar(file: Path) -> dict[str, Any]:
+    import yaml
+
+    from passerby.errors import InputError
+
+    beside = file.with_suffix(".yaml")
+    if not beside.is_file():
+        return {}
+    try:
+        content = yaml.safe_load(beside.read_bytes())
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise InputError(f"{beside} is not YAML: fix or remove it.") from None
+    if not isinstance(content, dict) or (strange := sorted(set(map(str, content)) - set(_KEYS))):
+        what = "no keys" if not isinstance(content, dict) else f"the key {strange[0]!r}"
+        raise InputError(f"{beside} has {what}: known are {', '.join(_KEYS)}.")
+    return content
+
+
+def _preprocessing(told: dict[str, Any], file: Path) -> "Preprocessing":
+    from pydantic import ValidationError
+
+    from passerby.errors import InputError
+    from passerby.inference.model_info import Preprocessing
+
+    text = str(told.get("size", ""))
+    if (match := re.fullmatch(r"(\d+)\s*[x×]\s*(\d+)", text)) is None:
+        raise InputError(
+            f"`size` is {text!r}: write height and width that {file} takes, like 256x128."
+        )
+    mean = _three(told.get("mean", "0.485,0.456,0.406"), "mean")
+    std = _three(told.get("std", "0.229,0.224,0.225"), "std")
+    if max(*mean, *std) > 3:
+        raise InputError(
+            f"`mean` {mean} and `std` {std} are of pixels up to 255: divide them by 255."
+        )
+    try:
+        return Preprocessing(height=int(match[1]), width=int(match[2]), mean=mean, std=std)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            f"`{first['loc'][0]}` is {first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}."
+        ) from None
+
+
+def _three(value: Any, name: str) -> tuple[float, float, float]:
+    from passerby.errors import InputError
+
+    parts = value if isinstance(value, list) else str(value).split(",")
+    try:
+        first, second, third = (float(part) for part in parts)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"`{name}` is {value!r}: write three numbers, like 0.485,0.456,0.406."
+        ) from None
+    return first, second, third
