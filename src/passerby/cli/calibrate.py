@@ -1,5 +1,6 @@
 """`passerby calibrate`."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -46,6 +47,7 @@ def calibrate(
     """
     from passerby.calibration import ENOUGH_PERSONS, read_matchers
     from passerby.errors import InputError
+    from passerby.files import replacing
     from passerby.inference import RuntimeModel, find_model, write_model_info
     from passerby.inference.leakage import SeenFiles
     from passerby.inference.model_info import describe_files, read_model_info
@@ -66,9 +68,12 @@ def calibrate(
     # which files they are: of whom it is evaluated on these, the figures would look too good
     calibrated_on = SeenFiles.of(calibration=None if folds else people[0].crops)
     seen = replace(runtime.seen, calibration=calibrated_on.calibration)
-    seen.write(folder)
-    info = info.model_copy(update=describe_files(folder, info.preprocessing))
-    write_model_info(folder, info)
+    # all at once: model.json vouches for the other files
+    with replacing(folder) as draft:
+        shutil.copytree(folder, draft)
+        seen.write(draft)
+        info = info.model_copy(update=describe_files(draft, info.preprocessing))
+        write_model_info(draft, info)
     out.print(calibration_table(read_matchers(info)))
     persons = len(
         {
