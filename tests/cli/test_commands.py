@@ -149,8 +149,8 @@ class TestModelImport:
             (["--size", "16"], "--size is '16'"),
             (["--size", "16x8", "--mean", "1,2"], "--mean is '1,2': write three numbers"),
             (["--size", "16x8", "--mean", "123.7,116.3,103.5"], "divide them by 255"),
-            (["--size", "16x8", "--std", "0.2,0.2,0"], "--std is"),
-            (["--size", "4x4"], "--height is 4|height"),
+            (["--size", "16x8", "--std", "0.2,0.2,0"], "--std is '0.2,0.2,0': input should be"),
+            (["--size", "4x4"], "--size is '4x4': input should be greater than or equal to 8"),
         ],
     )
     def test_what_it_is_not_told(

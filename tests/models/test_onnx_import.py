@@ -102,7 +102,7 @@ MEAN = [
                     helper.make_node("ReduceSum", ["vectors"], ["crops_out"], keepdims=0),
                 ]
             },
-            "makes no vector of each crop|does not run on crops",
+            "does not run on crops of",
         ),
     ],
 )

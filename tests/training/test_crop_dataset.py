@@ -7,7 +7,7 @@ import torch
 
 from passerby.data.decoding import decode, resize
 from passerby.datasets import read_crops
-from passerby.training.crop_dataset import CropDataset
+from passerby.training.crop_dataset import CropDataset, LowerResolution
 from passerby.training.recipe import AugmentSection
 from passerby.training.training_samples import TrainingSamples
 
@@ -88,3 +88,44 @@ def test_erased_crops_say_so(toy_data: Path) -> None:
     items = [dataset[0] for _ in range(30)]
     assert {bool(item.erased) for item in items} == {False, True}
     assert all(torch.equal(item.pixels, straight) != item.erased for item in items)
+
+
+def test_a_lower_resolution_blurs_details_alone() -> None:
+    torch.manual_seed(0)
+    lower = LowerResolution((64, 32))
+    plain = torch.full((3, 64, 32), 90, dtype=torch.uint8)
+    assert torch.equal(lower(plain), plain)
+    fine = torch.zeros(3, 64, 32, dtype=torch.uint8)
+    fine[:, ::2] = 200
+    coarse = lower(fine)
+    assert (coarse.shape, coarse.dtype) == (fine.shape, torch.uint8)
+    assert coarse.float().std() < 0.7 * fine.float().std()
+    assert abs(coarse.float().mean() - 100) < 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"grayscale": 1.0}, "nothing but lightness"),
+        ({"hue": 0.5}, "lightness, other colours"),
+        ({"blur": 1.0}, "colours, fewer details"),
+    ],
+)
+def test_colours_and_details_are_varied(toy_data: Path, changes: dict, kept: str) -> None:
+    torch.manual_seed(1)
+    crops = read_crops(toy_data)[:4]
+    samples = TrainingSamples.of(crops)
+    before = CropDataset(samples, (64, 32), PLAIN)
+    after = CropDataset(samples, (64, 32), PLAIN.model_copy(update=changes))
+    for row in range(4):
+        old, new = before[row].pixels.float(), after[row].pixels.float()
+        assert not torch.equal(old, new)
+        colour_old, colour_new = (p.std(dim=0).mean() for p in (old, new))
+        detail_old, detail_new = (p.diff(dim=2).abs().mean() for p in (old, new))
+        if kept == "nothing but lightness":
+            assert colour_new == 0
+        elif kept == "colours, fewer details":
+            assert detail_new < detail_old
+            assert abs(colour_new - colour_old) < 0.2 * colour_old + 1
+        else:
+            assert not torch.allclose(old.mean(dim=(1, 2)), new.mean(dim=(1, 2)), atol=1)

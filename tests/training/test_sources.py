@@ -48,7 +48,7 @@ def test_a_recipe_names_its_datasets(folder: Path) -> None:
     assert len(south.crops) > len(north.crops)
     with pytest.raises(InputError, match="give the one folder below which they lie"):
         read_sources(section, [folder / "north", folder / "south"])
-    with pytest.raises(InputError, match="There is no dataset to train on"):
+    with pytest.raises(InputError, match="No dataset to train on is given"):
         read_sources(DataSection(), [])
 
 

@@ -105,9 +105,9 @@ def _preprocessing(told: dict[str, Any], file: Path) -> "Preprocessing":
         return Preprocessing(height=int(match[1]), width=int(match[2]), mean=mean, std=std)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(
-            f"`{first['loc'][0]}` is {first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}."
-        ) from None
+        key = "size" if first["loc"][0] in ("height", "width") else first["loc"][0]
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise InputError(f"`{key}` is {told.get(str(key))!r}: {message}.") from None
 
 
 def _three(value: Any, name: str) -> tuple[float, float, float]:

@@ -513,10 +513,11 @@ def _check_spelling(
     table: _Table, path: Path, declared: _Declared | None, problems: Problems
 ) -> bool:
     """Check that no attribute is a column whose name is written otherwise."""
+    known = [*COLUMNS, *_FIRST]
+    wanted = set() if declared is None else {a.name for a in declared.attributes}
     for name in _attribute_names(table, declared):
-        if declared is not None and name in {a.name for a in declared.attributes}:
+        if name in wanted:
             continue
-        known = [*COLUMNS, *_FIRST]
         if name.lower() in known:
             problems.add(
                 f"{path}: the column {name!r} is called {name.lower()!r} in manifests: rename it, "

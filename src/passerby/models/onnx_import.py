@@ -57,8 +57,8 @@ def import_onnx(
         name: what the model file is called; the file's if left out.
 
     Raises:
-        InputError: it is not such a network; its vectors are no vectors, change with the batch, or
-            are the same for all crops.
+        InputError: it is not such a network; its answers are not vectors, change with the batch,
+            or are the same for all crops.
     """
     if channels not in CHANNELS:
         raise InputError(f"`channels` is {channels!r}: choose rgb or bgr.")

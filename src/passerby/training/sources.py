@@ -35,7 +35,7 @@ def read_sources(section: DataSection, data: Data | Sequence[Data]) -> list[Sour
     else:
         sources = [_read(one) for one in given]
     if not sources:
-        raise InputError("There is no dataset to train on: give one.")
+        raise InputError("No dataset to train on is given: name one.")
     if len(sources) == 1:
         return sources
     joined = join(sources, section.attributes)
