@@ -24,7 +24,10 @@ MARKET = "market1501-unitn"
 EVERYTHING = [
     MARKET,
     {"path": "cuhk03", "splits": ["train", "query", "gallery"]},
-    *(f"peta/{name}" for name in ("3DPeS", "TownCentre", "CUHK", "MIT")),
+    *(
+        {"path": f"peta/{name}", "accept_missing": True}
+        for name in ("3DPeS", "TownCentre", "CUHK", "MIT")
+    ),
     {"path": "pa100k", "accept_missing": True},
 ]
 WITH_PERSONS = EVERYTHING[:4]
@@ -39,6 +42,8 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
         "the same after three stages",
         [*STYLE, "model.style.stages=3"],
     ),
+    "input-norm": ("colours of each crop half normalised", ["model.style.input=0.5"]),
+    "input-norm-1": ("colours of each crop wholly normalised", ["model.style.input=1"]),
     "mixstyle": ("MixStyle after two stages", ["model.style.kind=mixstyle"]),
     "colours": ("hue and grey as well", COLOURS),
     "quality": (

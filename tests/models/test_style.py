@@ -5,7 +5,7 @@ import torch
 from passerby.errors import InputError
 from passerby.models import Architecture, PersonModel
 from passerby.models.person_model import outputs_of
-from passerby.models.style import GatedInstanceNorm, MixStyle
+from passerby.models.style import GatedInstanceNorm, InputNorm, MixStyle
 
 
 def crops(count: int = 4) -> torch.Tensor:
@@ -23,6 +23,33 @@ def test_a_gate_mixes_a_channel_with_its_normalised_self(gate: float, share: flo
     normal = (values - mean) / np.sqrt(values.var((2, 3), keepdims=True) + 1e-5)
     expected = (1 - share) * values + share * normal
     np.testing.assert_allclose(norm(x).detach().numpy(), expected, atol=1e-5)
+
+
+def test_the_input_is_partly_normalised() -> None:
+    x = crops()[:, :3] * 2 + 1
+    values = x.numpy().astype(np.float64)
+    mean = values.mean((2, 3), keepdims=True)
+    normal = (values - mean) / np.sqrt(values.var((2, 3), keepdims=True) + 1e-5)
+    expected = 0.7 * values + 0.3 * normal
+    np.testing.assert_allclose(InputNorm(0.3)(x).numpy(), expected, atol=1e-5)
+
+
+def test_wholly_normalised_a_lamp_does_not_matter() -> None:
+    """Each colour brightened and its contrast changed: the same embedding."""
+    style = {"input": 1.0}
+    architecture = Architecture(backbone="test_resnet", size=(64, 32), style=style)
+    torch.manual_seed(0)
+    model = PersonModel(architecture, None)
+    x = torch.randn(2, 3, 64, 32)
+    lamp = torch.tensor([0.5, 1.5, 1.0]).view(1, 3, 1, 1)
+    torch.testing.assert_close(
+        outputs_of(model, x * lamp + 0.3).embedding,
+        outputs_of(model, x).embedding,
+        atol=1e-3,
+        rtol=1e-3,
+    )
+    plain = PersonModel(Architecture(backbone="test_resnet", size=(64, 32)), None)
+    assert not any("input_norm" in name for name in plain.state_dict())
 
 
 def test_mixing_styles_keeps_what_is_normalised() -> None:

@@ -28,15 +28,18 @@ class Attention(BaseModel):
 
 
 class Style(BaseModel):
-    """What follows the backbone's first stages against the style of a camera; see `models.style`.
+    """What is done against the style of a camera; see `models.style`.
 
     Attributes:
-        kind: a gated instance normalisation, or MixStyle, which is there while training only.
+        input: how far each crop's colours are normalised over the crop, from 0 to 1.
+        kind: what follows the first stages: a gated instance normalisation, or MixStyle, which is
+            there while training only.
         stages: so many stages, from the input on, are followed by it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    input: float = Field(0.0, ge=0, le=1)
     kind: Literal["none", "instance_norm", "mixstyle"] = "none"
     stages: int = Field(2, ge=1)
 

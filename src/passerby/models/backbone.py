@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from passerby.errors import InputError
 from passerby.models.architecture import Style
 from passerby.models.attention import attention_block
-from passerby.models.style import STYLES
+from passerby.models.style import STYLES, InputNorm
 from passerby.models.tensor_file import read_weights
 
 _NO_STYLE = Style()
@@ -48,7 +48,7 @@ class Backbone(nn.Module):
             last_stride: 1 removes the last halving of the map.
             stage_attention: kind of attention after each of the last two stages.
             residual: see `attention_block`.
-            style: what follows the first stages.
+            style: what is done against the style of a camera.
 
         Raises:
             InputError: timm knows no such model, or the weights cannot be had or do not fit.
@@ -56,6 +56,7 @@ class Backbone(nn.Module):
         super().__init__()
         network = _create(name, weights)
         self.network = network
+        self.input_norm = InputNorm(style.input) if style.input else nn.Identity()
         if weights not in ("pretrained", "none"):
             _load_weights(network, Path(weights))
         # after loading: this is where a transformer's position embeddings are resampled
@@ -74,7 +75,7 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return feature maps, (N, 3, height, width) to (N, channels, H, W)."""
-        features = self.network.forward_features(x)
+        features = self.network.forward_features(self.input_norm(x))
         if features.ndim == 3:
             return self._tokens_to_map(features)
         if getattr(self.network, "output_fmt", "NCHW") == "NHWC":

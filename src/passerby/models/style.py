@@ -26,6 +26,23 @@ class GatedInstanceNorm(nn.Module):
         return x + gate * (normalised - x)
 
 
+class InputNorm(nn.Module):
+    """A crop's colours partly as they are and partly normalised over the crop.
+
+    y = (1 − s) x + s (x − μ) / σ for each colour, where μ and σ are the crop's mean and deviation
+    and s is fixed: a lamp's colour and a camera's contrast are taken out before the first layer.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.normalise = nn.InstanceNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalised: Tensor = self.normalise(x)
+        return x + self.share * (normalised - x)
+
+
 class MixStyle(nn.Module):
     """While training, half of the batches get each channel's mean and deviation mixed.
 
