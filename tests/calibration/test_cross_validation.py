@@ -13,6 +13,8 @@ from passerby.calibration.cross_validation import (
     check_fold,
     measure_calibration_by_folds,
 )
+from passerby.calibration.fitting import pair_distances
+from passerby.calibration.strangers import draw_persons, strangers
 from passerby.data import Crops
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
@@ -75,6 +77,24 @@ def test_curves_count_the_pairs_within_every_fold() -> None:
     for limit, right, wrong in zip(found.distances, found.same, found.different, strict=True):
         assert right == pytest.approx(np.mean(np.array(same) <= limit + 1e-6), abs=0.011)
         assert wrong == pytest.approx(np.mean(np.array(different) <= limit + 1e-6), abs=0.011)
+
+
+def test_each_dataset_counts_as_much() -> None:
+    """The mean of the curves of two folds of one dataset and of one fold of another."""
+    small, large, other = fold(1, persons=4), fold(2, persons=20), fold(3, persons=9, scale=3.0)
+    other = replace(other, crops=other.crops.replace(dataset=["b"] * len(other)))
+    found = measure_calibration_by_folds([small, large, other], EUCLIDEAN)
+    assert found.persons == 33
+    curves = []
+    for folds in ([small, large], [other]):
+        same, different = (
+            np.sort(np.concatenate(part))
+            for part in zip(*(pair_distances(one, EUCLIDEAN) for one in folds), strict=True)
+        )
+        curves.append((same, different))
+    for limit, right, wrong in zip(found.distances, found.same, found.different, strict=True):
+        assert right == pytest.approx(np.mean([np.mean(same <= limit) for same, _ in curves]))
+        assert wrong == pytest.approx(np.mean([np.mean(diff <= limit) for _, diff in curves]))
 
 
 def test_plain_distances_alone_the_best_first() -> None:
@@ -157,17 +177,52 @@ def test_a_fold_is_of_the_same_recipe_and_data_and_held_someone_out(tmp_path: Pa
     crops = Crops(paths, person=["1", "2", "3", "3"], dataset=["a"] * 4)
     model = info(held_out_persons={"a": ["9"], "b": ["1"]})
     good = {"held_out_persons": {"a": ["1", "2"]}}
-    check_fold(seen_model(crops[2:], **good), model, crops, "r")
+    check_fold(seen_model(crops[2:], **good), model, [crops], "r")
     elsewhere = {"recipe": {"epochs": 3, "model": {"weights": "v"}, "data": {"seed": 5}}}
-    check_fold(seen_model(crops[2:], **good, **elsewhere), model, crops, "r")
+    check_fold(seen_model(crops[2:], **good, **elsewhere), model, [crops], "r")
     with pytest.raises(InputError, match="r was trained by another recipe"):
-        check_fold(seen_model(crops[2:], **good, recipe={"epochs": 4}), model, crops, "r")
+        check_fold(seen_model(crops[2:], **good, recipe={"epochs": 4}), model, [crops], "r")
     with pytest.raises(InputError, match="r was trained on other data"):
-        check_fold(seen_model(crops[:2], **good), model, crops[2:], "r")
+        check_fold(seen_model(crops[:2], **good), model, [crops[2:]], "r")
     with pytest.raises(InputError, match="r was trained on everybody"):
-        check_fold(seen_model(crops), model, crops, "r")
+        check_fold(seen_model(crops), model, [crops], "r")
     with pytest.raises(InputError, match="r and x held out some of the same persons"):
-        check_fold(seen_model(crops[2:], held_out_persons={"a": ["1", "9"]}), model, crops, "r")
+        check_fold(seen_model(crops[2:], held_out_persons={"a": ["1", "9"]}), model, [crops], "r")
+
+
+def test_a_fold_may_have_left_a_dataset_out(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.jpg" for number in range(4)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    learned = Crops(paths[:2], person=["1", "2"], dataset=["a"] * 2)
+    left_out = Crops(paths[2:], person=["1", "2"], dataset=["b"] * 2)
+    check_fold(seen_model(learned), info(), [learned, left_out], "r")
+    with pytest.raises(InputError, match="r was trained on everybody"):
+        check_fold(seen_model(learned), info(), [learned], "r")
+
+
+def test_strangers_are_those_who_taught_nothing_and_set_no_threshold(tmp_path: Path) -> None:
+    """Person 1 is known by another crop; the last crop's person is not known."""
+    paths = [tmp_path / f"{number}.jpg" for number in range(6)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    crops = Crops(paths, person=["1", "1", "2", "3", "3", ""], dataset=["a"] * 6)
+    seen = SeenFiles.of(training=crops[:1], calibration=crops[2:3])
+    found = strangers(crops, seen)
+    assert found is not None
+    assert found.paths == crops.paths[3:5]
+    learned = SeenFiles.of(training=crops[:1], calibration=crops[2:3], unlabelled=crops[3:4])
+    assert strangers(crops, learned) is None
+    assert strangers(crops[:3], seen) is None
+
+
+def test_persons_are_drawn_whole_and_always_the_same() -> None:
+    crops = fold(1, persons=30).crops
+    drawn = draw_persons(crops, 7)
+    assert drawn.person_count == 7
+    assert len(drawn) == 21
+    assert drawn.paths == draw_persons(crops, 7).paths
+    assert draw_persons(crops, 30).paths == crops.paths
 
 
 def test_persons_are_one_only_within_a_dataset() -> None:

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -50,7 +51,8 @@ def crowd(seed: int = 0, count: int = 10, labelled: bool = True) -> Embeddings:
     )
 
 
-def test_pairs_across_cameras_and_within_datasets() -> None:
+@pytest.mark.parametrize("counted", ["all", "across"])
+def test_pairs_across_cameras_and_within_datasets(counted: Literal["all", "across"]) -> None:
     generator = np.random.default_rng(0)
     count = 24
     crops = Crops(
@@ -60,10 +62,10 @@ def test_pairs_across_cameras_and_within_datasets() -> None:
         dataset=generator.choice(["x", "y"], count).tolist(),
     )
     some = Embeddings(crops, generator.normal(size=(count, 3)).astype(np.float32))
-    same, different = pair_distances(some, EUCLIDEAN, "across")
+    same, different = pair_distances(some, EUCLIDEAN, counted)
     expected: dict[bool, list[float]] = {True: [], False: []}
     for i, j in combinations(range(count), 2):
-        of_one_camera = crops.camera[i] == crops.camera[j] != ""
+        of_one_camera = counted == "across" and crops.camera[i] == crops.camera[j] != ""
         if crops.dataset[i] != crops.dataset[j] or of_one_camera:
             continue
         apart = float(np.linalg.norm(some.vectors[i].astype(float) - some.vectors[j]))
@@ -276,10 +278,27 @@ def test_labels_of_other_attributes_weigh_no_distance() -> None:
 
 
 def test_persons_of_one_name_in_two_datasets_are_two() -> None:
-    """As by hand above, but persons 1 and 2 are called alike, and so are 3 and 4."""
+    """Persons p, q, r of a, and another p of b; halves p r of a, and q of a with p of b.
+
+    Same: 0 and 1, 23 and 25. Different: 10 and 0, 10 and 1; pairs of two datasets do not count.
+    """
     crops = people([0, 1, 20, 10, 23, 25], [1, 1, 2, 3, 4, 4])
-    expected = measure_calibration(crops, lambda some: EUCLIDEAN)
     named = crops.crops.replace(
-        person=["x", "x", "y", "x", "y", "y"], dataset=["a", "a", "a", "b", "b", "b"]
+        person=["p", "p", "q", "r", "p", "p"], dataset=["a", "a", "a", "a", "b", "b"]
     )
-    assert measure_calibration(replace(crops, crops=named), lambda some: EUCLIDEAN) == expected
+    curve = measure_calibration(replace(crops, crops=named), lambda some: EUCLIDEAN)
+    assert curve.persons == 4
+    within = dict(zip(curve.distances, zip(curve.same, curve.different, strict=True), strict=True))
+    assert (within[1.0], within[2.0], within[9.0], within[10.0]) == (
+        (0.5, 0),
+        (1, 0),
+        (1, 0.5),
+        (1, 1),
+    )
+
+
+def test_nobody_to_tell_apart_within_a_dataset() -> None:
+    crops = people([0, 1, 20, 10, 23, 25], [1, 1, 2, 3, 4, 4])
+    alone = crops.crops.replace(dataset=["a", "a", "b", "c", "d", "d"])
+    with pytest.raises(InputError, match="or none of two persons of one dataset, to measure"):
+        measure_calibration(replace(crops, crops=alone), lambda some: EUCLIDEAN)

@@ -631,6 +631,41 @@ class TestCalibrate:
         assert not len(RuntimeModel.load(run).seen.calibration)
         assert f"calibrated on {held_out} persons" in result.err
 
+    def test_by_folds_that_left_a_dataset_out(
+        self, passerby, trained: Path, toy_data: Path, tmp_path: Path
+    ) -> None:
+        """Persons of both count: the held-out ones, and all of whom the fold knows nothing."""
+        run, other = tmp_path / "run", tmp_path / "other"
+        shutil.copytree(trained, run)
+        info = read_model_info(run / "model")
+        held_out = sum(map(len, info.training.held_out_persons.values()))
+        everybody = info.training.model_copy(update={"held_out_persons": {}})
+        write_model_info(run / "model", info.model_copy(update={"training": everybody}))
+        assert passerby("data", "toy", other, "--persons", 7, "--seed", 5).code == 0
+        both = ("--data", toy_data, "--data", other)
+        result = passerby("calibrate", run, *both, "--fold", trained)
+        assert result.code == 0, result.err
+        assert f"calibrated on {held_out + 7} persons" in result.err
+        alone = passerby("calibrate", run, "--data", toy_data, "--fold", trained)
+        assert alone.code == 0
+        one = RuntimeModel.load(run).info.distances
+        passerby("calibrate", run, *both, "--fold", trained)
+        assert RuntimeModel.load(run).info.distances != one
+        result = passerby("calibrate", run, *both, "--fold", trained, "--pattern", "x/*.jpg")
+        assert result.code == 2
+        assert "--root and --pattern are for a single dataset" in result.err
+
+    def test_on_people_of_two_datasets(self, passerby, trained: Path, tmp_path: Path) -> None:
+        run = tmp_path / "run"
+        shutil.copytree(trained, run)
+        for name, seed in (("one", 9), ("two", 10)):
+            passerby("data", "toy", tmp_path / name, "--persons", 6, "--seed", seed)
+        data = ("--data", tmp_path / "one", "--data", tmp_path / "two")
+        assert "on 12 persons" in passerby("calibrate", run, *data).err
+        result = passerby("calibrate", run, "--data", tmp_path / "one", "--data", tmp_path / "one")
+        assert result.code == 2
+        assert "hold the same file" in result.err
+
     def test_on_other_people(self, passerby, trained: Path, tmp_path: Path) -> None:
         run, other = tmp_path / "run", tmp_path / "toy"
         shutil.copytree(trained, run)

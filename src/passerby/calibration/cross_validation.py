@@ -14,13 +14,16 @@ from passerby.calibration.calibration import Calibration
 from passerby.calibration.cross_fitting import mean_ap, real_persons
 from passerby.calibration.fitting import (
     Counted,
+    Pairs,
     check_enough,
     constant,
     pair_distances,
     plain_distances,
     summarize_pairs,
+    together,
 )
 from passerby.calibration.matcher import Matcher
+from passerby.calibration.strangers import strangers
 from passerby.data.crops import Crops, encode_persons
 from passerby.errors import InputError
 from passerby.inference.embeddings import Embeddings
@@ -64,13 +67,13 @@ def calibrate_by_folds(
     )
 
 
-def check_fold(fold: RuntimeModel, model: ModelInfo, crops: Crops, name: str) -> None:
+def check_fold(fold: RuntimeModel, model: ModelInfo, datasets: Sequence[Crops], name: str) -> None:
     """Check that one model speaks for another: the same recipe, without some of the same persons.
 
     Args:
         fold: the model that held persons out.
         model: the one to be calibrated.
-        crops: the data that the fold was trained on a part of.
+        datasets: the data, some of which the fold was trained on.
         name: of the fold, for messages.
 
     Raises:
@@ -78,13 +81,13 @@ def check_fold(fold: RuntimeModel, model: ModelInfo, crops: Crops, name: str) ->
     """
     if _recipe(fold.info) != _recipe(model):
         raise InputError(f"{name} was trained by another recipe: train folds by the same one.")
-    if not has_training_crops(crops, fold.seen):
+    if not any(has_training_crops(crops, fold.seen) for crops in datasets):
         raise InputError(f"{name} was trained on other data: give the data of the folds.")
-    held_out = fold.info.training.held_out_persons
-    if not held_out:
+    if all(strangers(crops, fold.seen) is None for crops in datasets):
         raise InputError(
             f"{name} was trained on everybody: train folds with data.held_out_persons."
         )
+    held_out = fold.info.training.held_out_persons
     theirs = model.training.held_out_persons
     if any(set(names) & set(theirs.get(dataset, ())) for dataset, names in held_out.items()):
         raise InputError(
@@ -105,12 +108,16 @@ def _recipe(info: ModelInfo) -> Mapping[str, Any]:
 def measure_calibration_by_folds(
     folds: Sequence[Embeddings], distance: Distance, counted: Counted = "all"
 ) -> Calibration:
-    """Measure a distance on the pairs within every fold.
+    """Measure a distance on the pairs within every fold; each dataset counts as much.
 
     Args:
-        folds: as in `calibrate_by_folds`, without distractors and junk.
+        folds: as in `calibrate_by_folds`, each of one dataset, without distractors and junk.
         distance: one that needs no fitting.
         counted: see `pair_distances`.
     """
-    pairs = [pair_distances(fold, distance, counted) for fold in folds]
-    return summarize_pairs(pairs, encode_persons(*(fold.crops for fold in folds)))
+    pairs: dict[str, list[Pairs]] = {}
+    for fold in folds:
+        dataset = "" if fold.crops.dataset is None else str(fold.crops.dataset[0])
+        pairs.setdefault(dataset, []).append(pair_distances(fold, distance, counted))
+    persons = encode_persons(*(fold.crops for fold in folds))
+    return summarize_pairs([together(some) for some in pairs.values()], persons)

@@ -81,33 +81,43 @@ def measure_calibration(people: Embeddings, fit: Fit, counted: Counted = "all") 
     check_enough(people.crops)
     people = real_persons(people)
     pairs = [pair_distances(half, fit(other), counted) for half, other in split_halves(people)]
-    return summarize_pairs(pairs, [people.crops.person_codes])
+    return summarize_pairs([together(pairs)], [people.crops.person_codes])
 
 
 def summarize_pairs(pairs: Sequence[Pairs], persons: Sequence[NDArray[np.int64]]) -> Calibration:
     """Summarise the distances of pairs of crops.
 
     Args:
-        pairs: of each group of persons the distances of the pairs of crops of one person, and of
-            two.
-        persons: of each group of crops whom they show, in codes of `encode_persons` over all
-            groups; these may share persons.
+        pairs: of each dataset the distances of the pairs of crops of one person, and of two. Each
+            dataset counts as much, however many pairs it has.
+        persons: of groups of crops whom they show, in codes of `encode_persons` over all groups;
+            these may share persons.
 
     Raises:
-        InputError: all crops are equally near.
+        InputError: all crops are equally near, or no pair of one kind counts.
     """
     counts = np.concatenate([np.unique(group, return_counts=True)[1] for group in persons])
-    same, different = (np.sort(np.concatenate(part)) for part in zip(*pairs, strict=True))
+    ascending = [(np.sort(same), np.sort(different)) for same, different in pairs]
+    if not all(len(same) and len(different) for same, different in ascending):
+        raise InputError(
+            "There is no pair of crops of one person, or none of two persons of one dataset, to "
+            "measure distances on: calibrate on more persons."
+        )
     # dense where a threshold may lie: evenly among the same, finer and finer among the different
-    shares = np.concatenate([[0.0], np.geomspace(1 / len(different), 1, POINTS)])
-    points = [np.quantile(same, np.linspace(0, 1, POINTS)), np.quantile(different, shares)]
+    points = []
+    for same, different in ascending:
+        shares = np.concatenate([[0.0], np.geomspace(1 / len(different), 1, POINTS)])
+        points += [np.quantile(same, np.linspace(0, 1, POINTS)), np.quantile(different, shares)]
     distances = np.unique(np.concatenate(points))
+    if len(pairs) > 1:
+        # as many as of one dataset
+        distances = np.unique(np.quantile(distances, np.linspace(0, 1, 2 * POINTS)))
     if len(distances) < 2:
         raise InputError("The model finds all crops equal: train it further.")
     return Calibration(
         distances=tuple(distances.tolist()),
-        same=tuple(_fraction_within(same, distances)),
-        different=tuple(_fraction_within(different, distances)),
+        same=_fraction_within([same for same, _ in ascending], distances),
+        different=_fraction_within([different for _, different in ascending], distances),
         # of a crop drawn at random, so many others show its person
         crops_per_person=float((counts * (counts - 1)).sum() / counts.sum()),
         persons=len(np.unique(np.concatenate(persons))),
@@ -150,15 +160,20 @@ def check_enough(crops: Crops) -> None:
     Raises:
         InputError: there are too few of them, or too few crops.
     """
+    if too_few(crops):
+        raise InputError(
+            f"There are {len(crops)} crops of {crops.person_count} persons, too few to calibrate "
+            f"distances: give several crops of each of at least {LEAST_PERSONS} persons, and "
+            f"of {ENOUGH_PERSONS} for figures to rely on."
+        )
+
+
+def too_few(crops: Crops) -> bool:
+    """Tell whether there are too few persons to calibrate distances on, or too few crops."""
     codes = crops.person_codes
     counts = np.unique(codes[codes > NOBODY_CODE], return_counts=True)[1]
-    for half in (counts[::2], counts[1::2]):
-        if len(half) < LEAST_PERSONS // 2 or half.max() < 2:
-            raise InputError(
-                f"There are {len(crops)} crops of {len(counts)} persons, too few to calibrate "
-                f"distances: give several crops of each of at least {LEAST_PERSONS} persons, and "
-                f"of {ENOUGH_PERSONS} for figures to rely on."
-            )
+    halves = (counts[::2], counts[1::2])
+    return any(len(half) < LEAST_PERSONS // 2 or half.max() < 2 for half in halves)
 
 
 def pair_distances(people: Embeddings, distance: Distance, counted: Counted = "all") -> Pairs:
@@ -167,14 +182,14 @@ def pair_distances(people: Embeddings, distance: Distance, counted: Counted = "a
     Args:
         people: crops of persons.
         distance: between them.
-        counted: "all" pairs; or those "across" cameras within a dataset: two crops by one camera
-            hardly differ, and people of two datasets are never mistaken for each other, so that
-            such pairs promise too much. Where a camera is unknown, the pair counts.
+        counted: "all" pairs within a dataset; or those "across" its cameras. Two crops by one
+            camera hardly differ, and people of two datasets are never mistaken for each other, so
+            that such pairs promise too much. Where a camera is unknown, the pair counts.
 
     Raises:
         InputError: no pair of one of both kinds counts.
     """
-    telling = _telling(people.crops) if counted == "across" else None
+    telling = _telling(people.crops, counted)
     signatures = distance.signatures(people).astype(np.float64)
     persons = people.crops.person_codes
     same, different = [], []
@@ -187,7 +202,7 @@ def pair_distances(people: Embeddings, distance: Distance, counted: Counted = "a
         same.append(apart[alike])
         different.append(apart[~alike])
     found = np.concatenate(same), np.concatenate(different)
-    if telling is not None and not all(map(len, found)):
+    if counted == "across" and not all(map(len, found)):
         raise InputError(
             "Too few persons were seen by two cameras of one dataset to calibrate across cameras: "
             "calibrate on all pairs."
@@ -195,11 +210,13 @@ def pair_distances(people: Embeddings, distance: Distance, counted: Counted = "a
     return found
 
 
-def _telling(crops: Crops) -> Callable[[int], NDArray[np.bool_]]:
-    """Return which later crops make a pair across cameras with the crop of a row."""
+def _telling(crops: Crops, counted: Counted) -> Callable[[int], NDArray[np.bool_]] | None:
+    """Return which later crops make a pair that counts with the crop of a row; None for all."""
     unknown = np.zeros(len(crops), "U1")
     dataset = unknown if crops.dataset is None else crops.dataset
-    camera = unknown if crops.camera is None else crops.camera
+    camera = unknown if crops.camera is None or counted == "all" else crops.camera
+    if counted == "all" and (dataset == dataset[0]).all():
+        return None
 
     def chosen(row: int) -> NDArray[np.bool_]:
         later = slice(row + 1, None)
@@ -210,5 +227,15 @@ def _telling(crops: Crops) -> Callable[[int], NDArray[np.bool_]]:
     return chosen
 
 
-def _fraction_within(ascending: NDArray[np.float64], limits: NDArray[np.float64]) -> list[float]:
-    return (np.searchsorted(ascending, limits, side="right") / len(ascending)).tolist()
+def together(pairs: Sequence[Pairs]) -> Pairs:
+    """Return the pairs of several groups of persons as those of one."""
+    same, different = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    return same, different
+
+
+def _fraction_within(
+    datasets: Sequence[NDArray[np.float64]], limits: NDArray[np.float64]
+) -> tuple[float, ...]:
+    """Return the mean over datasets of how many of their ascending distances are within limits."""
+    found = [np.searchsorted(one, limits, side="right") / len(one) for one in datasets]
+    return tuple(np.mean(found, axis=0).tolist())

@@ -14,12 +14,19 @@ from passerby.cli.reading import choose_split, read_data
 if TYPE_CHECKING:
     from passerby.calibration.fitting import Counted
     from passerby.data.crops import Crops
+    from passerby.datasets.joining import Source
     from passerby.inference import Embeddings, RuntimeModel
 
 
 def calibrate(
     model: Annotated[Path, typer.Argument(help="A run, or a model file's folder.")],
-    data: Annotated[Path, typer.Option(help="Crops of persons the model was not trained on.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            help="Crops of persons the model was not trained on; may be given again: several "
+            "datasets count as much as each other, at most 200 persons of each."
+        ),
+    ],
     across_cameras: Annotated[
         bool,
         typer.Option(
@@ -35,17 +42,18 @@ def calibrate(
         list[Path] | None,
         typer.Option(
             "--fold",
-            help="A run of the same recipe that held persons out, to calibrate a model that was "
-            "trained on everybody; several times.",
+            help="A run of the same recipe that held persons or a dataset out, to calibrate a "
+            "model that was trained on everybody; several times.",
         ),
     ] = None,
 ) -> None:
     """Measure how far apart crops of one and of two persons are; write it into the model file.
 
     Of the model's training data only the persons kept for it (data.calibration_persons) are used;
-    with --fold those whom each fold held out.
+    with --fold those whom each fold has never seen.
     """
     from passerby.calibration import ENOUGH_PERSONS, read_matchers
+    from passerby.datasets.joining import Source, join
     from passerby.errors import InputError
     from passerby.files import replacing
     from passerby.inference import RuntimeModel, find_model, write_model_info
@@ -56,9 +64,19 @@ def calibrate(
     if not model.is_dir():
         raise InputError(f"{model} is not a folder: give a run or a model file on this machine.")
     runtime = RuntimeModel.load(model)
-    part = choose_split(data, split, "train", pattern=pattern)
-    crops = read_data(data, part, root, pattern, accept_missing)
-    people = _folds(runtime, crops, folds) if folds else [_kept_back(runtime, crops)]
+    if len(data) > 1 and (root is not None or pattern is not None):
+        raise InputError(
+            "`root` and `pattern` are for a single dataset: convert that dataset to a manifest "
+            "first."
+        )
+    sources = []
+    for one in data:
+        part = choose_split(one, split, "train", pattern=pattern)
+        crops = read_data(one, part, root, pattern, accept_missing)
+        sources.append(Source(str(one), _mapped(runtime, crops)))
+    if len(data) > 1:
+        sources = join(sources)
+    people = _folds(runtime, sources, folds) if folds else [_kept_back(runtime, sources)]
     counted: Literal["across", "all"] = "across" if across_cameras else "all"
     found = _measured(people, runtime, counted, by_folds=bool(folds))
     folder = find_model(model)
@@ -90,25 +108,77 @@ def calibrate(
     say(f"Distances calibrated on {persons} persons and written to {folder}.")
 
 
-def _kept_back(runtime: "RuntimeModel", crops: "Crops") -> "Embeddings":
-    from passerby.calibration.fitting import check_enough
-    from passerby.inference.leakage import select_for_calibration
+def _mapped(runtime: "RuntimeModel", crops: "Crops") -> "Crops":
+    """Bring labels into the model's schema; leave out what no mapping is known for."""
+    from passerby.datasets.schema_mapping import find_mapping
 
-    crops = select_for_calibration(crops, runtime.info, runtime.seen)
+    if crops.schema is None or crops.schema == runtime.schema:
+        return crops
+    mapping = runtime.schema and find_mapping(crops.schema, runtime.schema)
+    return mapping.apply(crops) if mapping else crops.without_labels()
+
+
+def _kept_back(runtime: "RuntimeModel", sources: "list[Source]") -> "Embeddings":
+    from passerby.calibration.fitting import check_enough
+    from passerby.calibration.strangers import draw_persons
+    from passerby.data.crops import concatenate
+    from passerby.inference.leakage import find_known_crops, select_for_calibration
+
+    parts = []
+    for source in sources:
+        crops = select_for_calibration(source.crops, runtime.info, runtime.seen)
+        if find_known_crops(crops, runtime.seen.unlabelled).any():
+            say(
+                f"The model learned from crops of {source.title}, though not from their "
+                "annotation: thresholds measured on them promise too much."
+            )
+        parts.append(draw_persons(crops.of_known_persons()) if len(sources) > 1 else crops)
+    crops = concatenate(parts)
     check_enough(crops)
     return _embedded(runtime, crops)
 
 
-def _folds(runtime: "RuntimeModel", crops: "Crops", folds: list[Path]) -> "list[Embeddings]":
+def _folds(
+    runtime: "RuntimeModel", sources: "list[Source]", folds: list[Path]
+) -> "list[Embeddings]":
     from passerby.calibration.cross_validation import check_fold
+    from passerby.calibration.fitting import too_few
+    from passerby.calibration.strangers import draw_persons, strangers
+    from passerby.errors import InputError
     from passerby.inference import RuntimeModel
 
     models = [RuntimeModel.load(fold) for fold in folds]
     for model, fold in zip(models, folds, strict=True):
-        check_fold(model, runtime.info, crops, str(fold))
-    return [
-        _embedded(model, crops.of_persons(model.info.training.held_out_persons)) for model in models
-    ]
+        check_fold(model, runtime.info, [source.crops for source in sources], str(fold))
+    people = []
+    for source in sources:
+        crops = _trained_on(runtime, source.crops)
+        found = 0
+        for model, fold in zip(models, folds, strict=True):
+            if (theirs := strangers(crops, model.seen)) is None:
+                continue
+            if len(sources) > 1:
+                theirs = draw_persons(theirs)
+                if too_few(theirs):
+                    say(f"{source.title}: {fold} has too few strangers there, who are left out.")
+                    continue
+            found += 1
+            people.append(_embedded(model, theirs))
+        if not found:
+            raise InputError(
+                f"No fold has strangers enough in {source.title}, several crops of each: leave "
+                "these data out."
+            )
+    return people
+
+
+def _trained_on(runtime: "RuntimeModel", crops: "Crops") -> "Crops":
+    """Leave out persons whom the model itself held out, to be evaluated on."""
+    from passerby.inference.leakage import find_known_crops
+
+    known = find_known_crops(crops, runtime.seen.training)
+    held_out = runtime.info.training.held_out_persons
+    return crops[known] if held_out and known.any() else crops
 
 
 def _embedded(runtime: "RuntimeModel", crops: "Crops") -> "Embeddings":
@@ -128,8 +198,9 @@ def _measured(
     found: dict[str, object] = {}
     if by_folds:
         distances = calibrate_by_folds(people, tasks, counted)
-        if "attributes" in tasks and len(people) > 1:
-            found["decision"] = choose_decision_by_folds(people)
+        labelled = [fold for fold in people if fold.crops.labels is not None]
+        if "attributes" in tasks and len(labelled) > 1:
+            found["decision"] = choose_decision_by_folds(labelled)
     else:
         distances = calibrate_distances(people[0], tasks, counted)
     found["distances"] = tuple(distance.model_dump(mode="json") for distance in distances)
