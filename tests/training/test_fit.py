@@ -17,6 +17,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from small_training import SMALL, Stop, small, stopping_after
 
 from passerby.data import Crops, Schema, concatenate
 from passerby.data.decoding import load_crop
@@ -26,7 +27,7 @@ from passerby.inference import RuntimeModel
 from passerby.inference.leakage import SeenFiles, hash_files
 from passerby.models import PersonModel
 from passerby.toy import write_toy
-from passerby.training import Listener, Recipe, checkpoint, fit, load_recipe, train
+from passerby.training import Listener, checkpoint, fit, load_recipe, train
 from passerby.training.checkpoint import NAME as CHECKPOINT
 from passerby.training.checkpoint import Checkpoint
 from passerby.training.crop_dataset import CropDataset
@@ -37,25 +38,6 @@ from passerby.training.split import Split
 from passerby.training.training_samples import TrainingSamples
 from passerby.training.unlabelled import Unlabelled
 
-SMALL = [
-    "data.held_out_persons=6",
-    "data.calibration_persons=0",
-    "loss.identity.weight=0",
-    "loss.metric.kind=none",
-    "instances_per_person=0",
-    "model.backbone=test_resnet",
-    "model.size=[64, 32]",
-    "model.dropout=0.2",
-    "precision=fp32",
-    "phases.0.epochs=2",
-    "phases.1.epochs=2",
-]
-
-
-def small(*overrides: str) -> Recipe:
-    return load_recipe("smoke", [*SMALL, *overrides])
-
-
 SAVED = "model.training_module.model."
 """Before the network's names in a checkpoint: multitask_loss, training_module, network."""
 
@@ -63,18 +45,6 @@ SAVED = "model.training_module.model."
 def named(crops: Crops) -> dict[str, list[str]]:
     """Return persons as JSON has them."""
     return {dataset: list(persons) for dataset, persons in crops.persons.items()}
-
-
-class Stop(Exception):
-    """Stands for a killed process."""
-
-
-def stopping_after(epoch: int) -> Listener:
-    def on_epoch(row: EpochRow) -> None:
-        if row.epoch == epoch:
-            raise Stop
-
-    return Listener(on_epoch=on_epoch)
 
 
 @pytest.fixture(scope="module")

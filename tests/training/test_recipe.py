@@ -88,7 +88,7 @@ def test_wrong_values_are_named(tmp_path: Path, override: str, message: str) -> 
 
 
 def test_what_is_no_recipe(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no recipe 'none': give a YAML file or one of agw, "):
+    with pytest.raises(InputError, match="no recipe 'none': give a YAML file or one of adapt, "):
         load_recipe("none")
     with pytest.raises(InputError, match=r"r\.yaml, line 3 is not valid YAML"):
         load_recipe(written(tmp_path / "r.yaml", "a: 1\nb: [\n"))

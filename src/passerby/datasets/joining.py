@@ -87,6 +87,29 @@ def join(sources: Sequence[Source], attributes: str = "") -> list[Source]:
     return [_mapped(source, schema) for source in _with_own_names(sources)]
 
 
+def in_schema(source: Source, attributes: str) -> Source:
+    """Return a dataset with its labels in a named schema; without them, if no mapping is known.
+
+    Raises:
+        InputError: there is no such schema.
+    """
+    target = _named_schema(attributes)
+    if _finds(source, target):
+        return _mapped(source, target)
+    assert source.crops.schema is not None
+    names = source.crops.schema.name or list_few(source.crops.schema.names)
+    remark = f"Its attributes ({names}) cannot be mapped to {attributes}: they are left out."
+    return replace(source, crops=source.crops.without_labels(), remarks=(*source.remarks, remark))
+
+
+def _named_schema(attributes: str) -> Schema:
+    if attributes not in SCHEMAS:
+        raise InputError(
+            f"data.attributes is {attributes!r}: choose from {', '.join(SCHEMAS)}, or leave it out."
+        )
+    return SCHEMAS[attributes]
+
+
 def _check_files(sources: Sequence[Source]) -> None:
     """Check that no crop stands in two sources; copies of files are the caller's to find."""
     owner: dict[tuple[str, tuple[int, ...]], Source] = {}
@@ -135,15 +158,7 @@ def short_titles(titles: Sequence[str]) -> list[str]:
 
 def _common_schema(sources: Sequence[Source], attributes: str) -> Schema | None:
     schemas = list(dict.fromkeys(s.crops.schema for s in sources if s.crops.schema is not None))
-    if attributes:
-        if attributes not in SCHEMAS:
-            raise InputError(
-                f"data.attributes is {attributes!r}: choose from {', '.join(SCHEMAS)}, or leave it "
-                "out."
-            )
-        candidates = [SCHEMAS[attributes]]
-    else:
-        candidates = schemas
+    candidates = [_named_schema(attributes)] if attributes else schemas
     for target in candidates:
         if all(_finds(source, target) for source in sources):
             return target

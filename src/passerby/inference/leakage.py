@@ -52,6 +52,14 @@ class SeenFiles:
             )
         )
 
+    def after(self, earlier: "SeenFiles") -> "SeenFiles":
+        """Return what a model has seen that went on from the weights of an earlier one."""
+        return SeenFiles(
+            np.union1d(self.training, earlier.training),
+            np.union1d(self.unlabelled, earlier.unlabelled),
+            self.calibration,
+        )
+
     @classmethod
     def read(cls, folder: Path) -> "SeenFiles":
         """Read what a model file knows; a model that was made elsewhere knows none.

@@ -27,6 +27,7 @@ from passerby.calibration.fitting import calibrate_distances
 from passerby.calibration.matcher import Matcher
 from passerby.data.crops import Crops, attribute_frequencies
 from passerby.data.decoding import batches, decode_all
+from passerby.data.schema import Schema
 from passerby.datasets.joining import Source
 from passerby.errors import InputError
 from passerby.evaluation.thresholds import choose_decision
@@ -57,7 +58,7 @@ from passerby.training.hardware import (
     machine,
     peak_memory_mb,
 )
-from passerby.training.initialization import initial_model
+from passerby.training.initialization import Earlier, initial_model, with_earlier_network
 from passerby.training.log import EpochRow, write_log
 from passerby.training.multitask_loss import LossMeans, MultitaskLoss
 from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
@@ -76,6 +77,7 @@ from passerby.training.sources import Data, read_sources
 from passerby.training.split import Split
 from passerby.training.training_module import TrainingModule
 from passerby.training.training_samples import TrainingSamples
+from passerby.training.unlabelled import looks_for_everybody
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def train(
         InputError: the data or the run's folder is not as it has to be.
     """
     listener = listener or Listener()
+    recipe = with_earlier_network(recipe)
     check_run(run, recipe, resume)
     if is_finished(run):
         if listener.say and is_first_process():
@@ -142,13 +145,24 @@ def train(
 
 def _check_sources(sources: Sequence[Source], recipe: Recipe) -> None:
     """Check that there is something to learn, and that each dataset teaches something."""
+    if all(looks_for_everybody(recipe, source.crops) for source in sources):
+        return
     attributes = recipe.loss.attributes.weight > 0 or recipe.loss.identity.reweighting
-    if attributes and all(source.crops.labels is None for source in sources):
+    if (
+        attributes
+        and not recipe.model.adapt
+        and all(source.crops.labels is None for source in sources)
+    ):
         raise InputError(
             f"{_have(sources)} no attribute annotations to train on: add them, or choose a recipe "
             "that learns identity alone, such as agw."
         )
     if recipe.needs_persons and not any(source.crops.has_persons for source in sources):
+        if recipe.model.adapt:
+            raise InputError(
+                f"{_have(sources)} no persons to tell apart: name them, or train "
+                "adapt-unlabelled, which looks for persons by itself."
+            )
         raise InputError(
             f"{_have(sources)} no persons to tell apart: name them, or choose a recipe that learns "
             "attributes alone, such as course-attributes; any recipe does with "
@@ -158,8 +172,9 @@ def _check_sources(sources: Sequence[Source], recipe: Recipe) -> None:
         labelled = attributes and source.crops.labels is not None
         if not labelled and not (recipe.needs_persons and source.crops.has_persons):
             raise InputError(
-                f"{source.title} teaches nothing that this recipe learns: leave it out, or choose "
-                "another recipe."
+                f"{source.title} teaches nothing that this recipe learns: leave it out, choose "
+                "another recipe, or give its folder as data.unlabelled to one that looks for "
+                "persons."
             )
 
 
@@ -181,6 +196,9 @@ class TrainingRun:
         self.accelerator = _accelerator(folder)
         self.listener = listener if self.accelerator.is_main_process else Listener()
         self.schema = split.train.schema if "attributes" in recipe.tasks else None
+        self.earlier = Earlier.of(recipe.model, self.schema, split)
+        if "attributes" in recipe.tasks and self.schema is None:
+            self.schema = self._remembered_schema()
         self.checkpoint = Checkpoint.load(folder)
         if self.checkpoint and self.checkpoint.progress.data != split.begun_with:
             raise InputError(
@@ -190,7 +208,7 @@ class TrainingRun:
         model = (
             PersonModel(recipe.model.architecture, self.schema)
             if self.checkpoint
-            else initial_model(recipe.model, self.schema, split)
+            else initial_model(recipe.model, self.schema, self.earlier)
         )
         for number, phase in enumerate(recipe.phases):
             if phase.size:
@@ -199,6 +217,9 @@ class TrainingRun:
         self.found: PseudoLabels | None = None
         if self.checkpoint and self.checkpoint.pseudo_labels:
             self.found = PseudoLabels.from_tensors(self.checkpoint.pseudo_labels)
+        self.remembered: PseudoLabels | None = None
+        if self.earlier and recipe.model.adapt and len(split.train):
+            self.remembered = self._remembered(model)
         samples = self._samples()
         if not self.checkpoint:
             split.check(recipe.model.size, self.listener.on_decode)
@@ -206,9 +227,11 @@ class TrainingRun:
         multitask_loss = MultitaskLoss(
             training_module,
             recipe.loss,
-            _attribute_loss(recipe, split.train),
+            self._attribute_loss(),
             samples.set_names,
         )
+        if self.remembered is not None and not self.checkpoint:
+            training_module.replace_persons(0, self.remembered.tensors["vectors"])
         self.average = _average(model, recipe.ema_decay)
         if self.checkpoint:
             self.checkpoint.restore(multitask_loss, self.average)
@@ -217,7 +240,10 @@ class TrainingRun:
             multitask_loss = convert_sync_batchnorm(multitask_loss)
         self.frozen = model.freeze(recipe.model.frozen_stages)
         self.precision = choose_precision(recipe.precision, self.accelerator.device)
-        self.loader = _loader(recipe, samples, self.listener, self.accelerator)
+        # of unlabelled crops alone, the first phase begins by looking for persons
+        self.loader: DataLoaderShard | None = None
+        if len(samples):
+            self.loader = _loader(recipe, samples, self.listener, self.accelerator)
         self.multitask_loss: nn.Module = self.accelerator.prepare(
             multitask_loss.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         )
@@ -236,6 +262,8 @@ class TrainingRun:
     def summary(self) -> str:
         """What is trained, on whom and on what, in one sentence."""
         crops = self.split.train
+        if not len(crops) and self.split.unlabelled is not None:
+            crops = self.split.unlabelled.crops
         held_out = self.split.held_out
         left = 0 if held_out is None else _count(held_out)
         kept = self.split.calibration
@@ -305,10 +333,60 @@ class TrainingRun:
     def _samples(self) -> TrainingSamples:
         """Return what the present phase learns from."""
         crops = self.split.train if self.schema else self.split.train.without_labels()
-        samples = TrainingSamples.of(crops)
+        samples = TrainingSamples.of(crops, 0 if self.schema is None else len(self.schema))
+        if self.remembered is not None and self._knows_attributes:
+            samples = samples.with_attributes(self.remembered)
         if self.split.unlabelled is None or self.found is None:
             return samples
         return samples.with_others(self.split.unlabelled.crops, self.found)
+
+    @property
+    def _knows_attributes(self) -> bool:
+        """Whether an earlier model answers the attributes that are learned."""
+        return (
+            self.schema is not None
+            and self.earlier is not None
+            and self.earlier.info.schema_ is not None
+        )
+
+    def _remembered_schema(self) -> Schema:
+        """Return the attributes that an earlier model knows, where the data know none."""
+        assert self.earlier is not None
+        schema = self.earlier.info.schema_
+        if schema is None:
+            raise InputError(
+                f"Neither model.weights, {self.earlier.source}, nor the data know any attributes: "
+                "set loss.attributes.weight=0."
+            )
+        return schema
+
+    def _remembered(self, begun: PersonModel) -> PseudoLabels:
+        """Return what the earlier model sees of the persons that are trained on."""
+        model = begun
+        if self.checkpoint:
+            model = initial_model(self.recipe.model, self.schema, self.earlier)
+        crops = self.split.train.without_labels()
+        people = self._embedded(model.to(self.accelerator.device), crops)
+        return PseudoLabels.of_persons(people, TrainingSamples.of(crops).persons)
+
+    def _attribute_loss(self) -> AttributeLoss | None:
+        if self.schema is None:
+            return None
+        groups = self.schema.groups.values() if self.recipe.model.groups == "softmax" else ()
+        known = np.array(self._frequencies())
+        return AttributeLoss(self.recipe.loss.attributes, known, groups)
+
+    def _frequencies(self) -> tuple[float, ...]:
+        """Return how frequent each attribute is: as annotated, or as the earlier model has it."""
+        if self.schema is None:
+            return ()
+        unknown = np.full(len(self.schema), 0.5)
+        if self.recipe.model.adapt and self._knows_attributes and self.earlier:
+            unknown = np.array(self.earlier.info.training.frequencies or unknown)
+        if self.split.train.labels is None:
+            return tuple(unknown.tolist())
+        found = attribute_frequencies(self.split.train)
+        return tuple(np.where(np.isnan(found), unknown, found).tolist())
 
     def _find_persons(self, phase: Phase) -> None:
         """Look for persons among the unlabelled crops, if the phase that begins wants them."""
@@ -316,12 +394,12 @@ class TrainingRun:
         self.found = self._pseudo_labels() if phase.pseudo_labels else None
         if before is None and self.found is None:
             return
+        samples = self._samples()
         multitask_loss: MultitaskLoss = self.accelerator.unwrap_model(self.multitask_loss)
         self.accelerator.free_memory()  # it would keep the crops of every phase
         known = TrainingSamples.of(self.split.train).person_count
         vectors = torch.zeros(0, 0) if self.found is None else self.found.tensors["vectors"]
         multitask_loss.training_module.replace_persons(known, vectors.to(self.accelerator.device))
-        samples = self._samples()
         multitask_loss.set_names = samples.set_names
         self.multitask_loss = self.accelerator.prepare(multitask_loss)
         self.loader = _loader(self.recipe, samples, self.listener, self.accelerator)
@@ -332,6 +410,11 @@ class TrainingRun:
         if self.accelerator.is_main_process:
             people = self._embedded(self.person_model, self.split.unlabelled.crops)
             labels = PseudoLabels.of(people, self.recipe.pseudo_labels)
+            if not len(self.split.train) and not labels.crops:
+                raise InputError(
+                    "None of these crops are alike enough to be a person, so that there is nobody "
+                    "to learn from: train into another folder with a larger pseudo_labels.radius."
+                )
             self._say(labels.summary)
             found = labels.tensors
         # two processes that differ in the last digit may find different persons
@@ -341,6 +424,7 @@ class TrainingRun:
         self, epoch: int, number: int, phase: Phase, in_phase: int, optimizer: Optimizer
     ) -> EpochRow:
         started = time.perf_counter()
+        assert self.loader is not None
         steps = len(self.loader)
         self.loader.set_epoch(epoch)
         torch.manual_seed(_epoch_seed(self.recipe.seed, epoch, self.accelerator.process_index))
@@ -404,6 +488,11 @@ class TrainingRun:
     def _save(self, seconds: float) -> None:
         model = self.person_model.cpu()
         people = self._calibration_people(model)
+        seen = SeenFiles.of(
+            training=self.split.train,
+            unlabelled=None if self.split.unlabelled is None else self.split.unlabelled.crops,
+            calibration=self.split.calibration,
+        )
         save_model(
             model,
             self.folder / MODEL_FOLDER,
@@ -412,11 +501,7 @@ class TrainingRun:
             decision=self._decision(people),
             distances=self._distances(people),
             training=self._provenance(seconds),
-            seen=SeenFiles.of(
-                training=self.split.train,
-                unlabelled=None if self.split.unlabelled is None else self.split.unlabelled.crops,
-                calibration=self.split.calibration,
-            ),
+            seen=seen if self.earlier is None else seen.after(self.earlier.seen),
         )
 
     def _embedded(self, model: PersonModel, crops: Crops) -> Embeddings:
@@ -456,13 +541,16 @@ class TrainingRun:
 
     def _decision(self, people: Embeddings | None) -> Decision:
         if people is None or people.crops.labels is None or "attributes" not in self.recipe.tasks:
+            if self.recipe.model.adapt and self.split.train.labels is None and self.earlier:
+                return self.earlier.info.decision
             return Decision("group")
         return choose_decision(people)
 
     def _provenance(self, seconds: float) -> Provenance:
+        before = () if self.earlier is None else self.earlier.info.training.learned_from
         return Provenance(
             recipe=self.recipe.model_dump(mode="json"),
-            learned_from=self.split.learned_from,
+            learned_from=tuple(dict.fromkeys((*before, *self.split.learned_from))),
             persons=_names(self.split.train),
             calibration_persons=_names(self.split.calibration),
             held_out_persons=_names(self.split.held_out),
@@ -472,7 +560,7 @@ class TrainingRun:
             else len(self.split.unlabelled.crops),
             pseudo_persons=0 if self.found is None else len(self.found.vectors),
             pseudo_crops=0 if self.found is None else self.found.crops,
-            frequencies=() if self.schema is None else _frequencies(self.split.train),
+            frequencies=self._frequencies(),
             epochs=self.recipe.epochs,
             seconds=round(seconds, 1),
             peak_memory_mb=peak_memory_mb(),
@@ -513,19 +601,6 @@ def _names(crops: Crops | None) -> dict[str, tuple[str, ...]]:
 
 def _count(crops: Crops) -> int:
     return crops.person_count if crops.has_persons else len(crops)
-
-
-def _frequencies(crops: Crops) -> tuple[float, ...]:
-    found = attribute_frequencies(crops)
-    return tuple(np.where(np.isnan(found), 0.5, found).tolist())
-
-
-def _attribute_loss(recipe: Recipe, crops: Crops) -> AttributeLoss | None:
-    if not recipe.loss.attributes.weight:
-        return None
-    assert crops.schema is not None
-    groups = crops.schema.groups.values() if recipe.model.groups == "softmax" else ()
-    return AttributeLoss(recipe.loss.attributes, attribute_frequencies(crops), groups)
 
 
 def _average(model: PersonModel, decay: float) -> AveragedModel | None:

@@ -46,7 +46,16 @@ class PseudoLabels:
             people: the model's answers for M crops.
             section: `pseudo_labels` of the recipe.
         """
-        persons = clusters(people.vectors, section.radius, section.crops)
+        return cls.of_persons(people, clusters(people.vectors, section.radius, section.crops))
+
+    @classmethod
+    def of_persons(cls, people: Embeddings, persons: NDArray[np.int64]) -> "PseudoLabels":
+        """Return what a model sees of persons who are known.
+
+        Args:
+            people: the model's answers for M crops.
+            persons: of each crop, from 0 on without a gap, or `NOBODY`, shape (M,).
+        """
         vectors = means(people.vectors, persons)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         tiny = np.finfo(np.float32).tiny

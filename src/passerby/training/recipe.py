@@ -19,6 +19,7 @@ from pydantic import (
 
 from passerby.errors import InputError
 from passerby.inference.model_info import Task
+from passerby.inference.model_location import DEFAULT_MODEL
 from passerby.models.architecture import Architecture, Side
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -126,17 +127,26 @@ class ModelSection(Architecture):
 
     Attributes:
         weights: "pretrained" (downloaded by timm), "none", a safetensors file of the backbone's
-            weights, or the folder of a run or of a model file to go on from.
+            weights; or, to go on from, the folder of a run or of a model file, or "shipped", the
+            model that comes with the package.
+        adapt: of weights to go on from: the network is that model's, and training begins with what
+            it sees. Each person's row of the classifier is the mean of its answers for the
+            person's crops, and attributes of persons that nobody annotated are its probabilities,
+            as of pseudo-labels.
         frozen_stages: stages of the backbone, from the input on, that keep their weights.
     """
 
     weights: str = "pretrained"
+    adapt: bool = False
     frozen_stages: int = Field(0, ge=0)
 
     @property
-    def goes_on(self) -> bool:
-        """Whether the weights are those of an earlier run or model file."""
-        return self.weights not in ("pretrained", "none") and Path(self.weights).is_dir()
+    def earlier(self) -> str | None:
+        """What to go on from, as `find_model` takes it; None for a backbone alone."""
+        if self.weights == "shipped":
+            return str(DEFAULT_MODEL)
+        begun = self.weights not in ("pretrained", "none") and Path(self.weights).is_dir()
+        return self.weights if begun else None
 
     @property
     def architecture(self) -> Architecture:
@@ -240,7 +250,8 @@ class Phase(_Section):
         optimizer: AdamW, or SGD with Nesterov momentum.
         epochs: passes over the training crops.
         pseudo_labels: learn from `data.unlabelled` too: the network as it is when the phase begins
-            says who is who and what they look like.
+            says who is who and what they look like. If all phases do, data that name nobody and no
+            attributes are themselves such crops.
         size: height and width that crops are scaled to in this phase; `model.size` if left out.
             Smaller crops first save time.
         learning_rate: the highest one.

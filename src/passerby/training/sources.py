@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from passerby.data.crops import Crops
-from passerby.datasets.joining import Source, join, read_source
+from passerby.datasets.joining import Source, in_schema, join, read_source
 from passerby.errors import InputError
 from passerby.inference.leakage import hash_files
 from passerby.training.recipe import DataSection, SetSection
@@ -37,7 +37,7 @@ def read_sources(section: DataSection, data: Data | Sequence[Data]) -> list[Sour
     if not sources:
         raise InputError("No dataset to train on is given: name one.")
     if len(sources) == 1:
-        return sources
+        return [in_schema(sources[0], section.attributes)] if section.attributes else sources
     joined = join(sources, section.attributes)
     _check_copies(joined)
     return joined

@@ -13,8 +13,8 @@ from passerby.data.decoding import decode_all
 from passerby.datasets.joining import Source
 from passerby.errors import InputError
 from passerby.inference.model_info import LearnedFrom
-from passerby.training.recipe import Recipe, SetSection
-from passerby.training.unlabelled import Unlabelled
+from passerby.training.recipe import DataSection, Recipe, SetSection
+from passerby.training.unlabelled import Unlabelled, looks_for_everybody
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Split:
         sections: Sequence[SetSection | None] = recipe.data.sets or [None] * len(sources)
         everything = concatenate([source.crops for source in sources])
         unlabelled = Unlabelled.of(recipe, everything)
+        fingerprint = "+".join(source.crops.fingerprint for source in sources)
+        if looks_for_everybody(recipe, everything):
+            _check_nobody_kept(recipe)
+            learned_from = tuple(_learned_from(one, one.crops, recipe) for one in sources)
+            return cls(everything[:0], None, None, unlabelled, fingerprint, learned_from)
         _check_persons(everything, recipe)
         parts = [
             _divided(source, section, recipe)
@@ -69,7 +74,7 @@ class Split:
             kept,
             concatenate(held_out) if held_out else None,
             unlabelled,
-            "+".join(source.crops.fingerprint for source in sources),
+            fingerprint,
             tuple(
                 _learned_from(source, part, recipe)
                 for source, part in zip(sources, train, strict=True)
@@ -99,6 +104,15 @@ class Split:
         """A fingerprint of the annotated and the unlabelled data, which may not change in a run."""
         others = () if self.unlabelled is None else self.unlabelled.fingerprints
         return "+".join([self.fingerprint, *others])
+
+
+def _check_nobody_kept(recipe: Recipe) -> None:
+    kept: list[DataSection | SetSection] = [recipe.data, *recipe.data.sets]
+    if any(section.held_out_persons or section.calibration_persons for section in kept):
+        raise InputError(
+            "These crops name nobody, so that nobody can be kept back: set data.held_out_persons "
+            "and data.calibration_persons to 0, or name their persons."
+        )
 
 
 def _without_person(crops: Crops) -> NDArray[np.bool_]:

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from passerby.models.person_model import PersonModel
 from passerby.training.recipe import IdentityLossSection
 
+_LENGTH = 0.5
+"""Of the classifier's rows, where there is nobody yet whose rows could tell it."""
+
 
 class TrainingOutputs(NamedTuple):
     """What the losses look at, for N crops.
@@ -56,14 +59,17 @@ class TrainingModule(nn.Module):
         attributes = 0 if model.schema is None else len(model.schema)
         self.reweighting: nn.Module | None = None
         self.classifier: nn.Linear | None = None
+        self._inputs = 0
         if section.weight:
             inputs = model.embedding_size
             if section.reweighting:
                 self.reweighting = AttributeReweighting(attributes)
                 inputs += attributes
-            # without bias, as after a BNNeck (Luo et al. 2019)
-            self.classifier = nn.Linear(inputs, persons, bias=False)
-            nn.init.normal_(self.classifier.weight, std=0.001)
+            self._inputs = inputs
+            if persons:
+                # without bias, as after a BNNeck (Luo et al. 2019)
+                self.classifier = nn.Linear(inputs, persons, bias=False)
+                nn.init.normal_(self.classifier.weight, std=0.001)
 
     def replace_persons(self, known: int, vectors: Tensor) -> None:
         """Forget all persons but the first `known`, and expect others where they are.
@@ -72,10 +78,12 @@ class TrainingModule(nn.Module):
             known: how many stay.
             vectors: embeddings of the others, normalised, shape (persons, D).
         """
-        if self.classifier is None:
+        if not self._inputs:
             return
-        weight = self.classifier.weight.detach()[:known]
-        length = weight.norm(dim=1).mean()
+        weight = vectors.new_zeros(0, self._inputs)
+        if self.classifier is not None:
+            weight = self.classifier.weight.detach()[:known]
+        length = weight.norm(dim=1).mean() if known else weight.new_tensor(_LENGTH)
         others = weight.new_zeros(len(vectors), weight.shape[1])
         others[:, : vectors.shape[1]] = length * vectors
         self.classifier = nn.Linear(weight.shape[1], known + len(vectors), bias=False)

@@ -1,6 +1,6 @@
 """What is to be learned: crops, of whom they are and what can be seen in them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,16 +32,35 @@ class TrainingSamples:
     set_names: tuple[str, ...]
 
     @classmethod
-    def of(cls, crops: Crops) -> "TrainingSamples":
-        """Return what crops teach."""
+    def of(cls, crops: Crops, attributes: int = 0) -> "TrainingSamples":
+        """Return what crops teach.
+
+        Args:
+            crops: N crops.
+            attributes: how many are learned, of crops without annotation.
+        """
         persons = np.full(len(crops), NOBODY, np.int64)
         if crops.has_persons:
             known = crops.person_codes > NOBODY_CODE
             persons[known] = np.unique_inverse(crops.person_codes[known]).inverse_indices
-        labels = np.zeros((len(crops), 0), np.float32) if crops.labels is None else crops.labels
+        labels = crops.labels
+        if labels is None:
+            labels = np.full((len(crops), attributes), np.nan, np.float32)
         names = np.zeros(len(crops), "U1") if crops.dataset is None else crops.dataset
         found = np.unique_inverse(names)
         return cls(crops, persons, labels, found.inverse_indices, tuple(found.values.tolist()))
+
+    def with_attributes(self, seen: PseudoLabels) -> "TrainingSamples":
+        """Let persons have those attributes that a model sees where nothing is annotated.
+
+        Args:
+            seen: of these persons.
+        """
+        known = self.persons != NOBODY
+        attributes = self.attributes.copy()
+        theirs = attributes[known]
+        attributes[known] = np.where(np.isnan(theirs), seen.attributes[self.persons[known]], theirs)
+        return replace(self, attributes=attributes)
 
     def with_others(self, crops: Crops, found: PseudoLabels) -> "TrainingSamples":
         """Add the persons that were found among unlabelled crops."""

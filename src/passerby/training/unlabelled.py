@@ -34,7 +34,8 @@ class Unlabelled:
         """
         folders = recipe.data.unlabelled
         wanted = any(phase.pseudo_labels for phase in recipe.phases)
-        if wanted and not folders:
+        alone = looks_for_everybody(recipe, annotated)
+        if wanted and not folders and not alone:
             raise InputError(
                 "The recipe learns from crops of other persons, without annotation: name their "
                 "folder in data.unlabelled."
@@ -47,17 +48,22 @@ class Unlabelled:
             )
         if not wanted:
             return None
-        if recipe.phases[0].pseudo_labels and not recipe.model.goes_on:
+        if recipe.phases[0].pseudo_labels and recipe.model.earlier is None:
             raise InputError(
                 "phases.0.pseudo_labels: the first phase begins with a network that knows nobody: "
                 "learn from the annotated crops first, or give model.weights of an earlier run."
             )
+        if alone and annotated.images is not None and not folders:
+            return cls(annotated, ())
         if annotated.images is not None:
             raise InputError(
                 "data.unlabelled names files, but the annotated crops are in memory: give these as "
                 "files too."
             )
         parts = [_read(folder) for folder in folders]
+        if alone:
+            parts.append(Crops(annotated.paths, box=annotated.box))
+            return cls(_each_once(concatenate(parts)), tuple(part.fingerprint for part in parts))
         crops = _each_once(concatenate(parts))
         # by their content: a copy under another name shows the same person
         known = np.isin(hash_files(crops), hash_files(annotated))
@@ -68,6 +74,15 @@ class Unlabelled:
                 "out: give crops of other persons."
             )
         return cls(crops, tuple(part.fingerprint for part in parts))
+
+
+def looks_for_everybody(recipe: Recipe, crops: Crops) -> bool:
+    """Tell whether a recipe takes the data themselves for crops that nobody annotated.
+
+    It does if all its phases look for persons, and the data name none and no attributes.
+    """
+    looks = all(phase.pseudo_labels for phase in recipe.phases)
+    return looks and not crops.has_persons and crops.labels is None
 
 
 def _read(folder: str) -> Crops:
