@@ -35,7 +35,7 @@ COLOURS = ["augment.hue=0.05", "augment.grayscale=0.1"]
 STYLE = ["model.style.kind=instance_norm"]
 
 VARIANTS: dict[str, tuple[str, list[str]]] = {
-    "all": ("all sets, as the recipe says", []),
+    "all": ("all sets, balance one half, no norms", []),
     "market": ("Market-1501 alone", [f"data.sets=[{MARKET}]"]),
     "instance-norm": ("gated instance normalisation after two stages", STYLE),
     "instance-norm-3": (
@@ -44,6 +44,7 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
     ),
     "input-norm": ("colours of each crop half normalised", ["model.style.input=0.5"]),
     "input-norm-1": ("colours of each crop wholly normalised", ["model.style.input=1"]),
+    "both-norms": ("half normalised colours, and both stages", [*STYLE, "model.style.input=0.5"]),
     "mixstyle": ("MixStyle after two stages", ["model.style.kind=mixstyle"]),
     "colours": ("hue and grey as well", COLOURS),
     "quality": (
@@ -53,6 +54,11 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
     "erasing": ("random erasing", ["augment.random_erasing=0.4"]),
     "as-they-come": ("sets as large as they are", ["data.balance=1"]),
     "equal": ("as many crops of each set", ["data.balance=0"]),
+    "quarter": ("in between", ["data.balance=0.25"]),
+    "chosen": (
+        "as the recipe says: balance one quarter, both norms",
+        [*STYLE, "model.style.input=0.5", "data.balance=0.25"],
+    ),
     "decay": ("weight decay of one half", ["phases.0.weight_decay=0.5"]),
     "no-average": ("the last weights, no moving average", ["ema_decay=0"]),
     "embedding-1280": ("the backbone's own features", ["model.embedding_size=0"]),
@@ -97,6 +103,8 @@ def short_recipe(overrides: list[str], weights: Path | None) -> Recipe:
         f"data.sets={json.dumps(EVERYTHING)}",
         "model.size=[96, 48]",
         "phases.0.schedule=cosine",
+        "model.style={kind: none}",
+        "data.balance=0.5",
         *overrides,
     ]
     recipe = load_recipe("general-cpu", given)
