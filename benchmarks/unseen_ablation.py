@@ -55,16 +55,16 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
     "as-they-come": ("sets as large as they are", ["data.balance=1"]),
     "equal": ("as many crops of each set", ["data.balance=0"]),
     "quarter": ("in between", ["data.balance=0.25"]),
-    "chosen": (
-        "as the recipe says: balance one quarter, both norms",
-        [*STYLE, "model.style.input=0.5", "data.balance=0.25"],
-    ),
     "decay": ("weight decay of one half", ["phases.0.weight_decay=0.5"]),
     "no-average": ("the last weights, no moving average", ["ema_decay=0"]),
     "embedding-1280": ("the backbone's own features", ["model.embedding_size=0"]),
     "no-attributes": (
         "identity alone",
         ["loss.attributes.weight=0", f"data.sets={json.dumps(WITH_PERSONS)}"],
+    ),
+    "within-sets": (
+        "persons compete within their set alone",
+        ["loss.identity.within_sets=true"],
     ),
     "no-triplet": ("no metric loss", ["loss.metric.kind=none"]),
 }
@@ -105,6 +105,8 @@ def short_recipe(overrides: list[str], weights: Path | None) -> Recipe:
         "phases.0.schedule=cosine",
         "model.style={kind: none}",
         "data.balance=0.5",
+        "loss.identity.within_sets=false",
+        "phases.0.weight_decay=0.02",
         *overrides,
     ]
     recipe = load_recipe("general-cpu", given)

@@ -240,3 +240,27 @@ def test_new_persons_are_expected_where_their_embeddings_are() -> None:
     assert torch.equal(x.classifier.weight[2:], new[None])
     x.replace_persons(2, torch.zeros(0, 0))
     assert torch.equal(x.classifier.weight, before[:2])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_persons_compete_within_their_dataset(reduction: str) -> None:
+    """As a classifier for each dataset's persons alone; persons 0 and 3 are of one, 1, 2, 4 not."""
+    torch.manual_seed(0)
+    logits, persons = torch.randn(6, 5), torch.tensor([0, 3, -1, 2, 4, 1])
+    sets = torch.tensor([0, 1, 1, 0, 1])
+    section = LossSection.model_validate(
+        {"identity": {"weight": 1, "label_smoothing": 0.2, "within_sets": True}}
+    )
+    loss = MultitaskLoss(training_module(), section, None, ("x", "y"), sets)
+    of_first = functional.cross_entropy(
+        logits[[0, 1]][:, [0, 3]], torch.tensor([0, 1]), label_smoothing=0.2, reduction="none"
+    )
+    of_second = functional.cross_entropy(
+        logits[[3, 4, 5]][:, [1, 2, 4]],
+        torch.tensor([1, 2, 0]),
+        label_smoothing=0.2,
+        reduction="none",
+    )
+    values = torch.cat([of_first, torch.zeros(1), of_second])
+    expected = {"mean": values.sum() / 5, "sum": values.sum(), "none": values}[reduction]
+    torch.testing.assert_close(loss._cross_entropy(logits, persons, reduction), expected)

@@ -59,3 +59,16 @@ def test_each_crop_found_teaches_about_its_own_person() -> None:
 def test_without_annotation_attributes_are_not_taught() -> None:
     bare = CROPS.without_labels()
     assert TrainingSamples.of(bare).with_others(OTHERS, FOUND).attributes.shape == (6, 0)
+
+
+def test_the_dataset_of_each_person() -> None:
+    """Persons are numbered by dataset and name; nobody belongs to none."""
+    crops = Crops(
+        [f"{n}.jpg" for n in range(6)],
+        person=["2", "1", "", "1", "2", "3"],
+        dataset=["b", "a", "a", "b", "b", "a"],
+    )
+    samples = TrainingSamples.of(crops)
+    names = [samples.set_names[place] for place in samples.person_sets]
+    by_person = dict(zip(samples.persons.tolist(), crops.dataset.tolist(), strict=True))
+    assert names == [by_person[person] for person in range(4)]

@@ -229,6 +229,7 @@ class TrainingRun:
             recipe.loss,
             self._attribute_loss(),
             samples.set_names,
+            torch.from_numpy(samples.person_sets),
         )
         if self.remembered is not None and not self.checkpoint:
             training_module.replace_persons(0, self.remembered.tensors["vectors"])
@@ -401,6 +402,7 @@ class TrainingRun:
         vectors = torch.zeros(0, 0) if self.found is None else self.found.tensors["vectors"]
         multitask_loss.training_module.replace_persons(known, vectors.to(self.accelerator.device))
         multitask_loss.set_names = samples.set_names
+        multitask_loss.person_sets = torch.from_numpy(samples.person_sets)
         self.multitask_loss = self.accelerator.prepare(multitask_loss)
         self.loader = _loader(self.recipe, samples, self.listener, self.accelerator)
 

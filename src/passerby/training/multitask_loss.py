@@ -48,6 +48,7 @@ class MultitaskLoss(nn.Module):
         section: LossSection,
         attributes: AttributeLoss | None,
         set_names: Sequence[str] = ("",),
+        person_sets: Tensor | None = None,
     ) -> None:
         """Build the losses.
 
@@ -56,6 +57,8 @@ class MultitaskLoss(nn.Module):
             section: `loss` of the recipe.
             attributes: the attribute loss, if it has a weight.
             set_names: of the datasets whose losses are told apart, if there are several.
+            person_sets: place of each person's dataset among them, int64, shape (persons,); needed
+                if persons compete within their dataset.
         """
         super().__init__()
         self.training_module = training_module
@@ -63,6 +66,7 @@ class MultitaskLoss(nn.Module):
         self.attributes = attributes
         self.last: list[LossPart] = []
         self.set_names = tuple(set_names)
+        self.person_sets = person_sets
         self.metric = None if section.metric.kind == "none" else metric_loss(section.metric)
         weights = self._weights()
         self.log_variances: nn.ParameterDict | None = None
@@ -136,6 +140,13 @@ class MultitaskLoss(nn.Module):
 
     def _cross_entropy(self, logits: Tensor, persons: Tensor, reduction: str = "mean") -> Tensor:
         smoothing = self.section.identity.label_smoothing
+        if self.section.identity.within_sets:
+            assert self.person_sets is not None
+            sets = self.person_sets.to(logits.device)
+            values = within_sets(logits, persons, sets, smoothing)
+            if reduction == "mean":
+                return values.sum() / (persons != NOBODY).sum()
+            return values.sum() if reduction == "sum" else values
         return functional.cross_entropy(
             logits, persons, ignore_index=NOBODY, label_smoothing=smoothing, reduction=reduction
         )
@@ -167,6 +178,26 @@ class MultitaskLoss(nn.Module):
         if len(persons) < 2:
             return vectors.sum() * 0
         return self.metric(vectors, persons)  # type: ignore[no-any-return]
+
+
+def within_sets(logits: Tensor, persons: Tensor, sets: Tensor, smoothing: float) -> Tensor:
+    """Return the cross entropy of each crop among the persons of its own dataset.
+
+    Args:
+        logits: over all persons, float32, shape (N, persons).
+        persons: whom the crops show, int64, shape (N,); `NOBODY` costs nothing.
+        sets: place of each person's dataset, int64, shape (persons,).
+        smoothing: probability given to the dataset's other persons together.
+
+    Returns:
+        float32, shape (N,).
+    """
+    shown = persons.clamp(min=0)
+    mine = sets == sets[shown][:, None]
+    logs = functional.log_softmax(logits.masked_fill(~mine, -torch.inf), dim=1)
+    others = logs.masked_fill(~mine, 0).sum(dim=1) / mine.sum(dim=1)
+    right = logs.gather(1, shown[:, None])[:, 0]
+    return -((1 - smoothing) * right + smoothing * others) * (persons != NOBODY)
 
 
 class LossMeans:

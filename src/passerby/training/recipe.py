@@ -178,12 +178,15 @@ class IdentityLossSection(_Section):
     Attributes:
         weight: in the sum of the losses; 0 leaves the classifier out.
         label_smoothing: probability given to all other persons together.
+        within_sets: persons compete with those of their own dataset alone, so that nothing is
+            learned from what tells datasets apart.
         reweighting: the classifier sees the re-weighted attribute probabilities too (APR, Lin et
             al., "Improving Person Re-identification by Attribute and Identity Learning", 2019).
     """
 
     weight: float = Field(0.0, ge=0)
     label_smoothing: Fraction = 0.1
+    within_sets: bool = False
     reweighting: bool = False
 
 

@@ -80,5 +80,13 @@ class TrainingSamples:
         """How many persons P there are."""
         return int(self.persons.max(initial=NOBODY)) + 1
 
+    @property
+    def person_sets(self) -> NDArray[np.int64]:
+        """Of each person the dataset, places in `set_names`, int64, shape (P,)."""
+        found = np.zeros(self.person_count, np.int64)
+        known = self.persons != NOBODY
+        found[self.persons[known]] = self.sets[known]
+        return found
+
     def __len__(self) -> int:
         return len(self.crops)
