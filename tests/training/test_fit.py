@@ -32,6 +32,7 @@ from passerby.training.checkpoint import NAME as CHECKPOINT
 from passerby.training.checkpoint import Checkpoint
 from passerby.training.crop_dataset import CropDataset
 from passerby.training.fit import TrainingRun
+from passerby.training.loader import training_loader
 from passerby.training.log import EpochRow
 from passerby.training.run import open_run
 from passerby.training.split import Split
@@ -239,7 +240,7 @@ def test_a_batch_that_processes_cannot_share(
     recipe = small("batch_size=16", f"instances_per_person={instances_per_person}")
     samples = TrainingSamples.of(read_crops(toy_data))
     with pytest.raises(InputError, match=message):
-        fit._loader(recipe, samples, Listener(), SimpleNamespace(num_processes=processes))
+        training_loader(recipe, samples, SimpleNamespace(num_processes=processes))
 
 
 @pytest.mark.slow

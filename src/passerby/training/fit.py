@@ -19,7 +19,6 @@ from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 from torchvision.transforms.v2.functional import resize
 
 import passerby
@@ -28,7 +27,6 @@ from passerby.calibration.matcher import Matcher
 from passerby.data.crops import Crops, attribute_frequencies
 from passerby.data.decoding import batches, decode_all
 from passerby.data.schema import Schema
-from passerby.datasets.joining import Source
 from passerby.errors import InputError
 from passerby.evaluation.thresholds import choose_decision
 from passerby.files import write_text
@@ -47,18 +45,18 @@ from passerby.training.checkpoint import (
     optimizer_tensors,
     restore_optimizer,
 )
-from passerby.training.crop_dataset import CropDataset, TrainingBatch
+from passerby.training.crop_dataset import TrainingBatch
 from passerby.training.depthwise import DepthwiseGradients
 from passerby.training.distributed import broadcast_from_first
 from passerby.training.hardware import (
     choose_precision,
     emulates_bf16,
     keep_freed_memory,
-    loader_workers,
     machine,
     peak_memory_mb,
 )
 from passerby.training.initialization import Earlier, initial_model, with_earlier_network
+from passerby.training.loader import training_loader
 from passerby.training.log import EpochRow, write_log
 from passerby.training.multitask_loss import LossMeans, MultitaskLoss
 from passerby.training.optimizers import build_optimizer, learning_rate, set_learning_rate
@@ -72,12 +70,10 @@ from passerby.training.run import (
     is_first_process,
     open_run,
 )
-from passerby.training.samplers import BalancedSampler, EpochSampler, PersonSampler
-from passerby.training.sources import Data, read_sources
+from passerby.training.sources import Data, check_sources, read_sources
 from passerby.training.split import Split
 from passerby.training.training_module import TrainingModule
 from passerby.training.training_samples import TrainingSamples
-from passerby.training.unlabelled import looks_for_everybody
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,7 @@ def train(
         return run / MODEL_FOLDER
     keep_freed_memory()
     sources = read_sources(recipe.data, data)
-    _check_sources(sources, recipe)
+    check_sources(sources, recipe)
     if listener.say and is_first_process():
         for source in sources:
             for remark in source.remarks:
@@ -141,48 +137,6 @@ def train(
     with open_run(run):
         check_run(run, recipe, resume)  # another process may have been there meanwhile
         return TrainingRun(recipe, split, run, listener).to_the_end()
-
-
-def _check_sources(sources: Sequence[Source], recipe: Recipe) -> None:
-    """Check that there is something to learn, and that each dataset teaches something."""
-    if all(looks_for_everybody(recipe, source.crops) for source in sources):
-        return
-    attributes = recipe.loss.attributes.weight > 0 or recipe.loss.identity.reweighting
-    if (
-        attributes
-        and not recipe.model.adapt
-        and all(source.crops.labels is None for source in sources)
-    ):
-        raise InputError(
-            f"{_have(sources)} no attribute annotations to train on: add them, or choose a recipe "
-            "that learns identity alone, such as agw."
-        )
-    if recipe.needs_persons and not any(source.crops.has_persons for source in sources):
-        if recipe.model.adapt:
-            raise InputError(
-                f"{_have(sources)} no persons to tell apart: name them, or train "
-                "adapt-unlabelled, which looks for persons by itself."
-            )
-        raise InputError(
-            f"{_have(sources)} no persons to tell apart: name them, or choose a recipe that learns "
-            "attributes alone, such as course-attributes; any recipe does with "
-            "loss.identity.weight 0, loss.metric.kind none and instances_per_person 0."
-        )
-    for source in sources:
-        labelled = attributes and source.crops.labels is not None
-        if not labelled and not (recipe.needs_persons and source.crops.has_persons):
-            raise InputError(
-                f"{source.title} teaches nothing that this recipe learns: leave it out, choose "
-                "another recipe, or give its folder as data.unlabelled to one that looks for "
-                "persons."
-            )
-
-
-def _have(sources: Sequence[Source]) -> str:
-    titles = [source.title[:1].upper() + source.title[1:] for source in sources]
-    if len(titles) > 1:
-        return "These datasets have"
-    return f"{titles[0]} have" if titles[0] == "These crops" else f"{sources[0].title} has"
 
 
 class TrainingRun:
@@ -244,7 +198,9 @@ class TrainingRun:
         # of unlabelled crops alone, the first phase begins by looking for persons
         self.loader: DataLoaderShard | None = None
         if len(samples):
-            self.loader = _loader(recipe, samples, self.listener, self.accelerator)
+            self.loader = training_loader(
+                recipe, samples, self.accelerator, self.listener.on_decode
+            )
         self.multitask_loss: nn.Module = self.accelerator.prepare(
             multitask_loss.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         )
@@ -404,7 +360,9 @@ class TrainingRun:
         multitask_loss.set_names = samples.set_names
         multitask_loss.person_sets = torch.from_numpy(samples.person_sets)
         self.multitask_loss = self.accelerator.prepare(multitask_loss)
-        self.loader = _loader(self.recipe, samples, self.listener, self.accelerator)
+        self.loader = training_loader(
+            self.recipe, samples, self.accelerator, self.listener.on_decode
+        )
 
     def _pseudo_labels(self) -> PseudoLabels:
         assert self.split.unlabelled is not None
@@ -639,52 +597,4 @@ def _accelerator(folder: Path) -> Accelerator:
         dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False),
         log_with=TRACKER,
         project_dir=folder,
-    )
-
-
-def _loader(
-    recipe: Recipe, samples: TrainingSamples, listener: Listener, accelerator: Accelerator
-) -> DataLoaderShard:
-    if len(samples) < recipe.batch_size:
-        raise InputError(
-            f"batch_size is {recipe.batch_size}, but there are {len(samples)} training crops: "
-            "choose a smaller one."
-        )
-    processes = accelerator.num_processes
-    if recipe.batch_size % (processes * max(recipe.instances_per_person, 1)):
-        raise InputError(
-            f"batch_size is {recipe.batch_size} and instances_per_person "
-            f"{recipe.instances_per_person}, which {processes} processes cannot share evenly: "
-            "choose another batch_size, or another number of processes."
-        )
-    dataset = CropDataset(samples, recipe.model.size, recipe.augment, listener.on_decode)
-    workers = loader_workers(accelerator.device)
-    loader = DataLoader(
-        dataset,
-        recipe.batch_size,
-        sampler=_sampler(recipe, samples),
-        drop_last=True,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=accelerator.device.type == "cuda",
-    )
-    return accelerator.prepare(loader)
-
-
-def _sampler(recipe: Recipe, samples: TrainingSamples) -> EpochSampler:
-    data = recipe.data
-    asked = data.balance < 1 or data.epoch_crops
-    if asked or (recipe.instances_per_person and (samples.persons < 0).any()):
-        return BalancedSampler(
-            samples,
-            batch_size=recipe.batch_size,
-            instances_per_person=recipe.instances_per_person,
-            balance=data.balance,
-            epoch_crops=data.epoch_crops,
-            seed=recipe.seed,
-        )
-    if not recipe.instances_per_person:
-        return EpochSampler(len(samples), recipe.seed)
-    return PersonSampler(
-        samples.persons, recipe.batch_size, recipe.instances_per_person, recipe.seed
     )

@@ -7,7 +7,8 @@ from passerby.data.crops import Crops
 from passerby.datasets.joining import Source, in_schema, join, read_source
 from passerby.errors import InputError
 from passerby.inference.leakage import hash_files
-from passerby.training.recipe import DataSection, SetSection
+from passerby.training.recipe import DataSection, Recipe, SetSection
+from passerby.training.unlabelled import looks_for_everybody
 
 Data = Path | Crops | Source
 """A dataset: its folder or manifest, its crops, or both with what is known of them."""
@@ -41,6 +42,52 @@ def read_sources(section: DataSection, data: Data | Sequence[Data]) -> list[Sour
     joined = join(sources, section.attributes)
     _check_copies(joined)
     return joined
+
+
+def check_sources(sources: Sequence[Source], recipe: Recipe) -> None:
+    """Check that there is something to learn, and that each dataset teaches something.
+
+    Raises:
+        InputError: there is not, or one does not.
+    """
+    if all(looks_for_everybody(recipe, source.crops) for source in sources):
+        return
+    attributes = recipe.loss.attributes.weight > 0 or recipe.loss.identity.reweighting
+    if (
+        attributes
+        and not recipe.model.adapt
+        and all(source.crops.labels is None for source in sources)
+    ):
+        raise InputError(
+            f"{_have(sources)} no attribute annotations to train on: add them, or choose a recipe "
+            "that learns identity alone, such as agw."
+        )
+    if recipe.needs_persons and not any(source.crops.has_persons for source in sources):
+        if recipe.model.adapt:
+            raise InputError(
+                f"{_have(sources)} no persons to tell apart: name them, or train "
+                "adapt-unlabelled, which looks for persons by itself."
+            )
+        raise InputError(
+            f"{_have(sources)} no persons to tell apart: name them, or choose a recipe that learns "
+            "attributes alone, such as course-attributes; any recipe does with "
+            "loss.identity.weight 0, loss.metric.kind none and instances_per_person 0."
+        )
+    for source in sources:
+        labelled = attributes and source.crops.labels is not None
+        if not labelled and not (recipe.needs_persons and source.crops.has_persons):
+            raise InputError(
+                f"{source.title} teaches nothing that this recipe learns: leave it out, choose "
+                "another recipe, or give its folder as data.unlabelled to one that looks for "
+                "persons."
+            )
+
+
+def _have(sources: Sequence[Source]) -> str:
+    titles = [source.title[:1].upper() + source.title[1:] for source in sources]
+    if len(titles) > 1:
+        return "These datasets have"
+    return f"{titles[0]} have" if titles[0] == "These crops" else f"{sources[0].title} has"
 
 
 def _check_copies(sources: Sequence[Source]) -> None:
