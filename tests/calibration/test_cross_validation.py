@@ -182,6 +182,13 @@ def test_a_fold_is_of_the_same_recipe_and_data_and_held_someone_out(tmp_path: Pa
     check_fold(seen_model(crops[2:], **good, **elsewhere), model, [crops], "r")
     with pytest.raises(InputError, match="r was trained by another recipe"):
         check_fold(seen_model(crops[2:], **good, recipe={"epochs": 4}), model, [crops], "r")
+    few = {**good, "recipe": {"epochs": 3, "data": {"balance": 0.5}, "model": {}}}
+    with pytest.raises(InputError, match="r was trained by another recipe"):
+        check_fold(seen_model(crops[2:], **few), model, [crops], "r")
+    other = seen_model(crops[2:], **good)
+    other.info = other.info.model_copy(update={"schema_": None})
+    with pytest.raises(InputError, match="r answers other attributes, or embeddings of another"):
+        check_fold(other, model, [crops], "r")
     with pytest.raises(InputError, match="r was trained on other data"):
         check_fold(seen_model(crops[:2], **good), model, [crops[2:]], "r")
     with pytest.raises(InputError, match="r was trained on everybody"):

@@ -651,6 +651,9 @@ class TestCalibrate:
         one = RuntimeModel.load(run).info.distances
         passerby("calibrate", run, *both, "--fold", trained)
         assert RuntimeModel.load(run).info.distances != one
+        twice = passerby("calibrate", run, *both, "--fold", trained, "--fold", trained)
+        assert twice.code == 2
+        assert "A fold is given twice" in twice.err
         result = passerby("calibrate", run, *both, "--fold", trained, "--pattern", "x/*.jpg")
         assert result.code == 2
         assert "--root and --pattern are for a single dataset" in result.err
@@ -665,6 +668,21 @@ class TestCalibrate:
         result = passerby("calibrate", run, "--data", tmp_path / "one", "--data", tmp_path / "one")
         assert result.code == 2
         assert "hold the same file" in result.err
+        plain = tmp_path / "plain.csv"
+        crops = read_crops(tmp_path / "two")
+        rows = [f"{path},{person}" for path, person in zip(crops.paths, crops.person, strict=True)]
+        plain.write_text("\n".join(["path,person", *rows]))
+        result = passerby("calibrate", run, "--data", plain, "--across-cameras")
+        assert result.code == 2
+        assert "No camera of these crops is known: calibrate on all pairs" in result.err
+        both = ("--data", tmp_path / "one", "--data", plain)
+        result = passerby("calibrate", run, *both, "--across-cameras")
+        assert result.code == 0, result.err
+        assert "Of plain.csv no cameras are known: all pairs there count" in result.err
+        shutil.copytree(tmp_path / "one", tmp_path / "copy")
+        result = passerby("calibrate", run, "--data", tmp_path / "one", "--data", tmp_path / "copy")
+        assert result.code == 2
+        assert "one and copy hold the same picture" in result.err
 
     def test_on_other_people(self, passerby, trained: Path, tmp_path: Path) -> None:
         run, other = tmp_path / "run", tmp_path / "toy"

@@ -302,6 +302,20 @@ def test_a_run_whose_earlier_model_has_gone_is_not_resumed(
         train(recipe, toy_data, tmp_path / "run", resume=True)
 
 
+def test_a_run_whose_earlier_model_is_another_one_now(
+    earlier: Path, toy_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(earlier / "model", tmp_path / "base")
+    recipe = loosely(tmp_path / "base")
+    with pytest.raises(Stop):
+        train(recipe, toy_data, tmp_path / "run", listener=stopping_after(1))
+    shutil.rmtree(tmp_path / "base")
+    train(small(*KNOWN, "seed=3", "phases.0.epochs=1"), toy_data, tmp_path / "other")
+    shutil.copytree(tmp_path / "other" / "model", tmp_path / "base")
+    with pytest.raises(InputError, match=r"begun with other data, or another model\.weights"):
+        train(recipe, toy_data, tmp_path / "run", resume=True)
+
+
 @pytest.mark.parametrize("name", ["adapt", "adapt-unlabelled"])
 def test_the_recipes_go_on_from_the_model_that_ships(name: str) -> None:
     recipe = load_recipe(name)

@@ -157,3 +157,17 @@ def test_numbers_are_finite(tmp_path: Path, override: str) -> None:
 def test_keys_that_do_not_fit_together(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_recipe(written(tmp_path / "r.yaml"), [override])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("3", "data.sets: give a list of datasets, each a path or a mapping with one"),
+        ("{path: A}", "data.sets: give a list of datasets"),
+        ("[{path: A, splits: []}]", r"data\.sets\.0\.splits is \(?\[?\]?\)?.*at least 1"),
+        ("[{path: A, splits: [train, train]}]", "a split is named twice among train, train"),
+    ],
+)
+def test_sets_that_are_no_list_of_datasets(value: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_recipe("smoke", [f"data.sets={value}"])

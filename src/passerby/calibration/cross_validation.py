@@ -81,6 +81,11 @@ def check_fold(fold: RuntimeModel, model: ModelInfo, datasets: Sequence[Crops], 
     """
     if _recipe(fold.info) != _recipe(model):
         raise InputError(f"{name} was trained by another recipe: train folds by the same one.")
+    if (fold.info.schema_, fold.info.embedding_size) != (model.schema_, model.embedding_size):
+        raise InputError(
+            f"{name} answers other attributes, or embeddings of another length, than {model.name}: "
+            "give folds of the same kind of data."
+        )
     if not any(has_training_crops(crops, fold.seen) for crops in datasets):
         raise InputError(f"{name} was trained on other data: give the data of the folds.")
     if all(strangers(crops, fold.seen) is None for crops in datasets):
@@ -96,13 +101,19 @@ def check_fold(fold: RuntimeModel, model: ModelInfo, datasets: Sequence[Crops], 
         )
 
 
+_SHARES = {"epoch_crops": 0, "balance": 1.0}
+"""What of a recipe's data decides how much is learned, and what silence means."""
+
+
 def _recipe(info: ModelInfo) -> Mapping[str, Any]:
     """Return what has to be equal: all but the choice of persons, the seed and the file names."""
     recipe = dict(info.training.recipe)
     network = {**recipe.pop("model", {}), "weights": ""}
-    for key in ("data", "seed", "name"):
+    data = recipe.pop("data", {})
+    for key in ("seed", "name"):
         recipe.pop(key, None)
-    return {**recipe, "model": network}
+    shares = {key: data.get(key, usual) for key, usual in _SHARES.items()}
+    return {**recipe, "model": network, "data": shares}
 
 
 def measure_calibration_by_folds(

@@ -57,7 +57,7 @@ def calibrate(
     from passerby.errors import InputError
     from passerby.files import replacing
     from passerby.inference import RuntimeModel, find_model, write_model_info
-    from passerby.inference.leakage import SeenFiles
+    from passerby.inference.leakage import SeenFiles, check_copies
     from passerby.inference.model_info import describe_files, read_model_info
     from passerby.reporting.retrieval_tables import calibration_table
 
@@ -76,6 +76,15 @@ def calibrate(
         sources.append(Source(str(one), _mapped(runtime, crops)))
     if len(data) > 1:
         sources = join(sources)
+        check_copies(sources)
+    if across_cameras:
+        unknown = [s.title for s in sources if s.crops.camera is None or not any(s.crops.camera)]
+        if len(unknown) == len(sources):
+            raise InputError("No camera of these crops is known: calibrate on all pairs.")
+        if unknown:
+            say(f"Of {', '.join(unknown)} no cameras are known: all pairs there count.")
+    if folds and len({fold.resolve() for fold in folds}) < len(folds):
+        raise InputError("A fold is given twice: give each once.")
     people = _folds(runtime, sources, folds) if folds else [_kept_back(runtime, sources)]
     counted: Literal["across", "all"] = "across" if across_cameras else "all"
     found = _measured(people, runtime, counted, by_folds=bool(folds))

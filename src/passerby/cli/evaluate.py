@@ -278,14 +278,13 @@ def _crops_to_score(
 
     seen = runtime.seen
     crops = leave_out_seen(everyone, runtime.info, seen)
-    if len(crops) == len(everyone):
-        if find_known_crops(crops, seen.unlabelled).any():
-            say(
-                f"The model learned from the crops of {name}, though not from their annotation: "
-                "these persons are not strangers to it."
-            )
-        else:
-            say(f"The model was trained on nothing of the split {name}: all of it is scored.")
+    if find_known_crops(crops, seen.unlabelled).any():
+        say(
+            f"The model learned from the crops of {name}, though not from their annotation: "
+            "these persons are not strangers to it."
+        )
+    elif len(crops) == len(everyone):
+        say(f"The model was trained on nothing of the split {name}: all of it is scored.")
     if find_known_crops(crops, seen.calibration).any():
         say("The distances were calibrated on these very persons: they look too good on them.")
     if other is not None:

@@ -81,6 +81,9 @@ def _sidecar(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or (strange := sorted(set(map(str, content)) - set(_KEYS))):
         what = "no keys" if not isinstance(content, dict) else f"the key {strange[0]!r}"
         raise InputError(f"{beside} has {what}: known are {', '.join(_KEYS)}.")
+    for key in ("name", "output", "channels"):
+        if not isinstance(content.get(key, ""), str):
+            raise InputError(f"{beside}: {key} is {content[key]!r}: write it as text, in quotes.")
     return content
 
 

@@ -50,7 +50,7 @@ def train(
                 "`root` and `pattern` are for a single dataset: say them in the recipe's "
                 "data.sets, or convert that dataset to a manifest first."
             )
-        given: Path | Sequence[Data] = data[0]
+        given: Sequence[Data] = data
         if not wanted.data.sets:
             given = [read_source(path, accept_missing=accept_missing) for path in data]
         train_with_progress(wanted, given, run, resume)
@@ -61,7 +61,8 @@ def train(
         return
     say(f"The model is in {run / 'model'}.")
     if wanted.data.held_out_persons:
-        say(f"Next: passerby evaluate {run} --data {data[0]}")
+        sets = [data[0] / entry.path for entry in wanted.data.sets] or data
+        say(f"Next: passerby evaluate {run} {' '.join(f'--data {one}' for one in sets)}")
 
 
 def train_with_progress(

@@ -6,6 +6,7 @@ dataset whom such a crop shows are known to the model too, in their other crops.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from passerby.data.crops import Crops
 from passerby.data.decoding import read_file
+from passerby.datasets.joining import Source
 from passerby.errors import InputError
 from passerby.inference.model_info import SEEN_NAME, ModelInfo, check_file
 
@@ -109,6 +111,26 @@ def hash_files(crops: Crops) -> Hashes:
         contents = (read_file(path) for path in crops.paths)
     digests = b"".join(hashlib.sha256(content).digest()[:8] for content in contents)
     return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+def check_copies(sources: Sequence[Source]) -> None:
+    """Check that no two datasets hold the same picture, under whatever name.
+
+    Raises:
+        InputError: two do.
+    """
+    owner: dict[tuple[int, bytes], tuple[Source, Path]] = {}
+    for source in sources:
+        boxes = [b""] * len(source.crops) if source.crops.box is None else source.crops.box
+        for content, box, path in zip(
+            hash_files(source.crops).tolist(), boxes, source.crops.paths, strict=True
+        ):
+            before = owner.setdefault((content, bytes(box)), (source, path))
+            if before[0] is not source:
+                raise InputError(
+                    f"{before[0].title} and {source.title} hold the same picture, {before[1]} and "
+                    f"{path}: give each once, or persons are taken for two."
+                )
 
 
 def find_known_crops(crops: Crops, files: Hashes) -> NDArray[np.bool_]:

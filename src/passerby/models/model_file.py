@@ -93,6 +93,11 @@ def load_person_model(source: Path | str | None = None) -> PersonModel:
     """
     folder = find_model(source)
     info = read_model_info(folder)
+    if "onnx" in info.architecture:
+        raise InputError(
+            f"{folder} was imported as an ONNX network, which cannot be trained further or "
+            "exported: use it as it is."
+        )
     try:
         architecture = Architecture.model_validate(info.architecture)
     except ValidationError as error:

@@ -154,10 +154,14 @@ class TrainingRun:
         if "attributes" in recipe.tasks and self.schema is None:
             self.schema = self._remembered_schema()
         self.checkpoint = Checkpoint.load(folder)
-        if self.checkpoint and self.checkpoint.progress.data != split.begun_with:
+        self.begun_with = split.begun_with
+        if self.earlier is not None:
+            self.begun_with += f"+{self.earlier.info.fingerprint}"
+        if self.checkpoint and self.checkpoint.progress.data != self.begun_with:
+            weights = "" if self.earlier is None else ", or another model.weights"
             raise InputError(
-                f"{folder} was begun with other data: resume with the same, or choose another "
-                "folder."
+                f"{folder} was begun with other data{weights}: resume with the same, or choose "
+                "another folder."
             )
         model = (
             PersonModel(recipe.model.architecture, self.schema)
@@ -240,7 +244,7 @@ class TrainingRun:
             self._say("This CPU has no bf16 instructions: precision fp32 is much faster.")
         self.accelerator.init_trackers(TRACKER)
         recipe = self.recipe.model_dump(mode="json")
-        progress = Progress(recipe, self.split.begun_with, 0.0, ())
+        progress = Progress(recipe, self.begun_with, 0.0, ())
         if self.checkpoint:
             progress = replace(self.checkpoint.progress, recipe=recipe)
             self._tell(progress)  # a kill may have come between

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -49,6 +50,12 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _each_once(splits: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(splits)) < len(splits):
+        raise ValueError(f"data.sets: a split is named twice among {', '.join(splits)}")
+    return splits
+
+
 class SetSection(_Section):
     """One of several datasets that are trained on together.
 
@@ -61,7 +68,7 @@ class SetSection(_Section):
     """
 
     path: str
-    splits: tuple[str, ...] = ("train",)
+    splits: Annotated[tuple[str, ...], AfterValidator(_each_once), Field(min_length=1)] = ("train",)
     root: str | None = None
     pattern: str | None = None
     accept_missing: bool = False
@@ -73,6 +80,8 @@ class SetSection(_Section):
 def _named_sets(value: Any) -> Any:
     """Let a path stand for a set of which nothing else is said."""
     sets = [value] if isinstance(value, str) else value
+    if not isinstance(sets, list | tuple | None):
+        raise ValueError("data.sets: give a list of datasets, each a path or a mapping with one")
     return [{"path": one} if isinstance(one, str) else one for one in sets or ()]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from passerby.data.crops import Crops
 from passerby.datasets.joining import Source, in_schema, join, read_source
 from passerby.errors import InputError
-from passerby.inference.leakage import hash_files
+from passerby.inference.leakage import check_copies
 from passerby.training.recipe import DataSection, Recipe, SetSection
 from passerby.training.unlabelled import looks_for_everybody
 
@@ -40,7 +40,7 @@ def read_sources(section: DataSection, data: Data | Sequence[Data]) -> list[Sour
     if len(sources) == 1:
         return [in_schema(sources[0], section.attributes)] if section.attributes else sources
     joined = join(sources, section.attributes)
-    _check_copies(joined)
+    check_copies(joined)
     return joined
 
 
@@ -88,22 +88,6 @@ def _have(sources: Sequence[Source]) -> str:
     if len(titles) > 1:
         return "These datasets have"
     return f"{titles[0]} have" if titles[0] == "These crops" else f"{sources[0].title} has"
-
-
-def _check_copies(sources: Sequence[Source]) -> None:
-    """Check that no two datasets hold the same picture, under whatever name."""
-    owner: dict[tuple[int, bytes], tuple[Source, Path]] = {}
-    for source in sources:
-        boxes = [b""] * len(source.crops) if source.crops.box is None else source.crops.box
-        for content, box, path in zip(
-            hash_files(source.crops).tolist(), boxes, source.crops.paths, strict=True
-        ):
-            before = owner.setdefault((content, bytes(box)), (source, path))
-            if before[0] is not source:
-                raise InputError(
-                    f"{before[0].title} and {source.title} hold the same picture, {before[1]} and "
-                    f"{path}: give each once, or persons are taken for two."
-                )
 
 
 def _read_set(base: Path, entry: SetSection) -> Source:
