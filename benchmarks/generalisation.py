@@ -68,8 +68,9 @@ CHOSE = ("CAVIAR4REID", "SARC3D")
 ATTRIBUTE_FIGURES = ("ma", "f1", "gain")
 
 FIRST_TRY = (
-    "*First try*: the recipe with 26 epochs, a balance of 0.25, weight decay 0.02, and persons of "
-    "all sets competing: the small sets were at the floor of their loss long before Market-1501."
+    "*First try*: the recipe as of commit bb083bd, with 26 epochs, a balance of 0.25, weight decay "
+    "0.02, and persons of all sets competing: the small sets were at the floor of their loss long "
+    "before Market-1501."
 )
 
 
@@ -119,12 +120,17 @@ def leave_out_recipe(name: str, weights: Path | None, precision: str) -> Recipe:
     if len(sets) != len(recipe.data.sets) - len(folders):
         raise SystemExit(f"{name}: the recipe does not name all of {', '.join(sorted(folders))}.")
     data = recipe.data.model_copy(update={"sets": tuple(sets), "seed": kept_from.market_split})
-    model = recipe.model
-    if weights:
-        # timm's name of the network, without its tag of the weights
-        file = weights / f"{model.backbone.split('.')[0]}.safetensors"
-        model = model.model_copy(update={"weights": str(file)})
-    return recipe.model_copy(update={"data": data, "model": model})
+    return with_weights(recipe.model_copy(update={"data": data}), weights)
+
+
+def with_weights(recipe: Recipe, folder: Path | None) -> Recipe:
+    """Return a recipe that takes its backbone's weights from a folder, if one is given."""
+    if folder is None:
+        return recipe
+    # timm's name of the network, without its tag of the weights
+    file = folder / f"{recipe.model.backbone.split('.')[0]}.safetensors"
+    model = recipe.model.model_copy(update={"weights": str(file)})
+    return recipe.model_copy(update={"model": model})
 
 
 def measured(model: Path, titles: tuple[str, ...], data: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from generalisation import scored
+from generalisation import scored, with_weights
 from passerby.cli.train import train_with_progress
 from passerby.files import write_json, write_text
 from passerby.inference.model_info import read_model_info
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="a folder of BACKBONE.safetensors")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="variants; all if left out")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
@@ -110,13 +110,8 @@ def short_recipe(overrides: list[str], weights: Path | None) -> Recipe:
         *overrides,
     ]
     recipe = load_recipe("general-cpu", given)
-    model = recipe.model
-    if weights:
-        # timm's name of the network, without its tag of the weights
-        file = weights / f"{model.backbone.split('.')[0]}.safetensors"
-        model = model.model_copy(update={"weights": str(file)})
     first = recipe.phases[0].model_copy(update={"size": None})
-    return recipe.model_copy(update={"phases": (first,), "model": model})
+    return with_weights(recipe.model_copy(update={"phases": (first,)}), weights)
 
 
 def measured(run: Path, data: Path) -> dict[str, Any]:
