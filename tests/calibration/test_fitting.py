@@ -9,7 +9,7 @@ from numbered import numbered
 
 from passerby.calibration import calibrate_distances
 from passerby.calibration.cross_fitting import mean_ap
-from passerby.calibration.fitting import measure_calibration, pair_distances
+from passerby.calibration.fitting import measure_calibration, pair_distances, summarize_pairs
 from passerby.data import Crops, Schema
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.errors import InputError
@@ -77,8 +77,10 @@ def test_pairs_across_cameras_and_within_datasets(counted: Literal["all", "acros
 def test_nobody_was_seen_by_two_cameras() -> None:
     crops = Crops("abcd", person=list("1122"), camera=list("1122"))
     some = Embeddings(crops, np.eye(4, dtype=np.float32))
+    pairs = pair_distances(some, EUCLIDEAN, "across")
+    assert (len(pairs[0]), len(pairs[1])) == (0, 4)
     with pytest.raises(InputError, match="Too few persons were seen by two cameras"):
-        pair_distances(some, EUCLIDEAN, "across")
+        summarize_pairs([pairs], [crops.person_codes], "across")
 
 
 def test_curves_by_hand() -> None:
@@ -278,27 +280,23 @@ def test_labels_of_other_attributes_weigh_no_distance() -> None:
 
 
 def test_persons_of_one_name_in_two_datasets_are_two() -> None:
-    """Persons p, q, r of a, and another p of b; halves p r of a, and q of a with p of b.
-
-    Same: 0 and 1, 23 and 25. Different: 10 and 0, 10 and 1; pairs of two datasets do not count.
-    """
-    crops = people([0, 1, 20, 10, 23, 25], [1, 1, 2, 3, 4, 4])
-    named = crops.crops.replace(
-        person=["p", "p", "q", "r", "p", "p"], dataset=["a", "a", "a", "a", "b", "b"]
-    )
+    """Dataset a as in `test_curves_by_hand`; b likewise, but twice as wide."""
+    places = np.array([0, 1, 20, 10, 23, 25])
+    crops = people([*places, *(2 * places)], [1, 1, 2, 3, 4, 4, 5, 5, 6, 7, 8, 8])
+    named = crops.crops.replace(person=list("ppqrss" * 2), dataset=list("a" * 6 + "b" * 6))
     curve = measure_calibration(replace(crops, crops=named), lambda some: EUCLIDEAN)
-    assert curve.persons == 4
-    within = dict(zip(curve.distances, zip(curve.same, curve.different, strict=True), strict=True))
-    assert (within[1.0], within[2.0], within[9.0], within[10.0]) == (
-        (0.5, 0),
-        (1, 0),
-        (1, 0.5),
-        (1, 1),
-    )
+    assert curve.persons == 8
+    assert curve.crops_per_person == pytest.approx(4 / 6)
+    for distance, same, different in zip(curve.distances, curve.same, curve.different, strict=True):
+        halves = (distance, distance / 2)
+        assert same == np.mean([sum(pair <= d for pair in (1, 2)) / 2 for d in halves])
+        assert different == np.mean([sum(pair <= d for pair in (3, 5, 9, 10)) / 4 for d in halves])
 
 
 def test_nobody_to_tell_apart_within_a_dataset() -> None:
     crops = people([0, 1, 20, 10, 23, 25], [1, 1, 2, 3, 4, 4])
     alone = crops.crops.replace(dataset=["a", "a", "b", "c", "d", "d"])
-    with pytest.raises(InputError, match="or none of two persons of one dataset, to measure"):
+    with pytest.raises(
+        InputError, match="No dataset has a pair of crops of one person and a pair of two"
+    ):
         measure_calibration(replace(crops, crops=alone), lambda some: EUCLIDEAN)

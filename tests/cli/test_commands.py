@@ -184,14 +184,46 @@ class TestEvaluate:
         shown = passerby(*command).out
         assert f"{alone['retrieval']['map']:.3f}" in shown
         assert f"{sets['others']['attributes']['ma']:.3f}" in shown
-        found = json.loads(passerby(*command, "--compare", trained, "--json").out)["sets"]
+        again = tmp_path / "again"
+        shutil.copytree(trained / "model", again)
+        renamed = read_model_info(again).model_copy(update={"name": "again"})
+        write_model_info(again, renamed)
+        found = json.loads(passerby(*command, "--compare", again, "--json").out)["sets"]
         for result in found.values():
             assert (result["compared"]["map"], result["compared"]["top1"]) == (0, 0)
-        line = passerby("evaluate", trained, "--data", toy_data, "--compare", trained).out
+        line = passerby("evaluate", trained, "--data", toy_data, "--compare", again).out
         assert "Beside the other model: top-1 +0.000" in line
+        itself = passerby(*command, "--compare", trained)
+        assert itself.code == 2
+        assert "--compare is the model itself" in itself.err
+        # the other model knows the files of one person more
+        crops = read_crops(tmp_path / "others")
+        theirs = crops[crops.person == crops.person[0]]
+        SeenFiles.of(training=theirs).write(again)
+        write_model_info(
+            again, renamed.model_copy(update=describe_files(again, renamed.preprocessing))
+        )
+        result = passerby(*command, "--compare", again)
+        assert result.code == 0, result.err
+        assert f"without {len(theirs)} more crops of train, of persons that again" in result.err
         twice = passerby("evaluate", trained, "--data", toy_data, "--data", toy_data)
         assert twice.code == 2
         assert "The same place is given twice" in twice.err
+
+    def test_what_is_wrong_with_one_of_several_is_found_first(
+        self, passerby, trained: Path, toy_data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_toy(tmp_path / "seen", 8, seed=5, crops_per_person=4)
+        copy = tmp_path / "model"
+        shutil.copytree(trained / "model", copy)
+        SeenFiles.of(training=read_crops(tmp_path / "seen")).write(copy)
+        info = read_model_info(copy)
+        write_model_info(copy, info.model_copy(update=describe_files(copy, info.preprocessing)))
+        monkeypatch.setattr(RuntimeModel, "embed", None)
+        both = ("--data", toy_data, "--data", tmp_path / "seen")
+        result = passerby("evaluate", copy, *both)
+        assert result.code == 2
+        assert "seen: The model smoke was trained on all of these crops" in result.err
 
     @pytest.mark.parametrize("harm", ["missing", "another"])
     def test_what_the_model_has_seen_is_known(
@@ -675,6 +707,16 @@ class TestCalibrate:
         result = passerby("calibrate", run, "--data", plain, "--across-cameras")
         assert result.code == 2
         assert "No camera of these crops is known: calibrate on all pairs" in result.err
+        cameras = tmp_path / "cameras.csv"
+        cameras.write_text("\n".join(["path,person,camera", *(f"{row},1" for row in rows)]))
+        result = passerby("calibrate", run, *data[:2], "--data", cameras, "--across-cameras")
+        assert result.code == 2
+        assert "cameras.csv: nobody was seen by two cameras: leave these data out" in result.err
+        few = tmp_path / "few.csv"
+        few.write_text("\n".join(["path,person", *rows[:6]]))
+        result = passerby("calibrate", run, *data[:2], "--data", few)
+        assert result.code == 2
+        assert re.search("few.csv: there are 6 crops of . persons, too few", result.err)
         both = ("--data", tmp_path / "one", "--data", plain)
         result = passerby("calibrate", run, *both, "--across-cameras")
         assert result.code == 0, result.err

@@ -102,7 +102,7 @@ MEAN = [
                     helper.make_node("ReduceSum", ["vectors"], ["crops_out"], keepdims=0),
                 ]
             },
-            "does not run on crops of",
+            "cannot load .*Flatten.*: export it again",
         ),
     ],
 )
@@ -110,6 +110,17 @@ def test_networks_that_are_no_use(tmp_path: Path, options: dict, message: str) -
     with pytest.raises(InputError, match=message):
         import_onnx(network(tmp_path / "n.onnx", **options), tmp_path / "m", PREPROCESSING)
     assert not (tmp_path / "m").exists()
+
+
+def test_the_runtime_says_why_it_loads_no_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise RuntimeError("[NOT_IMPLEMENTED] Could not find an implementation for Oddity(1).\n at")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", fail)
+    with pytest.raises(InputError, match=r"cannot load .*n.onnx \(.*for Oddity\(1\)\): export it"):
+        import_onnx(network(tmp_path / "n.onnx"), tmp_path / "m", PREPROCESSING)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04K.", b"no network"])

@@ -12,7 +12,7 @@ from passerby.inference import RuntimeModel
 from passerby.toy import write_toy
 from passerby.training import load_recipe, train
 from passerby.training.recipe import DataSection
-from passerby.training.sources import read_sources
+from passerby.training.sources import read_sources, unused_keys
 
 SHORT = [
     "model.backbone=test_efficientnet",
@@ -107,3 +107,60 @@ def test_a_dataset_that_teaches_nothing(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="looks teaches nothing that this recipe learns"):
         train(recipe, [folder / "north", looks], tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_attributes_that_are_not_learned_need_not_fit(folder: Path, tmp_path: Path) -> None:
+    pictures = sorted((folder / "south" / "train").iterdir())
+    named = Crops(
+        pictures,
+        person=[path.name[:4] for path in pictures],
+        labels=np.ones((len(pictures), 1)),
+        schema=Schema((Attribute("hat"),)),
+    )
+    sources = [folder / "north", Source("hats", named)]
+    with pytest.raises(InputError, match="have no common ones"):
+        train(load_recipe("smoke", SHORT), sources, tmp_path / "run")
+    north, hats = read_sources(DataSection(), sources, labels=False)
+    assert north.crops.labels is None
+    assert hats.crops.labels is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sets", "sentences"),
+    [
+        (["data.balance=0.5"], 1, ["data.balance changes nothing: there is a single dataset."]),
+        (["data.balance=0.5", "loss.identity.within_sets=true"], 2, []),
+        (
+            ["loss.identity.within_sets=true", "loss.identity.weight=0"],
+            2,
+            ["loss.identity.within_sets changes nothing: loss.identity.weight is 0."],
+        ),
+        (
+            ["model.style.stages=1"],
+            2,
+            ["model.style.stages changes nothing: model.style.kind is none."],
+        ),
+        (["model.style.stages=1", "model.style.kind=instance_norm"], 1, []),
+        (
+            ["loss.attributes.weight=0", "data.sets=[{path: x, mapping: y.yaml}]"],
+            2,
+            ["data.sets.0.mapping changes nothing: no attributes are learned."],
+        ),
+    ],
+)
+def test_keys_that_change_nothing(overrides: list[str], sets: int, sentences: list[str]) -> None:
+    sources = [Source(str(number), Crops(["a.jpg"])) for number in range(sets)]
+    assert unused_keys(load_recipe("smoke", overrides), sources) == sentences
+
+
+def test_a_set_with_too_few_persons_to_calibrate_on(folder: Path, tmp_path: Path) -> None:
+    sets = "data.sets=[{path: north, calibration_persons: 4}, {path: south}]"
+    recipe = load_recipe("smoke", [*SHORT, sets, "data.calibration_persons=3"])
+    with pytest.raises(InputError, match="south: there are 12 crops of 3 persons, too few"):
+        train(recipe, folder, tmp_path / "run")
+
+
+def test_images_may_be_missing_of_every_set() -> None:
+    recipe = load_recipe("general-cpu").accepting_missing()
+    assert all(entry.accept_missing for entry in recipe.data.sets)
+    assert recipe.data.sets[1].splits == ("train", "query", "gallery")

@@ -30,6 +30,16 @@ def split_halves(people: Embeddings) -> Iterator[tuple[Embeddings, Embeddings]]:
         yield people.of_rows(np.flatnonzero(part)), people.of_rows(np.flatnonzero(~part))
 
 
+def split_datasets(people: Embeddings) -> Iterator[tuple[str, Embeddings]]:
+    """Yield each dataset's name and crops; "" is the name of one that has none."""
+    names = people.crops.dataset
+    if names is None:
+        yield "", people
+        return
+    for name in np.unique(names).tolist():
+        yield name, people.of_rows(np.flatnonzero(names == name))
+
+
 def mean_ap(people: Embeddings, fit: Fit) -> float:
     """Return the mAP on each half of the persons of the distance fitted on the other one.
 

@@ -131,4 +131,4 @@ def measure_calibration_by_folds(
         dataset = "" if fold.crops.dataset is None else str(fold.crops.dataset[0])
         pairs.setdefault(dataset, []).append(pair_distances(fold, distance, counted))
     persons = encode_persons(*(fold.crops for fold in folds))
-    return summarize_pairs([together(some) for some in pairs.values()], persons)
+    return summarize_pairs([together(some) for some in pairs.values()], persons, counted)

@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.calibration.calibration import Calibration
-from passerby.calibration.cross_fitting import Fit, mean_ap, real_persons, split_halves
+from passerby.calibration.cross_fitting import (
+    Fit,
+    mean_ap,
+    real_persons,
+    split_datasets,
+    split_halves,
+)
 from passerby.calibration.fitted_distances import (
     best_ridge,
     best_share,
@@ -67,10 +73,10 @@ def calibrate_distances(
 
 
 def measure_calibration(people: Embeddings, fit: Fit, counted: Counted = "all") -> Calibration:
-    """Measure how near crops of one person and of two persons are.
+    """Measure how near crops of one person and of two persons are; each dataset counts as much.
 
     Args:
-        people: of crops of at least 4 persons that the model was not trained on.
+        people: of crops of at least 4 persons of each dataset that the model was not trained on.
         fit: makes the distance.
         counted: see `pair_distances`.
 
@@ -80,28 +86,46 @@ def measure_calibration(people: Embeddings, fit: Fit, counted: Counted = "all") 
     """
     check_enough(people.crops)
     people = real_persons(people)
-    pairs = [pair_distances(half, fit(other), counted) for half, other in split_halves(people)]
-    return summarize_pairs([together(pairs)], [people.crops.person_codes])
+    pairs: dict[str, list[Pairs]] = {}
+    for half, other in split_halves(people):
+        distance = fit(other)
+        for dataset, theirs in split_datasets(half):
+            pairs.setdefault(dataset, []).append(pair_distances(theirs, distance, counted))
+    return summarize_pairs(
+        [together(found) for found in pairs.values()], [people.crops.person_codes], counted
+    )
 
 
-def summarize_pairs(pairs: Sequence[Pairs], persons: Sequence[NDArray[np.int64]]) -> Calibration:
+def summarize_pairs(
+    pairs: Sequence[Pairs], persons: Sequence[NDArray[np.int64]], counted: Counted = "all"
+) -> Calibration:
     """Summarise the distances of pairs of crops.
 
     Args:
         pairs: of each dataset the distances of the pairs of crops of one person, and of two. Each
-            dataset counts as much, however many pairs it has.
+            dataset that has some of both counts as much, however many.
         persons: of groups of crops whom they show, in codes of `encode_persons` over all groups;
             these may share persons.
+        counted: which pairs they are.
 
     Raises:
-        InputError: all crops are equally near, or no pair of one kind counts.
+        InputError: all crops are equally near, or no dataset has pairs of both kinds.
     """
     counts = np.concatenate([np.unique(group, return_counts=True)[1] for group in persons])
-    ascending = [(np.sort(same), np.sort(different)) for same, different in pairs]
-    if not all(len(same) and len(different) for same, different in ascending):
+    ascending = [
+        (np.sort(same), np.sort(different))
+        for same, different in pairs
+        if same.size * different.size
+    ]
+    if not ascending and counted == "across":
         raise InputError(
-            "There is no pair of crops of one person, or none of two persons of one dataset, to "
-            "measure distances on: calibrate on more persons."
+            "Too few persons were seen by two cameras of one dataset to calibrate across cameras: "
+            "calibrate on all pairs."
+        )
+    if not ascending:
+        raise InputError(
+            "No dataset has a pair of crops of one person and a pair of two persons, to measure "
+            "distances on: calibrate on more persons."
         )
     # dense where a threshold may lie: evenly among the same, finer and finer among the different
     points = []
@@ -109,7 +133,7 @@ def summarize_pairs(pairs: Sequence[Pairs], persons: Sequence[NDArray[np.int64]]
         shares = np.concatenate([[0.0], np.geomspace(1 / len(different), 1, POINTS)])
         points += [np.quantile(same, np.linspace(0, 1, POINTS)), np.quantile(different, shares)]
     distances = np.unique(np.concatenate(points))
-    if len(pairs) > 1:
+    if len(ascending) > 1:
         # as many as of one dataset
         distances = np.unique(np.quantile(distances, np.linspace(0, 1, 2 * POINTS)))
     if len(distances) < 2:
@@ -154,15 +178,20 @@ def constant(distance: Distance) -> Fit:
     return lambda people: distance
 
 
-def check_enough(crops: Crops) -> None:
+def check_enough(crops: Crops, title: str = "") -> None:
     """Check that distances can be calibrated on these persons.
+
+    Args:
+        crops: of one dataset, or of several together.
+        title: of one of several datasets, for the message.
 
     Raises:
         InputError: there are too few of them, or too few crops.
     """
     if too_few(crops):
+        where = f"{title}: there" if title else "There"
         raise InputError(
-            f"There are {len(crops)} crops of {crops.person_count} persons, too few to calibrate "
+            f"{where} are {len(crops)} crops of {crops.person_count} persons, too few to calibrate "
             f"distances: give several crops of each of at least {LEAST_PERSONS} persons, and "
             f"of {ENOUGH_PERSONS} for figures to rely on."
         )
@@ -185,14 +214,11 @@ def pair_distances(people: Embeddings, distance: Distance, counted: Counted = "a
         counted: "all" pairs within a dataset; or those "across" its cameras. Two crops by one
             camera hardly differ, and people of two datasets are never mistaken for each other, so
             that such pairs promise too much. Where a camera is unknown, the pair counts.
-
-    Raises:
-        InputError: no pair of one of both kinds counts.
     """
     telling = _telling(people.crops, counted)
     signatures = distance.signatures(people).astype(np.float64)
     persons = people.crops.person_codes
-    same, different = [], []
+    same, different = [np.empty(0)], [np.empty(0)]
     for row in range(len(signatures) - 1):
         apart = np.sqrt(((signatures[row + 1 :] - signatures[row]) ** 2).sum(axis=1))
         alike = persons[row + 1 :] == persons[row]
@@ -201,13 +227,7 @@ def pair_distances(people: Embeddings, distance: Distance, counted: Counted = "a
             apart, alike = apart[chosen], alike[chosen]
         same.append(apart[alike])
         different.append(apart[~alike])
-    found = np.concatenate(same), np.concatenate(different)
-    if counted == "across" and not all(map(len, found)):
-        raise InputError(
-            "Too few persons were seen by two cameras of one dataset to calibrate across cameras: "
-            "calibrate on all pairs."
-        )
-    return found
+    return np.concatenate(same), np.concatenate(different)
 
 
 def _telling(crops: Crops, counted: Counted) -> Callable[[int], NDArray[np.bool_]] | None:

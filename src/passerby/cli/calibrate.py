@@ -1,6 +1,7 @@
 """`passerby calibrate`."""
 
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,7 +10,7 @@ import typer
 
 from passerby.cli.console import out, progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
-from passerby.cli.reading import choose_split, read_data
+from passerby.cli.reading import choose_split, naming, read_data
 
 if TYPE_CHECKING:
     from passerby.calibration.fitting import Counted
@@ -71,9 +72,10 @@ def calibrate(
         )
     sources = []
     for one in data:
-        part = choose_split(one, split, "train", pattern=pattern)
-        crops = read_data(one, part, root, pattern, accept_missing)
-        sources.append(Source(str(one), _mapped(runtime, crops)))
+        with naming(str(one) if len(data) > 1 else None):
+            part = choose_split(one, split, "train", pattern=pattern)
+            crops = read_data(one, part, root, pattern, accept_missing)
+            sources.append(Source(str(one), _mapped(runtime, crops)))
     if len(data) > 1:
         sources = join(sources)
         check_copies(sources)
@@ -81,6 +83,12 @@ def calibrate(
         unknown = [s.title for s in sources if s.crops.camera is None or not any(s.crops.camera)]
         if len(unknown) == len(sources):
             raise InputError("No camera of these crops is known: calibrate on all pairs.")
+        for source in sources:
+            if source.title not in unknown and not _seen_by_two(source.crops):
+                raise InputError(
+                    f"{source.title}: nobody was seen by two cameras: leave these data out, or "
+                    "calibrate on all pairs."
+                )
         if unknown:
             say(f"Of {', '.join(unknown)} no cameras are known: all pairs there count.")
     if folds and len({fold.resolve() for fold in folds}) < len(folds):
@@ -127,6 +135,15 @@ def _mapped(runtime: "RuntimeModel", crops: "Crops") -> "Crops":
     return mapping.apply(crops) if mapping else crops.without_labels()
 
 
+def _seen_by_two(crops: "Crops") -> bool:
+    """Tell whether some person was seen by two cameras, or by one that is not known."""
+    assert crops.camera is not None
+    known = crops.person_codes > 0
+    seen = set(zip(crops.person_codes[known].tolist(), crops.camera[known].tolist(), strict=True))
+    persons = Counter(person for person, _ in seen)
+    return "" in {camera for _, camera in seen} or any(count > 1 for count in persons.values())
+
+
 def _kept_back(runtime: "RuntimeModel", sources: "list[Source]") -> "Embeddings":
     from passerby.calibration.fitting import check_enough
     from passerby.calibration.strangers import draw_persons
@@ -135,16 +152,16 @@ def _kept_back(runtime: "RuntimeModel", sources: "list[Source]") -> "Embeddings"
 
     parts = []
     for source in sources:
-        crops = select_for_calibration(source.crops, runtime.info, runtime.seen)
+        with naming(source.title if len(sources) > 1 else None):
+            crops = select_for_calibration(source.crops, runtime.info, runtime.seen)
         if find_known_crops(crops, runtime.seen.unlabelled).any():
             say(
                 f"The model learned from crops of {source.title}, though not from their "
                 "annotation: thresholds measured on them promise too much."
             )
         parts.append(draw_persons(crops.of_known_persons()) if len(sources) > 1 else crops)
-    crops = concatenate(parts)
-    check_enough(crops)
-    return _embedded(runtime, crops)
+        check_enough(parts[-1], source.title if len(sources) > 1 else "")
+    return _embedded(runtime, concatenate(parts))
 
 
 def _folds(

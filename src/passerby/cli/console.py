@@ -72,6 +72,7 @@ _OPTIONS = [
     "beta",
     "cameras",
     "channels",
+    "compare",
     "data",
     "dataset",
     "decision",
@@ -106,6 +107,7 @@ _OPTIONS = [
     "threshold",
     "token",
     "top_k",
+    "trials",
     "where",
 ]
 """Parameters that the library names in its messages and that are options here."""

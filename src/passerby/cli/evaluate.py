@@ -10,14 +10,17 @@ from passerby.cli.console import out, print_json, progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
 from passerby.cli.distances import FEATURES, KIND, METRIC
 from passerby.cli.model_option import MODEL_ARGUMENT
-from passerby.cli.reading import choose_split, read_data
+from passerby.cli.reading import choose_split, naming, read_data
 
 if TYPE_CHECKING:
+    from passerby.calibration import Matcher
     from passerby.data import Crops
     from passerby.datasets import Dataset
-    from passerby.evaluation import Report
+    from passerby.evaluation import EvaluationProtocol, Report
     from passerby.evaluation.comparison import Comparison
     from passerby.inference import Embeddings, RuntimeModel
+    from passerby.inference.decision import Decision
+    from passerby.ranking.query_scores import AveragePrecision
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class _Asked:
     features: str | None
     metric: str | None
     kind: str | None
-    average_precision: str
+    average_precision: "AveragePrecision"
     rerank: bool
     seed: int
     trials: int
@@ -102,6 +105,7 @@ def evaluate(
     from passerby.errors import InputError
     from passerby.files import check_writable
     from passerby.inference import RuntimeModel
+    from passerby.ranking.query_scores import check_average_precision
 
     if report is not None:
         from passerby.reporting.html_report import check_installed
@@ -112,19 +116,26 @@ def evaluate(
             raise InputError("A report is about one dataset: give --data once.")
     asked = _Asked(
         split, root, pattern, accept_missing, mapping, decision, protocol, cameras, features,
-        metric, kind, average_precision, rerank, seed, trials, flip,
+        metric, kind, check_average_precision(average_precision), rerank, seed, trials, flip,
     )  # fmt: skip
     runtime = RuntimeModel.load(model)
     other = None if compare is None else RuntimeModel.load(compare)
-    if len(data) == 1:
-        found, compared = _scored(runtime, other, data[0], asked)
-        _tell(runtime, found, compared, report, json=json)
+    if other is not None and other.info == runtime.info:
+        raise InputError("`compare` is the model itself: give another one.")
+    # all that can be wrong with any of the data is looked at before the long work
+    tasks = {}
+    for title, place in _titles(data).items():
+        with naming(title if len(data) > 1 else None):
+            tasks[title] = _Task.of(runtime, other, place, asked, several=len(data) > 1)
+    results = {}
+    for title, task in tasks.items():
+        with naming(title if len(data) > 1 else None):
+            results[title] = _scored(runtime, other, task, asked)
+    if len(data) > 1:
+        _tell_several(results, json=json)
         return
-    results = {
-        title: _scored(runtime, other, place, asked, several=True)
-        for title, place in _titles(data).items()
-    }
-    _tell_several(results, json=json)
+    (single,) = results.values()
+    _tell(runtime, *single, report, json=json)
 
 
 def _titles(places: list[Path]) -> dict[str, Path]:
@@ -137,54 +148,70 @@ def _titles(places: list[Path]) -> dict[str, Path]:
     return dict(zip(short_titles(list(map(str, places))), places, strict=True))
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What is scored on one dataset: the crops of a split, or queries and gallery."""
+
+    parts: "list[Crops]"
+    protocol: "EvaluationProtocol"
+    decision: "Decision | None"
+    matcher: "Matcher"
+    trials: int
+
+    @classmethod
+    def of(
+        cls,
+        runtime: "RuntimeModel",
+        other: "RuntimeModel | None",
+        data: Path,
+        asked: _Asked,
+        *,
+        several: bool,
+    ) -> "_Task":
+        from passerby.calibration import choose_matcher
+        from passerby.datasets import recognize
+        from passerby.evaluation import EvaluationProtocol
+
+        rule = runtime.info.decision_by(asked.decision)
+        standard = None if asked.pattern is not None else recognize(data)
+        protocol = asked.protocol
+        if protocol is None:
+            protocol = "market" if standard and standard.protocol == "market" else "course"
+        how = EvaluationProtocol.named(protocol, asked.cameras, asked.seed)
+        matcher = choose_matcher(runtime.info, asked.features, asked.metric, asked.kind)
+        parts = []
+        for name in _splits(standard, data, asked):
+            crops = read_data(data, name, asked.root, asked.pattern, asked.accept_missing)
+            parts.append(_crops_to_score(runtime, other, crops, name, asked.mapping))
+        if parts[0].has_persons:
+            how.check(*parts)
+        # of several datasets those with queries of their own have nothing to draw
+        trials = 1 if several and len(parts) > 1 else asked.trials
+        return cls(parts, how, rule, matcher, trials)
+
+
 def _scored(
-    runtime: "RuntimeModel",
-    other: "RuntimeModel | None",
-    data: Path,
-    asked: _Asked,
-    *,
-    several: bool = False,
+    runtime: "RuntimeModel", other: "RuntimeModel | None", task: _Task, asked: _Asked
 ) -> "tuple[Report, Comparison | None]":
     """Score one model on one dataset, and how far another one is from it."""
     from passerby.calibration import choose_matcher
-    from passerby.datasets import recognize
-    from passerby.evaluation import EvaluationProtocol
     from passerby.evaluation import evaluate as score
     from passerby.evaluation.comparison import compare
     from passerby.ranking import Reranking
-    from passerby.ranking.query_scores import check_average_precision
 
-    rule = runtime.info.decision_by(asked.decision)
-    standard = None if asked.pattern is not None else recognize(data)
-    protocol = asked.protocol
-    if protocol is None:
-        protocol = "market" if standard and standard.protocol == "market" else "course"
-    how = EvaluationProtocol.named(protocol, asked.cameras, asked.seed)
-    variant = check_average_precision(asked.average_precision)
-    matcher = choose_matcher(runtime.info, asked.features, asked.metric, asked.kind)
-    # all that can be wrong with the crops is looked at before the long work
-    parts = []
-    for name in _splits(standard, data, asked):
-        crops = read_data(data, name, asked.root, asked.pattern, asked.accept_missing)
-        parts.append(_crops_to_score(runtime, other, crops, name, asked.mapping))
-    if parts[0].has_persons:
-        how.check(*parts)
-    embedded = [_embedded(runtime, crops, asked.flip) for crops in parts]
-    # of several datasets those with queries of their own have nothing to draw
-    trials = 1 if several and len(parts) > 1 else asked.trials
     found = score(
-        *embedded,
-        protocol=how,
-        distance=matcher.distance,
-        calibration=matcher.calibration,
-        decision=rule,
-        average_precision=variant,
+        *(_embedded(runtime, crops, asked.flip) for crops in task.parts),
+        protocol=task.protocol,
+        distance=task.matcher.distance,
+        calibration=task.matcher.calibration,
+        decision=task.decision,
+        average_precision=asked.average_precision,
         reranking=Reranking() if asked.rerank else None,
-        trials=trials,
+        trials=task.trials,
     )
     if found.retrieval is None:
         say("Nobody appears in two crops: re-identification is not scored.")
-    elif matcher.calibration is None:
+    elif task.matcher.calibration is None:
         say(
             "The distance is not calibrated, so there are neither answer sets nor averages over "
             "crops of one person: see passerby calibrate."
@@ -192,10 +219,10 @@ def _scored(
     if other is None or found.retrieval is None:
         return found, None
     theirs = score(
-        *(_embedded(other, crops.without_labels(), asked.flip) for crops in parts),
-        protocol=how,
+        *(_embedded(other, crops.without_labels(), asked.flip) for crops in task.parts),
+        protocol=task.protocol,
         distance=choose_matcher(other.info, asked.features, asked.metric, asked.kind).distance,
-        average_precision=variant,
+        average_precision=asked.average_precision,
         resamples=0,
     )
     assert theirs.retrieval is not None
@@ -288,7 +315,13 @@ def _crops_to_score(
     if find_known_crops(crops, seen.calibration).any():
         say("The distances were calibrated on these very persons: they look too good on them.")
     if other is not None:
+        mine = len(crops)
         crops = leave_out_seen(crops, other.info, other.seen)
+        if len(crops) < mine:
+            say(
+                f"Both models are scored without {mine - len(crops):,} more crops of {name}, of "
+                f"persons that {other.info.name} was trained or calibrated on."
+            )
     return _mapped(runtime, crops, mapping)
 
 

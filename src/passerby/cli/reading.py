@@ -1,5 +1,7 @@
 """Reading data for a command: problems stop it, remarks are said."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,3 +51,16 @@ def read_data(
     for remark in seen.remarks:
         say(name_options(remark))
     return seen.crops
+
+
+@contextmanager
+def naming(title: str | None) -> Iterator[None]:
+    """Say of what is wrong with one of several datasets which one it is; None for the only one."""
+    from passerby.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        if title is None or title in str(error):
+            raise
+        raise InputError(f"{title}: {error}") from error

@@ -51,6 +51,8 @@ def train(
                 "data.sets, or convert that dataset to a manifest first."
             )
         given: Sequence[Data] = data
+        if accept_missing:
+            wanted = wanted.accepting_missing()
         if not wanted.data.sets:
             given = [read_source(path, accept_missing=accept_missing) for path in data]
         train_with_progress(wanted, given, run, resume)

@@ -1,5 +1,6 @@
 """Model files from re-identification networks that were trained elsewhere, in ONNX form."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,17 @@ def _load(file: Path) -> Any:
         onnx.checker.check_model(network)
     except Exception as error:
         # protobuf, the checker and the file system raise their own
-        reason = str(error).strip().splitlines()[0][:150] if str(error).strip() else "no reason"
         raise InputError(
-            f"{file} is not an ONNX network that can be read ({reason}): export it again."
+            f"{file} is not an ONNX network that can be read ({_first_line(error)}): export it "
+            "again."
         ) from error
     return network
+
+
+def _first_line(error: Exception) -> str:
+    """Return what a library says, short enough for a sentence."""
+    told = str(error).strip() or type(error).__name__
+    return textwrap.shorten(told.splitlines()[0], 150, placeholder=" …").rstrip(".")
 
 
 def _chosen_output(network: Any, output: str | None, file: Path) -> str:
@@ -202,12 +209,18 @@ def _try(whole: Any, preprocessing: Preprocessing, file: Path) -> int:
         session = onnxruntime.InferenceSession(
             whole.SerializeToString(), providers=["CPUExecutionProvider"]
         )
-        alone = np.concatenate([_answer(session, crop[None]) for crop in crops])
     except Exception as error:
         # ONNX Runtime's exceptions share no public base class
         raise InputError(
+            f"ONNX Runtime cannot load {file} ({_first_line(error)}): export it again, with "
+            "standard operators."
+        ) from error
+    try:
+        alone = np.concatenate([_answer(session, crop[None]) for crop in crops])
+    except Exception as error:
+        raise InputError(
             f"{file} does not run on crops of {preprocessing.height}×{preprocessing.width} pixels "
-            f"({type(error).__name__}): give the `size` that it was exported for."
+            f"({_first_line(error)}): give the `size` that it was exported for, or export it again."
         ) from error
     try:
         together = _answer(session, crops)

@@ -70,7 +70,7 @@ from passerby.training.run import (
     is_first_process,
     open_run,
 )
-from passerby.training.sources import Data, check_sources, read_sources
+from passerby.training.sources import Data, check_sources, read_sources, unused_keys
 from passerby.training.split import Split
 from passerby.training.training_module import TrainingModule
 from passerby.training.training_samples import TrainingSamples
@@ -127,12 +127,14 @@ def train(
             listener.say(f"{run} has finished already: nothing is left to train.")
         return run / MODEL_FOLDER
     keep_freed_memory()
-    sources = read_sources(recipe.data, data)
+    sources = read_sources(recipe.data, data, labels="attributes" in recipe.tasks)
     check_sources(sources, recipe)
     if listener.say and is_first_process():
         for source in sources:
             for remark in source.remarks:
                 listener.say(remark)
+        for sentence in unused_keys(recipe, sources):
+            listener.say(sentence)
     split = Split.of(sources, recipe)
     with open_run(run):
         check_run(run, recipe, resume)  # another process may have been there meanwhile

@@ -366,6 +366,11 @@ class Recipe(_Section):
         ]
         return self.model_copy(update={"phases": tuple(phases)})
 
+    def accepting_missing(self) -> "Recipe":
+        """Return the recipe with images of any of its sets allowed to be missing."""
+        sets = tuple(one.model_copy(update={"accept_missing": True}) for one in self.data.sets)
+        return self.model_copy(update={"data": self.data.model_copy(update={"sets": sets})})
+
     @property
     def epochs(self) -> int:
         """Epochs of all phases together."""

@@ -1,6 +1,7 @@
 """The datasets that a recipe trains on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from passerby.data.crops import Crops
@@ -14,12 +15,15 @@ Data = Path | Crops | Source
 """A dataset: its folder or manifest, its crops, or both with what is known of them."""
 
 
-def read_sources(section: DataSection, data: Data | Sequence[Data]) -> list[Source]:
+def read_sources(
+    section: DataSection, data: Data | Sequence[Data], *, labels: bool = True
+) -> list[Source]:
     """Read what a recipe trains on; several datasets are made to fit together.
 
     Args:
         section: `data` of the recipe. If it names sets, they lie below the one folder given.
         data: one dataset or several.
+        labels: whether attributes are learned; if not, those of several datasets need not fit.
 
     Raises:
         InputError: a dataset is not as it has to be, or two do not fit together, or hold the same
@@ -39,6 +43,8 @@ def read_sources(section: DataSection, data: Data | Sequence[Data]) -> list[Sour
         raise InputError("No dataset to train on is given: name one.")
     if len(sources) == 1:
         return [in_schema(sources[0], section.attributes)] if section.attributes else sources
+    if not labels:
+        sources = [replace(one, crops=one.crops.without_labels()) for one in sources]
     joined = join(sources, section.attributes)
     check_copies(joined)
     return joined
@@ -81,6 +87,31 @@ def check_sources(sources: Sequence[Source], recipe: Recipe) -> None:
                 "another recipe, or give its folder as data.unlabelled to one that looks for "
                 "persons."
             )
+
+
+def unused_keys(recipe: Recipe, sources: Sequence[Source]) -> list[str]:
+    """Return a sentence for each key of a recipe that is set but changes nothing in this run."""
+    alone = len(sources) == 1 and not recipe.data.unlabelled
+    style, identity = recipe.model.style, recipe.loss.identity
+    unused = {
+        "data.balance": (recipe.data.balance != 1 and alone, "there is a single dataset"),
+        "model.style.stages": (
+            style.kind == "none" and style.stages != type(style)().stages,
+            "model.style.kind is none",
+        ),
+        "loss.identity.within_sets": (
+            identity.within_sets and (alone or not identity.weight),
+            "there is a single dataset" if alone else "loss.identity.weight is 0",
+        ),
+    }
+    unused |= {
+        f"data.sets.{number}.mapping": (
+            entry.mapping is not None and "attributes" not in recipe.tasks,
+            "no attributes are learned",
+        )
+        for number, entry in enumerate(recipe.data.sets)
+    }
+    return [f"{key} changes nothing: {why}." for key, (found, why) in unused.items() if found]
 
 
 def _have(sources: Sequence[Source]) -> str:

@@ -66,12 +66,9 @@ class Split:
         train, calibration, held_out = (
             [part for part in side if part is not None] for side in zip(*parts, strict=True)
         )
-        kept = concatenate(calibration) if calibration else None
-        if kept is not None and not _without_person(kept).any():
-            check_enough(kept)
         return cls(
             concatenate(train),
-            kept,
+            concatenate(calibration) if calibration else None,
             concatenate(held_out) if held_out else None,
             unlabelled,
             fingerprint,
@@ -172,6 +169,8 @@ def _divided(
         crops, held_out = _divide(crops, wanted["held_out"], data.seed)
     if wanted["calibration"]:
         crops, calibration = _divide(crops, wanted["calibration"], data.seed)
+        if not _without_person(calibration).any():
+            check_enough(calibration, source.title)
     return crops, calibration, held_out
 
 
