@@ -1,5 +1,6 @@
 import shutil
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +16,30 @@ from passerby.datasets.finding import find_crops
 from passerby.errors import InputError
 from passerby.gallery import Gallery, searching
 from passerby.gallery.adding import commit
+from passerby.gallery.memory import VectorMemory
 from passerby.gallery.searching import Query, search
 from passerby.gallery.store import Store
 from passerby.gallery.table_schema import attribute_columns, attributes_of, vectors_of
 from passerby.inference import RuntimeModel
 
+HALF = pytest.param(
+    "half", marks=pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
+)
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="module", params=["table", "single", HALF])
 def searched(
-    filled: Path, model: RuntimeModel, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    filled: Path,
+    model: RuntimeModel,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Gallery:
     # every search enters the log
     copy = shutil.copytree(filled, tmp_path_factory.mktemp("searched") / "gallery")
-    return Gallery.open(copy, model)
+    gallery = Gallery.open(copy, model)
+    if request.param != "table":
+        assert gallery.load(request.param)
+    return gallery
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +137,19 @@ def test_several_photos_are_one_query(searched: Gallery, table: pa.Table, toy_da
     same(found(searched.search(paths, rule=AnswerRule("top_k", 9))), expected[:9])
     like = searched.search(like=[crop.hash for crop in crops], rule=AnswerRule("top_k", 9))
     assert [value for value, _ in found(like)] == [value for value, _ in expected[:9]]
+
+
+def test_several_persons_at_once(searched: Gallery, toy_data: Path) -> None:
+    paths = list(find_crops([toy_data / "train"])[:6].paths)
+    persons = [paths[:1], paths[1:4], paths[4:]]
+    for rule in (AnswerRule("top_k", 9), AnswerRule("recall", 0.9)):
+        together = searched.search_several(persons, "camera != 2", rule)
+        for images, answers in zip(persons, together, strict=True):
+            alone = searched.search(images, "camera != 2", rule)
+            same(found(answers), found(alone))
+            assert (answers.threshold, answers.searched) == (alone.threshold, alone.searched)
+    with pytest.raises(InputError, match="Give a photo, or several, of each person"):
+        searched.search_several([paths[:1], []])
 
 
 def test_what_agrees_and_what_does_not(searched: Gallery, first: Path) -> None:
@@ -258,3 +283,6 @@ def test_ties_by_hash_however_many(
     answers = search(gallery._store, query, rule=AnswerRule("top_k", top_k))
     table = gallery._store.crops.to_arrow()
     same(found(answers), by_hand(table, centres[0], set())[:top_k])
+    memory = VectorMemory(gallery._store)
+    again = search(gallery._store, query, rule=AnswerRule("top_k", top_k), memory=memory)
+    same(found(again), by_hand(table, centres[0], set())[:top_k])

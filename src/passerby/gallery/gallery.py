@@ -2,12 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,10 +36,11 @@ from passerby.gallery.erasing import Erased, erase, finish_interrupted
 from passerby.gallery.exporting import export
 from passerby.gallery.filters import asked_columns, decide_presence
 from passerby.gallery.indexing import Index, build_index, has_drifted, index_of
+from passerby.gallery.memory import DoesNotFitError, VectorMemory, loading_seconds
 from passerby.gallery.reindexing import reindex
 from passerby.gallery.repairing import repair
 from passerby.gallery.retention import older_than
-from passerby.gallery.searching import Query, search
+from passerby.gallery.searching import Query, search, search_several
 from passerby.gallery.settings import Images, Settings
 from passerby.gallery.store import Store
 from passerby.gallery.table_schema import (
@@ -48,6 +51,8 @@ from passerby.gallery.table_schema import (
 )
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.runtime_model import Image, OnBroken, Progress, RuntimeModel
+
+_Found = TypeVar("_Found")
 
 
 class Gallery:
@@ -62,6 +67,10 @@ class Gallery:
     def __init__(self, store: Store, model: RuntimeModel | None = None) -> None:
         self._store = store
         self._model = model
+        self._memory: VectorMemory | None = None
+        self._memory_kind: tuple[str | None, int | None] = (None, None)
+        self._loading = threading.Lock()
+        self._table_seconds = 0.0
         self.finished_interrupted = False
 
     @classmethod
@@ -245,11 +254,102 @@ class Gallery:
                 the description is not in the language.
         """
         condition = None if where is None else self.parse(where)
-        found = search(
-            self._store, self._query(images, like, channels), condition, rule, exact=exact
-        )
+        query = self._query(images, like, channels)
+        if query is None:
+            found = search(self._store, None, condition, rule)
+        else:
+            found = self._with_memory(
+                lambda memory: search(
+                    self._store, query, condition, rule, exact=exact, memory=memory
+                )
+            )
         self._store.audit.append(Entry.now("search", len(found.answers), reason, who))
         return found
+
+    def search_several(
+        self,
+        persons: Sequence[Sequence[Image | PreparedCrop]],
+        where: str | None = None,
+        rule: AnswerRule | None = None,
+        *,
+        channels: str = "rgb",
+        reason: str | None = None,
+        who: str | None = None,
+    ) -> list[AnswerSet]:
+        """Search for several persons at once, in much less time than one after the other.
+
+        Args:
+            persons: of each the photos, as `search` takes them.
+            where, rule, channels, reason, who: see `search`.
+
+        Raises:
+            InputError: see `search`; nobody is looked for, or of one there is no photo.
+        """
+        if not persons or not all(map(len, persons)):
+            raise InputError("Give a photo, or several, of each person to search for.")
+        condition = None if where is None else self.parse(where)
+        queries = self._queries(persons, channels)
+        self._load()
+        found = self._with_memory(
+            lambda memory: search_several(self._store, queries, condition, rule, memory=memory)
+        )
+        for answers in found:
+            self._store.audit.append(Entry.now("search", len(answers.answers), reason, who))
+        return found
+
+    def load(self, precision: str | None = None, limit: int | None = None) -> bool:
+        """Hold all vectors in memory, where searches by photo are much faster.
+
+        They are kept in step with the gallery, whoever changes it. A process that searches often
+        does this by itself.
+
+        Args:
+            precision: "single" or "half"; half, which needs the extra `memory`, where it is
+                installed. The answers are the same.
+            limit: bytes that they may take; most of the free memory if left out.
+
+        Returns:
+            Whether they are in memory; if they do not fit, searches read the table.
+
+        Raises:
+            InputError: there is no such precision, or a file of the gallery is damaged.
+        """
+        with self._loading:
+            self._memory_kind = (precision, limit)
+        return self._load() is not None
+
+    def _load(self) -> VectorMemory | None:
+        with self._loading:
+            if self._memory is None:
+                self._table_seconds = 0.0
+                with suppress(DoesNotFitError, MemoryError):
+                    self._memory = VectorMemory(self._store, *self._memory_kind)
+            return self._memory
+
+    def _with_memory(self, work: Callable[[VectorMemory | None], _Found]) -> _Found:
+        """Search in memory, if the vectors are there or it is time to load them.
+
+        As much time is spent on searches in the table as loading takes, and no more.
+        """
+        memory = self._memory
+        if memory is None and self._table_seconds > loading_seconds(self._store):
+            memory = self._load()
+        if memory is not None:
+            try:
+                return work(memory)
+            except (DoesNotFitError, MemoryError):
+                self._forget_memory()
+        started = time.perf_counter()
+        found = work(None)
+        self._table_seconds += time.perf_counter() - started
+        return found
+
+    def _forget_memory(self) -> None:
+        """Search the table for a while."""
+        with self._loading:
+            if self._memory is not None:
+                self._memory.close()
+            self._memory = None
 
     def _query(
         self, images: Sequence[Image | PreparedCrop], like: Sequence[str], channels: str
@@ -260,11 +360,19 @@ class Gallery:
             return Query.of_rows(self._store, like)
         if not images:
             return None
-        crops = [
-            image if isinstance(image, PreparedCrop) else self._prepared(image, channels)
-            for image in images
+        return self._queries([images], channels)[0]
+
+    def _queries(
+        self, persons: Sequence[Sequence[Image | PreparedCrop]], channels: str
+    ) -> list[Query]:
+        prepared = [
+            [
+                image if isinstance(image, PreparedCrop) else self._prepared(image, channels)
+                for image in images
+            ]
+            for images in persons
         ]
-        return Query.of_images(self._store, self.model, crops)
+        return Query.of_persons(self._store, self.model, prepared)
 
     def _prepared(self, image: Image, channels: str) -> PreparedCrop:
         if isinstance(image, str | Path):
@@ -399,9 +507,20 @@ class Gallery:
         who: str | None = None,
     ) -> Erased:
         """Erase the rows that a filter of `filter_of` admits; see `passerby.gallery.erasing`."""
-        return erase(
-            self._store, where, expected=expected, operation=operation, reason=reason, who=who
-        )
+        try:
+            return erase(
+                self._store, where, expected=expected, operation=operation, reason=reason, who=who
+            )
+        finally:
+            self._refresh_memory()
+
+    def _refresh_memory(self) -> None:
+        """Let what was erased leave memory."""
+        if self._memory is not None:
+            try:
+                self._memory.refresh()
+            except (DoesNotFitError, InputError):
+                self._forget_memory()
 
     def reindex(
         self,
@@ -417,6 +536,7 @@ class Gallery:
             self._store, model, source, on_broken=on_broken, progress=progress, reason=reason
         )
         self._model = model
+        self._forget_memory()
         return rows
 
     def build_index(self) -> Index | None:
@@ -435,7 +555,10 @@ class Gallery:
 
     def repair(self, reason: str | None = None) -> int:
         """Take out what cannot be read any more; see `passerby.gallery.repairing`."""
-        return repair(self._store, reason)
+        try:
+            return repair(self._store, reason)
+        finally:
+            self._refresh_memory()
 
     def audit(self) -> list[Entry]:
         """Return the audit log, the oldest entry first."""

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -101,6 +102,36 @@ class Store:
                     else error
                 ) from error
         return cls(where, database, crops)
+
+    def another(self) -> "Store":
+        """Return the same gallery, to read versions of its own choice from.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        other = copy(self)
+        with plain_words(self.where, "read"):
+            other.crops = self.database.open_table(CROPS)
+        return other
+
+    def use_latest(self) -> int:
+        """Read what is in the table now, from now on; return its version.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        with plain_words(self.where, "read"):
+            self.crops.checkout_latest()
+            return int(self.crops.version)
+
+    def use_version(self, version: int) -> None:
+        """Read what was in the table at a version, until `use_latest`.
+
+        Raises:
+            InputError: the version was cleaned up.
+        """
+        with plain_words(self.where, "read"):
+            self.crops.checkout(version)
 
     @contextmanager
     def committing(self, patience: float = _PATIENCE) -> Iterator[bool]:
@@ -203,6 +234,22 @@ class Store:
             query = self.crops.search(vector, vector_column_name=EMBEDDING).distance_type("l2")
             query = query.select(list(columns)).limit(limit)
             return query if where is None else query.where(where, prefilter=True)
+
+    def take(self, ids: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """Return rows in the order of their ids, with `_rowid`; those that have gone are left out.
+
+        Args:
+            ids: row ids, each once.
+            columns: their names.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        with plain_words(self.where, "read"):
+            query = self.crops.take_row_ids(list(ids)).select([*columns, "_rowid"])
+        rows = self.read(query)
+        places = {row: place for place, row in enumerate(rows.column("_rowid").to_pylist())}
+        return rows.take([places[row] for row in ids if row in places])
 
     def read(self, query: Any) -> pa.Table:
         """Run a query; once more if its version was cleaned up meanwhile.

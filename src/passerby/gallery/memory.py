@@ -1,0 +1,481 @@
+"""The vectors of a gallery in memory, in step with its table.
+
+A search compares the table's version with the one that memory is of, and reads what was added or
+written anew since; whether rows were deleted is told by their number. All is read of one version,
+so that what other processes do meanwhile is either seen whole or the next time.
+"""
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from passerby.errors import InputError
+from passerby.gallery.free_memory import free_bytes
+from passerby.gallery.settings import Settings
+from passerby.gallery.store import Store
+from passerby.gallery.table_schema import EMBEDDING, attribute_columns, attributes_of, vectors_of
+from passerby.gallery.vector_blocks import (
+    KINDS,
+    Rows,
+    VectorBlock,
+    Vectors,
+    merge,
+    usual_precision,
+)
+
+IDLE_SECONDS = 60.0
+"""After which what other processes erased is gone from memory, even if nothing is searched for."""
+
+_SHARE = 0.8
+"""Of the memory that is free, the vectors may take so much."""
+
+_SECONDS_A_NUMBER = 1e-8
+"""100,000 vectors of 512 numbers are read in half a second."""
+
+_ATTEMPTS = 5
+_BATCH = 4096
+_LEAST_CAPACITY = 1024
+_GROWTH = 32
+"""Room is made for one row in so many at a time."""
+
+_MASKS = 8
+"""Filters whose rows are remembered while nothing changes."""
+
+_HASH = 32
+_PLACE = 40
+"""Bits of the number of a row in its part; the number of the part lies above."""
+
+
+class DoesNotFitError(Exception):
+    """The vectors take more memory than there is."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Rows near a query, the nearest first; of equally near ones that with the smaller hash.
+
+    Attributes:
+        ids: row ids of the table, int64, shape (N,).
+        hashes: of the crops.
+        distances: √(2 − 2 cos) in double precision, shape (N,).
+        attributes: probabilities, float32, shape (N, attributes).
+        searched: rows that they were chosen from.
+    """
+
+    ids: NDArray[np.int64]
+    hashes: tuple[str, ...]
+    distances: NDArray[np.float64]
+    attributes: NDArray[np.float32]
+    searched: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def first(self, count: int) -> "Neighbours":
+        """Return the nearest `count`."""
+        return self if len(self) <= count else self.of(np.arange(count))
+
+    def of(self, rows: NDArray[np.int64]) -> "Neighbours":
+        """Return some of them, by their places."""
+        hashes = tuple(self.hashes[row] for row in rows.tolist())
+        return Neighbours(
+            self.ids[rows], hashes, self.distances[rows], self.attributes[rows], self.searched
+        )
+
+
+class VectorMemory:
+    """All vectors of a gallery, for searches by one process, of any number of threads.
+
+    Args:
+        store: the gallery.
+        precision: "single", searched by NumPy; or "half", by faiss, where it is installed if left
+            out. What is found is the same.
+        limit: bytes that it may take; most of the memory that is free if left out.
+
+    Raises:
+        DoesNotFitError: the gallery takes more.
+        InputError: there is no such precision, or a file of the gallery is damaged.
+    """
+
+    def __init__(
+        self, store: Store, precision: str | None = None, limit: int | None = None
+    ) -> None:
+        precision = precision or usual_precision()
+        if precision not in KINDS:
+            raise InputError(f"`precision` is {precision!r}: choose from {', '.join(KINDS)}.")
+        self._store = store
+        self._view = store.another()
+        self._block = KINDS[precision]
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._parts: list[_Part] = []
+        self._version: int | None = None
+        self._created: Any = None
+        self._masks: dict[str, list[Rows]] = {}
+        self._closed = False
+        self._looked = time.monotonic()
+        self.refresh()
+        self._stop = threading.Event()
+        watcher = threading.Thread(
+            target=_keep_in_step, args=(weakref.ref(self), self._stop), daemon=True
+        )
+        watcher.start()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._stop.set()
+        with self._lock:
+            self._parts, self._version, self._closed = [], None, True
+
+    def refresh(self) -> None:
+        """Learn what was added and erased since the last look.
+
+        Raises:
+            DoesNotFitError: there is no memory for what was added.
+            InputError: a file of the gallery is damaged, or it was embedded again.
+        """
+        with self._lock:
+            self._catch_up()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last look at the table."""
+        return time.monotonic() - self._looked
+
+    def top(self, queries: Vectors, count: int, where: str | None = None) -> list[Neighbours]:
+        """Return the `count` rows nearest to each query.
+
+        Args:
+            queries: of length 1, shape (Q, D).
+            count: how many at most.
+            where: a filter for the store.
+
+        Raises:
+            DoesNotFitError, InputError: see `refresh`.
+        """
+        with self._lock:
+            self._catch_up()
+            among = self._among(where)
+            found: list[list[Any]] = [[] for _ in queries]
+            for number, part in enumerate(self._parts):
+                chosen = None if among is None else among[number]
+                for mine, (rows, scores) in zip(
+                    found, part.block.top(queries, count, chosen), strict=True
+                ):
+                    mine.append((rows + (number << _PLACE), scores))
+            places = [merge(mine, count, self._tolerance)[0] for mine in found]
+            return [
+                self._ranked(query, rows, among).first(count)
+                for query, rows in zip(queries, places, strict=True)
+            ]
+
+    def within(
+        self,
+        query: NDArray[np.float32],
+        distance: Callable[[int], float | None],
+        most: int,
+        where: str | None = None,
+    ) -> tuple[Neighbours, float | None]:
+        """Return the rows at most a distance away, the nearest `most` of them, and the distance.
+
+        Args:
+            query: of length 1, shape (D,).
+            distance: returns √(2 − 2 cos) for the number of rows that are searched, if any are.
+            most: how many at most.
+            where: a filter for the store.
+
+        Raises:
+            DoesNotFitError, InputError: see `refresh`.
+        """
+        with self._lock:
+            self._catch_up()
+            among = self._among(where)
+            searched = sum(map(len, self._parts if among is None else among))
+            limit = distance(searched) if searched else None
+            if limit is None:
+                return self._ranked(query, np.empty(0, np.int64), among), None
+            found = []
+            for number, part in enumerate(self._parts):
+                chosen = None if among is None else among[number]
+                rows, scores = part.block.above(query, 1 - max(0.0, limit) ** 2 / 2, chosen)
+                found.append((rows + (number << _PLACE), scores))
+            ranked = self._ranked(query, merge(found, most, self._tolerance)[0], among)
+        return ranked.of(np.flatnonzero(ranked.distances <= limit)).first(most), limit
+
+    @property
+    def _tolerance(self) -> float:
+        return max((part.block.tolerance for part in self._parts), default=0.0)
+
+    # What is in memory
+
+    def _ranked(
+        self, query: NDArray[np.float32], places: Rows, among: list[Rows] | None
+    ) -> Neighbours:
+        """Return rows in their order, by distances in double precision."""
+        held = self._parts if among is None else among
+        searched = sum(map(len, held))
+        numbers, rows = places >> _PLACE, places & ((1 << _PLACE) - 1)
+        ids = np.empty(len(places), np.int64)
+        hashes = np.empty((len(places), _HASH), np.uint8)
+        attributes = np.empty((len(places), self._attribute_count), np.float32)
+        vectors = np.empty((len(places), len(query)), np.float64)
+        kept = np.ones(len(places), np.bool_)
+        for number in np.unique(numbers).tolist():
+            mine = np.flatnonzero(numbers == number)
+            part = self._parts[number]
+            ids[mine] = part.ids[rows[mine]]
+            hashes[mine] = part.hashes[rows[mine]]
+            attributes[mine] = part.attributes[rows[mine]]
+            exact = part.block.exact(rows[mine])
+            if exact is None:
+                table = self._store.take(ids[mine].tolist(), [EMBEDDING])
+                left = np.isin(ids[mine], table.column("_rowid").to_numpy())
+                kept[mine] = left
+                vectors[mine[left]] = vectors_of(table)
+            else:
+                vectors[mine] = exact
+        away = vectors - query
+        distances = np.sqrt(np.einsum("nd,nd->n", away, away))
+        text = hashes.tobytes().hex()
+        names = [text[start : start + 2 * _HASH] for start in range(0, len(text), 2 * _HASH)]
+        order = np.lexsort((np.array(names, f"U{2 * _HASH}"), distances))
+        order = order[kept[order]]
+        found = Neighbours(ids, tuple(names), distances, attributes, searched)
+        return found.of(order)
+
+    def _among(self, where: str | None) -> list[Rows] | None:
+        """Return the rows of each part that a filter admits; None without a filter."""
+        if where is None:
+            return None
+        if where not in self._masks:
+            ids = self._ids_of(self._view, where)
+            while len(self._masks) >= _MASKS:
+                del self._masks[next(iter(self._masks))]
+            self._masks[where] = [
+                np.flatnonzero(np.isin(part.ids_in_use, ids)) for part in self._parts
+            ]
+        return self._masks[where]
+
+    # Keeping in step
+
+    def _catch_up(self) -> None:
+        if self._closed:
+            raise DoesNotFitError
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                self._step()
+            except InputError:
+                # the version that was read may have been cleaned up meanwhile
+                self._view.check_current()
+                if not left:
+                    raise
+            else:
+                self._looked = time.monotonic()
+                return
+
+    def _step(self) -> None:
+        view = self._view
+        version = view.use_latest()
+        if version == self._version:
+            return
+        view.check_current()
+        created = Settings.from_metadata(view.schema.metadata, view.where).created
+        view.use_version(version)
+        self._masks.clear()
+        before = self._version
+        if before is None or version < before or created != self._created:
+            self._load(view.count())
+        else:
+            self._put(view, f"_row_last_updated_at_version > {before}")
+            if len(self) != view.count():
+                self._compare(view)
+        self._version, self._created = version, created
+
+    def _load(self, rows: int) -> None:
+        """Read all rows."""
+        self._parts, self._version = [], None
+        if rows:
+            self._make_room(rows)
+        self._put(self._view, None)
+
+    def _compare(self, view: Store) -> None:
+        """Forget the rows that the table does not have; read those that memory does not have."""
+        there = self._ids_of(view, None)
+        known = []
+        for part in self._parts:
+            known.append(part.ids_in_use.copy())
+            part.remove(np.flatnonzero(~np.isin(part.ids_in_use, there)))
+        self._parts = [part for part in self._parts if len(part)]
+        missing = np.setdiff1d(there, np.concatenate([np.empty(0, np.int64), *known]))
+        for start in range(0, len(missing), _BATCH):
+            chosen = missing[start : start + _BATCH].tolist()
+            self._add(view.take(chosen, self._columns))
+
+    def _put(self, view: Store, where: str | None) -> None:
+        """Read rows, which may replace others."""
+        for batch in view.batches(view.query([*self._columns, "_rowid"], where), _BATCH):
+            self._add(pa.Table.from_batches([batch]))
+
+    def _add(self, rows: pa.Table) -> None:
+        ids = rows.column("_rowid").to_numpy().astype(np.int64)
+        values = _Values(
+            ids,
+            _hash_bytes(rows.column("hash")),
+            attributes_of(rows, list(attribute_columns(self._view.settings).values())),
+            vectors_of(rows),
+        )
+        latest = max((int(part.ids_in_use.max()) for part in self._parts if len(part)), default=-1)
+        new = np.ones(len(ids), np.bool_)
+        if len(ids) and ids.min() <= latest:
+            for part in self._parts:
+                _, old, mine = np.intersect1d(
+                    part.ids_in_use, ids, assume_unique=True, return_indices=True
+                )
+                part.replace(old, values.of(mine))
+                new[mine] = False
+        self._append(values.of(np.flatnonzero(new)))
+
+    def _append(self, values: "_Values") -> None:
+        start = 0
+        while start < len(values):
+            if not self._parts or self._parts[-1].is_full:
+                self._make_room(max(_LEAST_CAPACITY, len(self) // _GROWTH, len(values) - start))
+            part = self._parts[-1]
+            stop = min(len(values), start + part.block.capacity - len(part))
+            part.append(values.of(np.arange(start, stop)))
+            start = stop
+
+    def _make_room(self, rows: int) -> None:
+        size = self._view.settings.embedding_size
+        part = _Part.empty(self._block, rows, size, self._attribute_count)
+        limit = self._limit
+        if limit is None:
+            limit = int(_SHARE * free_bytes()) + sum(known.bytes for known in self._parts)
+        if part.bytes + sum(known.bytes for known in self._parts) > limit:
+            raise DoesNotFitError
+        self._parts.append(part)
+
+    @property
+    def _columns(self) -> list[str]:
+        return ["hash", *attribute_columns(self._view.settings).values(), EMBEDDING]
+
+    @property
+    def _attribute_count(self) -> int:
+        return len(attribute_columns(self._view.settings))
+
+    @staticmethod
+    def _ids_of(view: Store, where: str | None) -> NDArray[np.int64]:
+        batches = view.batches(view.query(["_rowid"], where), 1 << 20)
+        parts = [batch.column("_rowid").to_numpy().astype(np.int64) for batch in batches]
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What memory holds of rows: row ids, hashes, attributes and vectors."""
+
+    ids: NDArray[np.int64]
+    hashes: NDArray[np.uint8]
+    attributes: NDArray[np.float32]
+    vectors: Vectors
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def of(self, rows: NDArray[np.int64]) -> "_Values":
+        return _Values(self.ids[rows], self.hashes[rows], self.attributes[rows], self.vectors[rows])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows, one after the other, and room for some more."""
+
+    block: VectorBlock
+    ids: NDArray[np.int64]
+    hashes: NDArray[np.uint8]
+    attributes: NDArray[np.float32]
+    bytes: int
+
+    @classmethod
+    def empty(cls, kind: Any, rows: int, size: int, attributes: int) -> "_Part":
+        a_row = size * kind.bytes_per_number + 8 + _HASH + 4 * attributes
+        return cls(
+            kind(rows, size),
+            np.zeros(rows, np.int64),
+            np.zeros((rows, _HASH), np.uint8),
+            np.zeros((rows, attributes), np.float32),
+            rows * a_row,
+        )
+
+    def __len__(self) -> int:
+        return len(self.block)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.block) >= self.block.capacity
+
+    @property
+    def ids_in_use(self) -> NDArray[np.int64]:
+        return self.ids[: len(self.block)]
+
+    def append(self, values: _Values) -> None:
+        rows = slice(len(self), len(self) + len(values))
+        self.ids[rows], self.hashes[rows] = values.ids, values.hashes
+        self.attributes[rows] = values.attributes
+        self.block.append(values.vectors)
+
+    def replace(self, rows: Rows, values: _Values) -> None:
+        if len(rows):
+            self.hashes[rows], self.attributes[rows] = values.hashes, values.attributes
+            self.block.replace(rows, values.vectors)
+
+    def remove(self, rows: Rows) -> None:
+        """Let the last rows take the places of others, of which nothing stays in memory.
+
+        Args:
+            rows: to be removed, ascending.
+        """
+        if not len(rows):
+            return
+        count = len(self) - len(rows)
+        holes = rows[rows < count]
+        movers = np.setdiff1d(np.arange(count, len(self)), rows)
+        for values in (self.ids, self.hashes, self.attributes):
+            values[holes] = values[movers]
+            values[count : len(self)] = 0
+        self.block.move(holes, movers, count)
+
+
+def _hash_bytes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
+    """Return hashes, written in hexadecimal, as their bytes, shape (N, 32)."""
+    found = bytes.fromhex("".join(column.to_pylist()))
+    return np.frombuffer(found, np.uint8).reshape(-1, _HASH)
+
+
+def loading_seconds(store: Store) -> float:
+    """Return about how long it takes to read all vectors of a gallery."""
+    return store.count() * store.settings.embedding_size * _SECONDS_A_NUMBER
+
+
+def _keep_in_step(memory: "weakref.ref[VectorMemory]", stop: threading.Event) -> None:
+    """Look at the table now and then, while nobody searches."""
+    while not stop.wait(IDLE_SECONDS / 3):
+        held = memory()
+        if held is None:
+            return
+        if held.idle_seconds >= IDLE_SECONDS / 3:
+            # a search will say what is wrong
+            with suppress(Exception):
+                held.refresh()
+        del held

@@ -1,0 +1,288 @@
+"""What is in memory is what is in the table, whoever changes it."""
+
+import hashlib
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from passerby.calibration import AnswerRule
+from passerby.datasets.finding import find_crops
+from passerby.errors import InputError
+from passerby.gallery import Gallery, free_memory, memory
+from passerby.gallery import gallery as gallery_module
+from passerby.gallery.adding import commit
+from passerby.gallery.erasing import erase
+from passerby.gallery.memory import DoesNotFitError, VectorMemory
+from passerby.gallery.searching import Query, search
+from passerby.gallery.store import Store
+from passerby.gallery.table_schema import hash_filter, vectors_of
+from passerby.inference import RuntimeModel
+
+HALF = pytest.param(
+    "half", marks=pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
+)
+precisions = pytest.mark.parametrize("precision", ["single", HALF])
+
+
+@pytest.fixture
+def store(model: RuntimeModel, tmp_path: Path) -> Store:
+    return Gallery.create(tmp_path / "gallery", model, images="paths")._store
+
+
+def hash_of(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def add(store: Store, numbers: range) -> None:
+    """Add a row for each number."""
+    size = store.settings.embedding_size
+    vectors = np.stack([np.random.default_rng(n).standard_normal(size) for n in numbers])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    known = {
+        "hash": [hash_of(number) for number in numbers],
+        "camera": [str(number % 3) for number in numbers],
+        "added": [datetime.now(UTC)] * len(numbers),
+    }
+    attributes = np.full((len(numbers), len(store.settings.schema_)), 0.5, np.float32)
+    commit(store, known, attributes, vectors.astype(np.float32))
+
+
+def query(number: int, size: int) -> np.ndarray:
+    vector = np.random.default_rng((number, 1)).standard_normal(size).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def check(held: VectorMemory, store: Store, where: str | None = None) -> None:
+    """Compare the nearest seven rows with those that NumPy finds in the table."""
+    wanted = store.query(["hash", "embedding"], where)
+    table = store.read(wanted)
+    hashes = np.array(table.column("hash").to_pylist(), "U64")
+    queries = np.stack([query(number, store.settings.embedding_size) for number in range(3)])
+    for vector, near in zip(queries, held.top(queries, 7, where), strict=True):
+        away = np.sqrt(((vectors_of(table).astype(float) - vector) ** 2).sum(axis=1))
+        order = np.lexsort((hashes, away))[:7]
+        assert list(near.hashes) == hashes[order].tolist()
+        np.testing.assert_allclose(near.distances, away[order], atol=1e-12)
+        assert near.searched == len(table)
+    assert len(held) == store.count()
+
+
+OPERATIONS = ["add", "add", "erase", "delete", "compact", "restore", "update", "look", "look"]
+
+
+@precisions
+@settings(
+    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    operations=st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=10),
+    seed=st.integers(0, 9),
+)
+def test_in_step_with_another_process(
+    precision: str,
+    operations: list[str],
+    seed: int,
+    model: RuntimeModel,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    where = tmp_path_factory.mktemp("step") / "gallery"
+    other = Gallery.create(where, model, images="paths")._store
+    add(other, range(20))
+    ours = Store.open(str(where))
+    held = VectorMemory(ours, precision)
+    generator = np.random.default_rng(seed)
+    added = 20
+    for operation in operations:
+        some = [hash_of(n) for n in generator.choice(added, 4, replace=False).tolist()]
+        if operation == "add":
+            count = int(generator.integers(1, 30))
+            add(other, range(added, added + count))
+            added += count
+        elif operation == "erase":
+            erase(other, hash_filter(some))
+        elif operation == "delete":
+            other.crops.delete(hash_filter(some[:1]))
+        elif operation == "compact":
+            with other.committing():
+                other.compact()
+        elif operation == "restore":
+            versions = [entry["version"] for entry in other.crops.list_versions()]
+            other.crops.restore(int(generator.choice(versions)))
+        elif operation == "update":
+            other.crops.update(where=hash_filter(some), values_sql={"camera": "'2'"})
+        else:
+            check(held, ours)
+            check(held, ours, "camera = '2'")
+    check(held, ours)
+    check(held, ours, "camera = '2'")
+    held.close()
+
+
+@precisions
+def test_what_is_erased_leaves_memory(precision: str, gallery: Gallery) -> None:
+    assert gallery.load(precision)
+    held = gallery._memory
+    assert held is not None
+    store = gallery._store
+    person = store.read(store.query(["person"])).column("person").to_pylist()[0]
+    where = gallery.filter_of(person=person)
+    gone = store.read(store.query(["hash", "embedding"], where))
+    traces = [bytes.fromhex(value) for value in gone.column("hash").to_pylist()]
+    if precision == "single":
+        traces += [vector.tobytes() for vector in vectors_of(gone)]
+    else:
+        traces += [vector.astype(np.float16).tobytes() for vector in vectors_of(gone)]
+
+    def in_memory() -> bytes:
+        content = b""
+        for part in held._parts:
+            block = part.block
+            values = block._vectors if precision == "single" else block._held()
+            content += values.tobytes() + part.hashes.tobytes()
+        return content
+
+    assert all(trace in in_memory() for trace in traces)
+    gallery.erase(where)
+    assert not any(trace in in_memory() for trace in traces)
+    assert len(held) == len(gallery)
+
+
+def test_memory_is_in_step_while_nobody_searches(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "IDLE_SECONDS", 0.15)
+    add(store, range(9))
+    others = set(threading.enumerate())
+    held = VectorMemory(store)
+    (watcher,) = set(threading.enumerate()) - others
+    erase(Store.open(store.where), hash_filter([hash_of(3)]))
+    ends = time.monotonic() + 20
+    while len(held) == 9 and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert len(held) == 8
+    del held
+    watcher.join(20)
+    assert not watcher.is_alive()
+
+
+def test_what_does_not_fit_is_searched_in_the_table(
+    gallery: Gallery, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = find_crops([toy_data / "train"]).paths[0]
+    expected = gallery.search([first], rule=AnswerRule("top_k", 5))
+    assert not gallery.load("single", 1000)
+    assert gallery.search([first], rule=AnswerRule("top_k", 5)) == expected
+    # room for what is there, but not for more
+    held = VectorMemory(gallery._store, "single")
+    needed = sum(part.bytes for part in held._parts)
+    assert gallery.load("single", needed)
+    add(gallery._store, range(3))
+    answers = gallery.search([first], rule=AnswerRule("top_k", 500)).answers
+    assert len(answers) == len(gallery) - 1
+    assert gallery._memory is None
+    with pytest.raises(DoesNotFitError):
+        VectorMemory(gallery._store, "single", needed)
+
+
+def test_a_process_that_searches_often_loads(
+    gallery: Gallery, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a clock that goes on by a second a look, each search of the table takes one; the fourth loads."""
+    monkeypatch.setattr(gallery_module, "loading_seconds", lambda store: 2.5)
+    ticks = iter(range(100))
+    monkeypatch.setattr(gallery_module.time, "perf_counter", lambda: next(ticks))
+    first = find_crops([toy_data / "train"]).paths[0]
+    rule = AnswerRule("top_k", 5)
+    expected = gallery.search([first], rule=rule)
+    for loaded in (False, False, True):
+        assert gallery.search([first], rule=rule).answers == expected.answers
+        assert (gallery._memory is not None) == loaded
+
+
+def test_rows_that_go_while_they_are_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search in memory whose nearest row is erased before it is read finds the others."""
+    add(store, range(30))
+    held = VectorMemory(store)
+    asked = Query(query(0, store.settings.embedding_size), None)
+    rule = AnswerRule("top_k", 5)
+    expected = [a.hash for a in search(store, asked, rule=AnswerRule("top_k", 6)).answers]
+    other, took, erased = Store.open(store.where), store.take, []
+
+    def take(ids: list[int], columns: list[str]) -> object:
+        if not erased:
+            erased.append(erase(other, hash_filter(expected[:1])))
+        return took(ids, columns)
+
+    monkeypatch.setattr(store, "take", take)
+    found = search(store, asked, rule=rule, memory=held)
+    assert [answer.hash for answer in found.answers] == expected[1:]
+
+
+def test_another_gallery_in_its_place(
+    store: Store, model: RuntimeModel, tmp_path: Path, calibrated_model: Path
+) -> None:
+    add(store, range(12))
+    held = VectorMemory(store)
+    schema = store.crops.schema
+    store.database.drop_table("crops")
+    from passerby.gallery.store import STORAGE_OPTIONS
+    from passerby.gallery.table_schema import arrow_schema
+
+    later = store.settings.model_copy(
+        update={"created": store.settings.created + timedelta(seconds=5)}
+    )
+    assert schema.names == arrow_schema(later).names
+    made = store.database.create_table(
+        "crops", schema=arrow_schema(later), storage_options=STORAGE_OPTIONS
+    )
+    new = Store(store.where, store.database, made)
+    for start in range(100, 120, 4):
+        add(new, range(start, start + 4))
+    check(held, new)
+
+
+def test_strange_precisions(store: Store) -> None:
+    with pytest.raises(InputError, match="`precision` is 'double': choose from single, half"):
+        VectorMemory(store, "double")
+
+
+def test_an_empty_gallery(store: Store) -> None:
+    held = VectorMemory(store)
+    asked = query(0, store.settings.embedding_size)
+    assert len(held.top(asked[None], 5)[0]) == 0
+    found, limit = held.within(asked, lambda rows: 1.0, 5)
+    assert (len(found), limit) == (0, None)
+    add(store, range(3))
+    assert len(held.top(asked[None], 5)[0]) == 3
+
+
+def test_closed_memory_is_not_filled_again(store: Store) -> None:
+    add(store, range(3))
+    held = VectorMemory(store)
+    held.close()
+    with pytest.raises(DoesNotFitError):
+        held.top(query(0, store.settings.embedding_size)[None], 1)
+    assert len(held) == 0
+
+
+def test_free_memory_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Machine:
+        available = 1000
+
+    monkeypatch.setattr(free_memory.psutil, "virtual_memory", Machine)
+    assert free_memory.free_bytes(tmp_path) == 1000
+    (tmp_path / "memory.max").write_text("800\n")
+    (tmp_path / "memory.current").write_text("700\n")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 50\n")
+    assert free_memory.free_bytes(tmp_path) == 150
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory.free_bytes(tmp_path) == 1000
+    (tmp_path / "memory.max").write_text("500\n")
+    assert free_memory.free_bytes(tmp_path) == 0
