@@ -194,7 +194,10 @@ def test_what_does_not_fit_is_searched_in_the_table(
 def test_a_process_that_searches_often_loads(
     gallery: Gallery, toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a clock that goes on by a second a look, each search of the table takes one; the fourth loads."""
+    """Of a clock that goes on by a second a look, each search of the table takes one.
+
+    The fourth loads.
+    """
     monkeypatch.setattr(gallery_module, "loading_seconds", lambda store: 2.5)
     ticks = iter(range(100))
     monkeypatch.setattr(gallery_module.time, "perf_counter", lambda: next(ticks))

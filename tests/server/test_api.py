@@ -33,6 +33,30 @@ def test_the_api_answers_as_the_gallery_does(client, gallery: Gallery, crop_file
     assert "cut_off" in expected
 
 
+def test_several_persons_at_once(client, gallery: Gallery, crop_files) -> None:
+    photos = [crop_files[0], crop_files[7], crop_files[20]]
+    sent = [("images", (f"{n}.jpg", path.read_bytes())) for n, path in enumerate(photos)]
+    fields = {"top_k": 4, "where": "camera != 2", "reason": "three at once"}
+    answer = client.post("/api/search-several", files=sent, data=fields)
+    assert answer.status_code == 200
+    for path, found in zip(photos, answer.json()["sets"], strict=True):
+        alone = client.post(
+            "/api/search", files={"images": path.read_bytes()}, data={**fields, "reason": ""}
+        ).json()
+        assert alone.pop("remarks") == answer.json()["remarks"] == []
+        assert [crop["hash"] for crop in found["answers"]] == [
+            crop["hash"] for crop in alone["answers"]
+        ]
+        assert {key: found[key] for key in ("threshold", "searched", "cut_off")} == {
+            key: alone[key] for key in ("threshold", "searched", "cut_off")
+        }
+    reasons = [entry.reason for entry in gallery.latest_entries(6)]
+    assert reasons.count("three at once") == 3
+    assert client.post("/api/search-several", data=fields).status_code == 422
+    wrong = client.post("/api/search-several", files=sent, data={"topk": 4})
+    assert "did you mean top_k?" in wrong.text
+
+
 def test_a_search_by_crops_of_the_gallery(client, crop_files) -> None:
     hashes = [only_hash(path) for path in crop_files[:2]]
     found = client.post("/api/search", data={"like": hashes, "top_k": 5}).json()["answers"]

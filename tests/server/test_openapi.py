@@ -20,6 +20,7 @@ CHECKS = (
 
 OPERATIONS = [
     ("POST", "/api/search"),
+    ("POST", "/api/search-several"),
     ("POST", "/api/add"),
     ("POST", "/api/forget"),
     ("GET", "/api/info"),

@@ -31,6 +31,14 @@ def serve(
             "then have limits of their own."
         ),
     ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="GB that the vectors may take in memory, where searches are fast; 0 holds none "
+            "there, most of the free memory if left out.",
+        ),
+    ] = None,
     model: GALLERY_MODEL = None,
 ) -> None:
     """Serve a gallery: an HTTP API and web pages, on this machine only unless there is a token."""
@@ -45,11 +53,13 @@ def serve(
     # a model that is not there any more is noticed now
     name = opened.model.info.name
     with listen(host, port) as sock:
+        loaded = opened.load(limit=None if memory is None else int(memory * 1e9))
         days = opened.settings.retention_days
         kept = "until they are erased" if days is None else f"for {days} days"
         shown = f"[{host}]" if ":" in host else host
         say(
-            f"{gallery}: {len(opened):,} crops, embedded by {name}, kept {kept}.\n"
+            f"{gallery}: {len(opened):,} crops, embedded by {name}, kept {kept}; "
+            f"{'vectors in memory' if loaded else 'searches read the table'}.\n"
             f"Serving http://{shown}:{sock.getsockname()[1]}; "
             f"{'the token is' if token else 'no token is'} asked for. Ctrl-C stops."
         )

@@ -107,16 +107,20 @@ def to_json(value: Any) -> Any:
 
 def compare_attributes(
     asked: NDArray[np.bool_], found: NDArray[np.bool_], schema: Schema
-) -> AttributeDifferences:
-    """Return the attributes that the query and a crop share, and those that one of them has only.
+) -> list[AttributeDifferences]:
+    """Return what the query and each crop have both, and what one of the two has only.
 
     Args:
-        asked, found: labels, shape (attributes,).
+        asked: labels of the query, shape (attributes,).
+        found: labels of N crops, shape (N, attributes).
         schema: names them.
 
     Returns:
         As in `Answer`.
     """
-    names = np.array(schema.names)
+    names = np.array(schema.names, object)
     parts = (asked & found, asked & ~found, found & ~asked)
-    return AttributeDifferences(*(tuple(names[where].tolist()) for where in parts))
+    return [
+        AttributeDifferences(*(tuple(names[where].tolist()) for where in row))
+        for row in zip(*parts, strict=True)
+    ]

@@ -47,7 +47,6 @@ from passerby.gallery.table_schema import (
     attribute_columns,
     hash_filter,
     known_columns,
-    shown_names,
 )
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.runtime_model import Image, OnBroken, Progress, RuntimeModel
@@ -473,7 +472,7 @@ class Gallery:
         if not hashes:
             return []
         columns = attribute_columns(self.settings)
-        names = [*shown_names(self._store.schema), *columns.values()]
+        names = [*self._store.shown, *columns.values()]
         query = self._store.query(names, hash_filter(hashes))
         rows = {}
         for row in self._store.read(query).to_pylist():

@@ -175,10 +175,7 @@ class VectorMemory:
                 ):
                     mine.append((rows + (number << _PLACE), scores))
             places = [merge(mine, count, self._tolerance)[0] for mine in found]
-            return [
-                self._ranked(query, rows, among).first(count)
-                for query, rows in zip(queries, places, strict=True)
-            ]
+            return [near.first(count) for near in self._ranked(queries, places, among)]
 
     def within(
         self,
@@ -204,13 +201,14 @@ class VectorMemory:
             searched = sum(map(len, self._parts if among is None else among))
             limit = distance(searched) if searched else None
             if limit is None:
-                return self._ranked(query, np.empty(0, np.int64), among), None
+                return self._ranked(query[None], [np.empty(0, np.int64)], among)[0], None
             found = []
             for number, part in enumerate(self._parts):
                 chosen = None if among is None else among[number]
                 rows, scores = part.block.above(query, 1 - max(0.0, limit) ** 2 / 2, chosen)
                 found.append((rows + (number << _PLACE), scores))
-            ranked = self._ranked(query, merge(found, most, self._tolerance)[0], among)
+            places = merge(found, most, self._tolerance)[0]
+            (ranked,) = self._ranked(query[None], [places], among)
         return ranked.of(np.flatnonzero(ranked.distances <= limit)).first(most), limit
 
     @property
@@ -220,39 +218,54 @@ class VectorMemory:
     # What is in memory
 
     def _ranked(
-        self, query: NDArray[np.float32], places: Rows, among: list[Rows] | None
-    ) -> Neighbours:
-        """Return rows in their order, by distances in double precision."""
-        held = self._parts if among is None else among
-        searched = sum(map(len, held))
+        self, queries: Vectors, places: list[Rows], among: list[Rows] | None
+    ) -> list[Neighbours]:
+        """Return rows in their order for each query, by distances in double precision."""
+        searched = sum(map(len, self._parts if among is None else among))
+        union = places[0] if len(places) == 1 else np.unique(np.concatenate(places))
+        held, vectors, kept = self._held_at(union)
+        names = _hash_texts(held.hashes)
+        found = []
+        for query, mine in zip(queries, places, strict=True):
+            rows = np.arange(len(union)) if mine is union else np.searchsorted(union, mine)
+            rows = rows[kept[rows]]
+            away = vectors[rows] - query
+            distances = np.sqrt(np.einsum("nd,nd->n", away, away))
+            order = np.lexsort((names[rows], distances))
+            rows = rows[order]
+            found.append(
+                Neighbours(
+                    held.ids[rows],
+                    tuple(names[rows].tolist()),
+                    distances[order],
+                    held.attributes[rows],
+                    searched,
+                )
+            )
+        return found
+
+    def _held_at(self, places: Rows) -> tuple["_Values", NDArray[np.float64], NDArray[np.bool_]]:
+        """Return what memory holds of rows, their exact vectors, and which have not gone."""
         numbers, rows = places >> _PLACE, places & ((1 << _PLACE) - 1)
-        ids = np.empty(len(places), np.int64)
-        hashes = np.empty((len(places), _HASH), np.uint8)
-        attributes = np.empty((len(places), self._attribute_count), np.float32)
-        vectors = np.empty((len(places), len(query)), np.float64)
+        size = self._view.settings.embedding_size
+        held = _Values.empty(len(places), size, self._attribute_count)
+        vectors = np.empty((len(places), size), np.float64)
         kept = np.ones(len(places), np.bool_)
         for number in np.unique(numbers).tolist():
             mine = np.flatnonzero(numbers == number)
             part = self._parts[number]
-            ids[mine] = part.ids[rows[mine]]
-            hashes[mine] = part.hashes[rows[mine]]
-            attributes[mine] = part.attributes[rows[mine]]
+            held.ids[mine] = part.ids[rows[mine]]
+            held.hashes[mine] = part.hashes[rows[mine]]
+            held.attributes[mine] = part.attributes[rows[mine]]
             exact = part.block.exact(rows[mine])
             if exact is None:
-                table = self._store.take(ids[mine].tolist(), [EMBEDDING])
-                left = np.isin(ids[mine], table.column("_rowid").to_numpy())
+                table = self._store.take(held.ids[mine].tolist(), [EMBEDDING])
+                left = np.isin(held.ids[mine], table.column("_rowid").to_numpy())
                 kept[mine] = left
                 vectors[mine[left]] = vectors_of(table)
             else:
                 vectors[mine] = exact
-        away = vectors - query
-        distances = np.sqrt(np.einsum("nd,nd->n", away, away))
-        text = hashes.tobytes().hex()
-        names = [text[start : start + 2 * _HASH] for start in range(0, len(text), 2 * _HASH)]
-        order = np.lexsort((np.array(names, f"U{2 * _HASH}"), distances))
-        order = order[kept[order]]
-        found = Neighbours(ids, tuple(names), distances, attributes, searched)
-        return found.of(order)
+        return held, vectors, kept
 
     def _among(self, where: str | None) -> list[Rows] | None:
         """Return the rows of each part that a filter admits; None without a filter."""
@@ -277,7 +290,7 @@ class VectorMemory:
                 self._step()
             except InputError:
                 # the version that was read may have been cleaned up meanwhile
-                self._view.check_current()
+                self._store.check_current()
                 if not left:
                     raise
             else:
@@ -285,13 +298,13 @@ class VectorMemory:
                 return
 
     def _step(self) -> None:
-        view = self._view
-        version = view.use_latest()
+        version = self._store.version
         if version == self._version:
             return
-        view.check_current()
-        created = Settings.from_metadata(view.schema.metadata, view.where).created
+        self._store.check_current()
+        view = self._view
         view.use_version(version)
+        created = Settings.from_metadata(view.schema.metadata, view.where).created
         self._masks.clear()
         before = self._version
         if before is None or version < before or created != self._created:
@@ -312,12 +325,13 @@ class VectorMemory:
     def _compare(self, view: Store) -> None:
         """Forget the rows that the table does not have; read those that memory does not have."""
         there = self._ids_of(view, None)
-        known = []
         for part in self._parts:
-            known.append(part.ids_in_use.copy())
             part.remove(np.flatnonzero(~np.isin(part.ids_in_use, there)))
         self._parts = [part for part in self._parts if len(part)]
-        missing = np.setdiff1d(there, np.concatenate([np.empty(0, np.int64), *known]))
+        if len(self) == len(there):
+            return
+        known = np.concatenate([np.empty(0, np.int64), *(part.ids_in_use for part in self._parts)])
+        missing = there[~np.isin(there, known)]
         for start in range(0, len(missing), _BATCH):
             chosen = missing[start : start + _BATCH].tolist()
             self._add(view.take(chosen, self._columns))
@@ -390,6 +404,15 @@ class _Values:
     attributes: NDArray[np.float32]
     vectors: Vectors
 
+    @classmethod
+    def empty(cls, rows: int, size: int, attributes: int) -> "_Values":
+        return cls(
+            np.zeros(rows, np.int64),
+            np.zeros((rows, _HASH), np.uint8),
+            np.zeros((rows, attributes), np.float32),
+            np.zeros((rows, size), np.float32),
+        )
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -461,6 +484,14 @@ def _hash_bytes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
     """Return hashes, written in hexadecimal, as their bytes, shape (N, 32)."""
     found = bytes.fromhex("".join(column.to_pylist()))
     return np.frombuffer(found, np.uint8).reshape(-1, _HASH)
+
+
+def _hash_texts(hashes: NDArray[np.uint8]) -> NDArray[np.str_]:
+    """Return hashes in hexadecimal, shape (N,)."""
+    text = hashes.tobytes().hex()
+    width = 2 * _HASH
+    names = [text[start : start + width] for start in range(0, len(text), width)]
+    return np.array(names, f"U{width}")
 
 
 def loading_seconds(store: Store) -> float:

@@ -1,8 +1,8 @@
 """Searching a gallery by photo, by description, or by both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,6 @@ from passerby.gallery.table_schema import (
     attributes_of,
     hash_filter,
     known_of,
-    shown_names,
     vectors_of,
 )
 from passerby.inference.runtime_model import RuntimeModel, normalize_rows
@@ -169,7 +168,8 @@ def search(
     else:
         rows, distances, more = finder.within(threshold)
     attributes = attributes_of(rows, list(attribute_columns(store.settings).values()))
-    answers = _answers(store, rows, attributes, distances, query, condition, searched)
+    shown = rows.select(store.shown).to_pylist()
+    answers = _answers(store, shown, attributes, distances, query, condition, searched)
     return AnswerSet(answers, threshold, searched, index is None, more)
 
 
@@ -220,24 +220,20 @@ def _in_memory(
     """Search in memory; what is shown of the rows found is read from the table."""
     for _ in range(_ATTEMPTS):
         found = _nearest_in_memory(store, memory, queries, where, rule)
-        ids = np.unique(np.concatenate([one.neighbours.ids for one in found]))
-        rows = store.take(ids.tolist(), shown_names(store.schema)) if len(ids) else None
+        ids = {row for one in found for row in one.neighbours.ids.tolist()}
+        rows = {row["_rowid"]: row for row in store.take(sorted(ids), store.shown).to_pylist()}
         # others may have erased some meanwhile
-        if rows is None or len(rows) == len(ids):
+        if len(rows) == len(ids):
             break
     sets = []
     for query, one in zip(queries, found, strict=True):
         near = one.neighbours
-        if rows is None or not len(near):
-            sets.append(AnswerSet((), one.threshold, near.searched, True, False))
-            continue
-        there = np.flatnonzero(np.isin(near.ids, rows.column("_rowid").to_numpy()))
-        near = near.of(there)
-        places = np.searchsorted(rows.column("_rowid").to_numpy(), near.ids)
+        there = [place for place, row in enumerate(near.ids.tolist()) if row in rows]
+        near = near.of(np.array(there, np.int64))
+        shown = [rows[row] for row in near.ids.tolist()]
         answers = _answers(
-            store, rows.take(places), near.attributes, near.distances, query, condition,
-            near.searched,
-        )  # fmt: skip
+            store, shown, near.attributes, near.distances, query, condition, near.searched
+        )
         sets.append(AnswerSet(answers, one.threshold, near.searched, True, one.more))
     return sets
 
@@ -330,7 +326,7 @@ class _Nearest:
     @property
     def _columns(self) -> list[str]:
         attributes = attribute_columns(self.store.settings).values()
-        return [*shown_names(self.store.schema), *attributes, EMBEDDING, "_distance"]
+        return [*self.store.shown, *attributes, EMBEDDING, "_distance"]
 
 
 def _by_description(store: Store, condition: Condition, rule: AnswerRule | None) -> AnswerSet:
@@ -360,18 +356,19 @@ def _by_description(store: Store, condition: Condition, rule: AnswerRule | None)
     if not len(order):
         return AnswerSet((), None, 0, True, False)
     chosen = hashes[order].tolist()
-    columns = [*shown_names(store.schema), *columns_of.values()]
+    columns = [*store.shown, *columns_of.values()]
     rows = store.read(store.query(columns, hash_filter(chosen)))
     place = {value: number for number, value in enumerate(rows.column("hash").to_pylist())}
-    rows = rows.take([place[value] for value in chosen if value in place])
+    rows = rows.take(pa.array([place[value] for value in chosen if value in place], pa.int64()))
     attributes = attributes_of(rows, list(columns_of.values()))
-    answers = _answers(store, rows, attributes, None, None, condition, matching)
+    shown = rows.select(store.shown).to_pylist()
+    answers = _answers(store, shown, attributes, None, None, condition, matching)
     return AnswerSet(answers, None, matching, True, matching > len(answers))
 
 
 def _answers(
     store: Store,
-    rows: pa.Table,
+    rows: Sequence[Mapping[str, Any]],
     attributes: NDArray[np.float32],
     distances: NDArray[np.float64] | None,
     query: Query | None,
@@ -389,13 +386,13 @@ def _answers(
         columns = {name: attributes[:, schema.index(name)] for name in named}
         scores = np.broadcast_to(np.asarray(condition.score(columns)), len(rows))
     probabilities = None
-    if distances is not None and settings.calibration is not None:
+    if len(rows) and distances is not None and settings.calibration is not None:
         probabilities = settings.calibration.probability(distances, searched)
+    differences = [AttributeDifferences()] * len(rows)
+    if asked is not None and labels is not None and schema is not None:
+        differences = compare_attributes(asked, labels, schema)
     found = []
-    for number, row in enumerate(rows.select(shown_names(store.schema)).to_pylist()):
-        compared = AttributeDifferences()
-        if asked is not None and labels is not None and schema is not None:
-            compared = compare_attributes(asked, labels[number], schema)
+    for number, (row, compared) in enumerate(zip(rows, differences, strict=True)):
         found.append(
             Answer(
                 hash=row["hash"],
@@ -405,7 +402,7 @@ def _answers(
                 distance=None if distances is None else float(distances[number]),
                 probability=None if probabilities is None else float(probabilities[number]),
                 score=None if scores is None else float(scores[number]),
-                attributes=_by_name(attributes[number], list(names)),
+                attributes=dict(zip(names, attributes[number].tolist(), strict=True)),
                 **compared._asdict(),
             )
         )
@@ -418,7 +415,3 @@ def _asked(query: Query | None, store: Store) -> NDArray[np.bool_] | None:
     if query is None or query.attributes is None or settings.schema_ is None:
         return None
     return settings.decision.labels(query.attributes[None], settings.schema_)[0]
-
-
-def _by_name(values: NDArray[np.float32], names: Sequence[str]) -> dict[str, float]:
-    return dict(zip(names, values.tolist(), strict=True))

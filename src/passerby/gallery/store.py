@@ -5,7 +5,7 @@ Of a gallery on this machine only one process commits at a time, under a lock; r
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import timedelta
@@ -20,12 +20,15 @@ from passerby.errors import InputError
 from passerby.gallery.audit import AuditFile, AuditLog, AuditTable
 from passerby.gallery.database_errors import plain_words
 from passerby.gallery.settings import Settings
-from passerby.gallery.table_schema import EMBEDDING, STORAGE_OPTIONS, arrow_schema
+from passerby.gallery.table_schema import EMBEDDING, STORAGE_OPTIONS, arrow_schema, shown_names
 from passerby.gallery.uri import folder_of
 
 CROPS = "crops"
 _PATIENCE = 600.0
 """Seconds to wait for another process that commits: rewriting a large gallery takes minutes."""
+
+_BATCH = 1 << 16
+"""Rows of a batch: of the database's own small ones, a thousand rows each, many take long."""
 
 _OFTEN = 16
 """Commits after which it is looked how scattered the table is."""
@@ -42,6 +45,7 @@ class Store:
         folder: the folder, None for a URI.
         settings: of the gallery.
         crops: the table.
+        shown: what is shown of a row besides its attributes.
         audit: the log.
     """
 
@@ -50,7 +54,10 @@ class Store:
         self.folder = folder_of(where)
         self.database = database
         self.crops = crops
-        self.settings = Settings.from_metadata(crops.schema.metadata, where)
+        schema = crops.schema
+        self.settings = Settings.from_metadata(schema.metadata, where)
+        # the columns of a table never change
+        self.shown = shown_names(schema)
         self.audit: AuditLog = (
             AuditFile(self.folder) if self.folder else AuditTable(where, database)
         )
@@ -114,23 +121,24 @@ class Store:
             other.crops = self.database.open_table(CROPS)
         return other
 
-    def use_latest(self) -> int:
-        """Read what is in the table now, from now on; return its version.
+    @property
+    def version(self) -> int:
+        """Version of the table; higher after each change.
 
         Raises:
             InputError: a file of the gallery is damaged.
         """
         with plain_words(self.where, "read"):
-            self.crops.checkout_latest()
             return int(self.crops.version)
 
     def use_version(self, version: int) -> None:
-        """Read what was in the table at a version, until `use_latest`.
+        """Read what was in the table at a version from now on.
 
         Raises:
             InputError: the version was cleaned up.
         """
         with plain_words(self.where, "read"):
+            self.crops.checkout_latest()
             self.crops.checkout(version)
 
     @contextmanager
@@ -247,9 +255,9 @@ class Store:
         """
         with plain_words(self.where, "read"):
             query = self.crops.take_row_ids(list(ids)).select([*columns, "_rowid"])
-        rows = self.read(query)
+            rows = self._tried_twice(query.to_arrow)
         places = {row: place for place, row in enumerate(rows.column("_rowid").to_pylist())}
-        return rows.take([places[row] for row in ids if row in places])
+        return rows.take(pa.array([places[row] for row in ids if row in places], pa.int64()))
 
     def read(self, query: Any) -> pa.Table:
         """Run a query; once more if its version was cleaned up meanwhile.
@@ -258,11 +266,14 @@ class Store:
             InputError: a file of the gallery is damaged.
         """
         with plain_words(self.where, "read"):
-            try:
-                return query.to_arrow()
-            except Exception:
-                self.crops.checkout_latest()
-                return query.to_arrow()
+            return self._tried_twice(lambda: query.to_batches(_BATCH).read_all())
+
+    def _tried_twice(self, work: Callable[[], pa.Table]) -> pa.Table:
+        try:
+            return work()
+        except Exception:
+            self.crops.checkout_latest()
+            return work()
 
     def count(self, where: str | None = None) -> int:
         """Return how many rows a filter admits.

@@ -114,8 +114,9 @@ class SingleBlock:
         if len(queries) == 1:
             rows, scores = self._scores(queries[0], among)
             return [_highest(rows, scores, count, self.tolerance)]
-        held = self._vectors[: self._count]
-        return _multiplied(held, queries, count, among, self.tolerance)
+        return _multiplied(
+            self._vectors.__getitem__, self._count, queries, count, among, self.tolerance
+        )
 
     def above(self, query: Vectors, score: float, among: Rows | None = None) -> Found:
         rows, scores = self._scores(query, among)
@@ -178,7 +179,7 @@ class HalfBlock:
 
     def top(self, queries: Vectors, count: int, among: Rows | None = None) -> list[Found]:
         if len(queries) >= _MANY:
-            return _multiplied(self._held(), queries, count, among, self.tolerance)
+            return _multiplied(self._single, len(self), queries, count, among, self.tolerance)
         total = len(self) if among is None else len(among)
         wanted = min(total, count + _STRIDE)
         open_queries = np.arange(len(queries))
@@ -213,6 +214,13 @@ class HalfBlock:
         selector = self._faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
         return self._faiss.SearchParameters(sel=selector)
 
+    def _single(self, rows: slice | Rows) -> Vectors:
+        """Return vectors in single precision."""
+        if isinstance(rows, slice):
+            found: Vectors = self._index.reconstruct_n(rows.start, rows.stop - rows.start)
+            return found
+        return self._held()[rows].astype(np.float32)
+
     def _held(self) -> NDArray[np.float16]:
         """Return the codes themselves, not a copy; a test tells if faiss keeps them otherwise."""
         codes = self._index.codes
@@ -222,20 +230,30 @@ class HalfBlock:
 
 
 def _multiplied(
-    held: NDArray[np.floating], queries: Vectors, count: int, among: Rows | None, tolerance: float
+    vectors: Callable[[slice | Rows], Vectors],
+    total: int,
+    queries: Vectors,
+    count: int,
+    among: Rows | None,
+    tolerance: float,
 ) -> list[Found]:
-    """Return what `VectorBlock.top` does, by products of all queries with some rows at a time."""
+    """Return what `VectorBlock.top` does, by products of all queries with some rows at a time.
+
+    Args:
+        vectors: returns those of some rows.
+        total: how many rows there are.
+        queries, count, among: see `VectorBlock.top`.
+        tolerance: what scores may be wrong by.
+    """
     found: list[list[Found]] = [[] for _ in queries]
-    for start in range(0, len(held), _TILE):
-        stop = min(start + _TILE, len(held))
-        rows = np.arange(start, stop)
-        tile = held[start:stop]
-        if among is not None:
+    for start in range(0, total, _TILE):
+        stop = min(start + _TILE, total)
+        if among is None:
+            rows, tile = np.arange(start, stop), vectors(slice(start, stop))
+        else:
             rows = among[(among >= start) & (among < stop)]
-            tile = held[rows]
-        for mine, scores in zip(
-            found, queries @ tile.astype(np.float32, copy=False).T, strict=True
-        ):
+            tile = vectors(rows)
+        for mine, scores in zip(found, queries @ tile.T, strict=True):
             mine.append(_highest(rows, scores, count, tolerance))
     return [merge(mine, count, tolerance) for mine in found]
 

@@ -107,13 +107,16 @@ class _FoundCrop(BaseModel):
     only_crop: list[str]
 
 
-class _SearchAnswer(BaseModel):
+class _FoundSet(BaseModel):
     """The answer set; see `passerby.gallery.AnswerSet`."""
 
     threshold: float | None
     searched: int
     exact: bool
     cut_off: bool
+
+
+class _Remarked(BaseModel):
     remarks: Annotated[list[str], Field(description="What does not look like one pedestrian.")]
 
 
@@ -130,6 +133,7 @@ class AnswerModels(NamedTuple):
     """Answers that hold what is known of crops."""
 
     search: type[BaseModel]
+    several: type[BaseModel]
     crop: type[BaseModel]
 
 
@@ -143,12 +147,20 @@ def answer_models(columns: Iterable[Column]) -> AnswerModels:
     found = create_model(
         "FoundCrop", __base__=_FoundCrop, __doc__=_FoundCrop.__doc__, **_shown(columns, str)
     )
+    answers: Any = (list[found], ...)  # type: ignore[valid-type]
+    one = create_model("FoundSet", __base__=_FoundSet, __doc__=_FoundSet.__doc__, answers=answers)
     return AnswerModels(
         create_model(
             "SearchAnswer",
-            __base__=_SearchAnswer,
-            __doc__=_SearchAnswer.__doc__,
-            answers=(list[found], ...),  # type: ignore[valid-type]
+            __base__=(_FoundSet, _Remarked),
+            __doc__=_FoundSet.__doc__,
+            answers=answers,
+        ),
+        create_model(
+            "SeveralAnswer",
+            __base__=_Remarked,
+            __doc__="The answer set of each person, in the order of the photos.",
+            sets=(list[one], ...),  # type: ignore[valid-type]
         ),
         create_model(
             "KnownCrop",

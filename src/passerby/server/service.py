@@ -72,6 +72,22 @@ class Service:
         self.metrics.searches.inc()
         return found
 
+    def search_several(
+        self,
+        crops: Sequence[PreparedCrop],
+        where: str | None,
+        rule: AnswerRule | None,
+        *,
+        reason: str | None = None,
+        who: str,
+    ) -> list[AnswerSet]:
+        """Search for the person of each crop; see `Gallery.search_several`."""
+        found = self.gallery.search_several(
+            [[crop] for crop in crops], where, rule, reason=reason, who=who
+        )
+        self.metrics.searches.inc(len(found))
+        return found
+
     async def add(
         self, uploads: Sequence[UploadFile], known: Mapping[str, Any], reason: str | None, who: str
     ) -> tuple[Added, list[str]]:
