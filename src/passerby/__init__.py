@@ -106,8 +106,14 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'passerby' has no attribute {name!r}")
 
 
-def load_model(source: "Path | str | None" = None, threads: int | None = None) -> "RuntimeModel":
+def load_model(
+    source: "Path | str | None" = None,
+    threads: int | None = None,
+    *,
+    backend: str = "onnxruntime",
+    device: str = "cpu",
+) -> "RuntimeModel":
     """Load a model file; see `RuntimeModel.load`."""
     from passerby.inference import RuntimeModel
 
-    return RuntimeModel.load(source, threads)
+    return RuntimeModel.load(source, threads, backend=backend, device=device)

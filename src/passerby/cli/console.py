@@ -69,6 +69,7 @@ def progress_bar(title: str, unit: str = "crops") -> Iterator[Update]:
 
 _OPTIONS = [
     "accept_missing",
+    "backend",
     "beta",
     "cameras",
     "channels",
@@ -76,6 +77,7 @@ _OPTIONS = [
     "data",
     "dataset",
     "decision",
+    "device",
     "false_match_rate",
     "features",
     "flip",

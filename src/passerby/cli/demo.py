@@ -36,14 +36,14 @@ def demo(
     evaluate([data], str(run), report=report)
     answers = target / "classification_test.csv"
     say(f"\n$ passerby predict {data} --model {run} --out {answers}")
-    predict(data, str(run), answers)
+    predict(data, str(run), target=answers)
     first = min((data / "test").iterdir())
     say(f"\n$ passerby predict {first} --model {run}")
     predict(first, str(run))
     found = target / "reid_test.txt"
     queries, gallery = data / "queries", data / "test"
     say(f"\n$ passerby rank --queries {queries} --gallery {gallery} --model {run} --out {found}")
-    rank(queries, gallery, str(run), found)
+    rank(queries, gallery, str(run), target=found)
     if find_spec("lancedb") is None:
         say("\nThe gallery is left out: it needs the extra 'gallery'.")
     else:

@@ -7,7 +7,7 @@ import typer
 
 from passerby.cli.console import progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
-from passerby.cli.model_option import MODEL
+from passerby.cli.model_option import BACKEND, DEVICE, MODEL
 from passerby.cli.reading import choose_split, read_data
 from passerby.cli.skipping import skip_or_stop
 
@@ -16,6 +16,8 @@ def embed(
     crops: Annotated[Path, typer.Argument(help="A folder of crops, or one image.")],
     target: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     model: MODEL = None,
+    backend: BACKEND = "onnxruntime",
+    device: DEVICE = "cpu",
     split: SPLIT = None,
     root: ROOT = None,
     pattern: PATTERN = None,
@@ -33,7 +35,7 @@ def embed(
 
     part = choose_split(crops, split, "gallery", "test", pattern=pattern)
     found = read_data(crops, part, root, pattern, accept_missing)
-    runtime = RuntimeModel.load(model)
+    runtime = RuntimeModel.load(model, backend=backend, device=device)
     with progress_bar("Embedding") as progress:
         try:
             embeddings = embed_to_folder(

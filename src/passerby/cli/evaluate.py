@@ -9,7 +9,7 @@ import typer
 from passerby.cli.console import out, print_json, progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
 from passerby.cli.distances import FEATURES, KIND, METRIC
-from passerby.cli.model_option import MODEL_ARGUMENT
+from passerby.cli.model_option import BACKEND, DEVICE, MODEL_ARGUMENT
 from passerby.cli.reading import choose_split, naming, read_data
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def evaluate(
         ),
     ],
     model: MODEL_ARGUMENT = None,
+    backend: BACKEND = "onnxruntime",
+    device: DEVICE = "cpu",
     split: SPLIT = None,
     root: ROOT = None,
     pattern: PATTERN = None,
@@ -118,8 +120,8 @@ def evaluate(
         split, root, pattern, accept_missing, mapping, decision, protocol, cameras, features,
         metric, kind, check_average_precision(average_precision), rerank, seed, trials, flip,
     )  # fmt: skip
-    runtime = RuntimeModel.load(model)
-    other = None if compare is None else RuntimeModel.load(compare)
+    runtime = RuntimeModel.load(model, backend=backend, device=device)
+    other = None if compare is None else RuntimeModel.load(compare, backend=backend, device=device)
     if other is not None and other.info == runtime.info:
         raise InputError("`compare` is the model itself: give another one.")
     # all that can be wrong with any of the data is looked at before the long work

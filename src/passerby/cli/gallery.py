@@ -8,7 +8,7 @@ import typer
 from passerby.cli.console import err, out, print_json, progress_bar, say
 from passerby.cli.data_options import ROOT
 from passerby.cli.extras import require
-from passerby.cli.model_option import GALLERY_MODEL, MODEL
+from passerby.cli.model_option import BACKEND, DEVICE, GALLERY_MODEL, MODEL
 from passerby.cli.skipping import skip_or_stop
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def add(
         ),
     ] = False,
     model: GALLERY_MODEL = None,
+    backend: BACKEND = "onnxruntime",
+    device: DEVICE = "cpu",
     reason: REASON = None,
     json: JSON = False,
 ) -> None:
@@ -101,7 +103,7 @@ def add(
     from passerby.datasets.finding import find_crops
     from passerby.errors import InputError
 
-    store = _opened(gallery, model)
+    store = _opened(gallery, model, backend, device)
     on_broken = skip_or_stop(skip_broken)
     unlike: list[str] = []
 
@@ -362,12 +364,16 @@ def _say_what_is_not_read(place: Path) -> None:
             return
 
 
-def _opened(gallery: str, model: str | None) -> "Gallery":
+def _opened(
+    gallery: str, model: str | None, backend: str = "onnxruntime", device: str = "cpu"
+) -> "Gallery":
     from passerby.gallery import Gallery
     from passerby.inference import RuntimeModel
 
-    loaded: RuntimeModel | None = None if model is None else RuntimeModel.load(model)
-    opened = Gallery.open(gallery, loaded)
+    loaded: RuntimeModel | None = None
+    if model is not None:
+        loaded = RuntimeModel.load(model, backend=backend, device=device)
+    opened = Gallery.open(gallery, loaded, backend=backend, device=device)
     if opened.finished_interrupted:
         say("What an interrupted command had begun was finished first.")
     return opened

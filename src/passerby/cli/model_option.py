@@ -1,4 +1,4 @@
-"""The options that name a model."""
+"""The options that name a model, and what runs it."""
 
 from typing import Annotated
 
@@ -13,3 +13,8 @@ GALLERY_MODEL = Annotated[
     str | None,
     typer.Option("--model", help="The gallery's model, if it is no longer where it was."),
 ]
+
+BACKEND = Annotated[
+    str, typer.Option(help="What runs the network: onnxruntime, or openvino (an extra).")
+]
+DEVICE = Annotated[str, typer.Option(help="As the backend names it: cpu, cuda, cuda:1, coreml, …")]

@@ -7,7 +7,7 @@ import typer
 
 from passerby.cli.console import out, print_json, progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
-from passerby.cli.model_option import MODEL
+from passerby.cli.model_option import BACKEND, DEVICE, MODEL
 from passerby.cli.reading import choose_split, read_data
 from passerby.cli.skipping import skip_or_stop
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def predict(
     crops: Annotated[Path, typer.Argument(help="One image, or a folder of crops.")],
     model: MODEL = None,
+    backend: BACKEND = "onnxruntime",
+    device: DEVICE = "cpu",
     target: Annotated[
         Path | None,
         typer.Option(
@@ -59,7 +61,7 @@ def predict(
     folder = find_model(model)
     if target is not None:
         check_no_input(target, [*found.paths, *folder.iterdir()])
-    runtime = RuntimeModel.load(folder)
+    runtime = RuntimeModel.load(folder, backend=backend, device=device)
     schema = check_attributes(runtime.info)
     known = _calibrated(runtime.info) if pool else None
     with progress_bar("Predicting") as progress:

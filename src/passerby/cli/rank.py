@@ -8,7 +8,7 @@ import typer
 from passerby.cli.console import print_json, progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
 from passerby.cli.distances import FEATURES, KIND, METRIC
-from passerby.cli.model_option import MODEL
+from passerby.cli.model_option import BACKEND, DEVICE, MODEL
 from passerby.cli.reading import choose_split, read_data
 from passerby.cli.skipping import skip_or_stop
 
@@ -21,6 +21,8 @@ def rank(
     queries: Annotated[Path, typer.Option(help="One crop, a folder, a dataset, or embeddings.")],
     gallery: Annotated[Path, typer.Option(help="A folder, a dataset, or embeddings.")],
     model: MODEL = None,
+    backend: BACKEND = "onnxruntime",
+    device: DEVICE = "cpu",
     target: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path(
         "reid_test.txt"
     ),
@@ -74,7 +76,7 @@ def rank(
     check_writable(target)
     folder = find_model(model)
     check_no_input(target, folder.iterdir())
-    runtime = RuntimeModel.load(folder)
+    runtime = RuntimeModel.load(folder, backend=backend, device=device)
     matcher = choose_matcher(runtime.info, features, metric, kind)
     # all that can be wrong is looked at before the long work
     sources: dict[str, Crops | Embeddings] = {}
@@ -142,11 +144,12 @@ def _stored(runtime: "RuntimeModel", source: Path, flip: bool) -> "Embeddings | 
     if not is_embeddings(source):
         return None
     stored = read_embeddings(source)
-    if stored.model != runtime.info.fingerprint:
+    own = runtime.info.vector_fingerprint
+    if stored.model != own:
         raise InputError(
             f"{source} was embedded with another model ({stored.model[:8]}…) than "
-            f"{runtime.info.name} ({runtime.info.fingerprint[:8]}…): embed its crops again, or "
-            "rank with the model that made it."
+            f"{runtime.info.name} ({own[:8]}…): embed its crops again, or rank with the model that "
+            "made it."
         )
     if stored.flip != flip:
         raise InputError(

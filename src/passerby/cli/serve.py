@@ -6,7 +6,7 @@ import typer
 
 from passerby.cli.console import say
 from passerby.cli.extras import require
-from passerby.cli.model_option import GALLERY_MODEL
+from passerby.cli.model_option import BACKEND, DEVICE, GALLERY_MODEL
 
 
 def serve(
@@ -40,6 +40,8 @@ def serve(
         ),
     ] = None,
     model: GALLERY_MODEL = None,
+    backend: BACKEND = "onnxruntime",
+    device: DEVICE = "cpu",
 ) -> None:
     """Serve a gallery: an HTTP API and web pages, on this machine only unless there is a token."""
     require("gallery")
@@ -49,7 +51,12 @@ def serve(
     from passerby.server.running import listen, run
 
     check_binding(host, token, proxy)
-    opened = Gallery.open(gallery, None if model is None else RuntimeModel.load(model))
+    opened = Gallery.open(
+        gallery,
+        None if model is None else RuntimeModel.load(model, backend=backend, device=device),
+        backend=backend,
+        device=device,
+    )
     # a model that is not there any more is noticed now
     name = opened.model.info.name
     with listen(host, port) as sock:

@@ -49,6 +49,7 @@ from passerby.gallery.table_schema import (
     known_columns,
 )
 from passerby.inference.embeddings import Embeddings
+from passerby.inference.model_location import find_model
 from passerby.inference.runtime_model import Image, OnBroken, Progress, RuntimeModel
 
 _Found = TypeVar("_Found")
@@ -66,6 +67,7 @@ class Gallery:
     def __init__(self, store: Store, model: RuntimeModel | None = None) -> None:
         self._store = store
         self._model = model
+        self._backend, self._device = "onnxruntime", "cpu"
         self._memory: VectorMemory | None = None
         self._memory_kind: tuple[str | None, int | None] = (None, None)
         self._loading = threading.Lock()
@@ -105,19 +107,28 @@ class Gallery:
         return cls(store, model)
 
     @classmethod
-    def open(cls, where: Path | str, model: RuntimeModel | None = None) -> "Gallery":
+    def open(
+        cls,
+        where: Path | str,
+        model: RuntimeModel | None = None,
+        *,
+        backend: str = "onnxruntime",
+        device: str = "cpu",
+    ) -> "Gallery":
         """Open a gallery, and finish what an interrupted command had begun.
 
         Args:
             where: its folder or URI.
             model: to add and to search by photo with; loaded from where it was when the gallery
                 was created, when it is needed, if left out.
+            backend, device: what runs that one; see `RuntimeModel.load`.
 
         Raises:
             InputError: there is no gallery, or it holds another model's vectors.
         """
         store = Store.open(str(where))
         gallery = cls(store, model)
+        gallery._backend, gallery._device = backend, device
         # what hinders it is said by whoever erases next
         with suppress(InputError):
             gallery.finished_interrupted = finish_interrupted(store)
@@ -142,11 +153,12 @@ class Gallery:
         """
         if self._model is None:
             try:
-                model = RuntimeModel.load(self.settings.model_source)
+                folder = find_model(self.settings.model_source)
             except InputError as error:
                 raise InputError(
                     f"The model of {self.where} is not where it was: give `model`. ({error})"
                 ) from None
+            model = RuntimeModel.load(folder, backend=self._backend, device=self._device)
             self._take(model)
             self._model = model
         return self._model

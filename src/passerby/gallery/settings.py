@@ -94,11 +94,11 @@ class Settings(BaseModel):
         Raises:
             InputError: they do not.
         """
-        if info.fingerprint != self.model_fingerprint:
+        if info.vector_fingerprint != self.model_fingerprint:
             raise InputError(
                 f"{where} holds vectors of the model {self.model_name} "
                 f"({self.model_fingerprint[:12]}…), not of this {info.name} "
-                f"({info.fingerprint[:12]}…): give `model`, or embed all again with "
+                f"({info.vector_fingerprint[:12]}…): give `model`, or embed all again with "
                 f"`passerby gallery reindex {where}`."
             )
         if _names(info.schema_) != _names(self.schema_):
@@ -144,7 +144,7 @@ def _of_model(info: ModelInfo, source: str | None) -> dict[str, object]:
     calibrations = {known.distance: known.calibration for known in read_matchers(info)}
     return {
         "model_name": info.name,
-        "model_fingerprint": info.fingerprint,
+        "model_fingerprint": info.vector_fingerprint,
         "model_source": source,
         "schema_": info.schema_,
         "tasks": info.tasks,

@@ -134,7 +134,9 @@ class ModelInfo(_Strict):
         format: version of this layout.
         name: of the recipe that made the model.
         fingerprint: SHA-256 of weights and preprocessing: what its vectors depend on, whichever
-            runtime computes them.
+            backend computes them.
+        exported_from: fingerprint of the model whose weights it holds in another precision, as far
+            as the export measured that its vectors stand for that model's; empty for none.
         files: name of each other file of the model to its SHA-256.
         precision: of the weights; "fp16" are stored once, in `model.safetensors`, which the ONNX
             file refers to. Both forms compute in float32.
@@ -154,6 +156,7 @@ class ModelInfo(_Strict):
     format: Literal[2] = 2
     name: str
     fingerprint: str = ""
+    exported_from: str = ""
     files: dict[str, str] = {}
     precision: Literal["fp32", "fp16"] = "fp32"
     schema_: SchemaField = Field(None, alias="schema")
@@ -164,6 +167,11 @@ class ModelInfo(_Strict):
     distances: tuple[dict[str, Any], ...] = ()
     architecture: dict[str, Any]
     training: Provenance = Provenance()
+
+    @property
+    def vector_fingerprint(self) -> str:
+        """By which vectors are known: those of one fingerprint may be compared."""
+        return self.exported_from or self.fingerprint
 
     @property
     def attribute_count(self) -> int:

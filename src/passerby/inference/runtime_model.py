@@ -1,4 +1,4 @@
-"""A model file running on ONNX Runtime: pixels in, embeddings and attributes out; no torch."""
+"""A model file running on a backend: pixels in, embeddings and attributes out; no torch."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from passerby.data.crops import Crops
@@ -16,6 +15,7 @@ from passerby.data.decoding import Pixels, check_pixels, load_crop, map_ahead, r
 from passerby.data.schema import Schema
 from passerby.data.suspicions import describe_suspicions, find_suspicion
 from passerby.errors import InputError
+from passerby.inference.backends import Backend, Network, load_network
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.leakage import SeenFiles, read_seen_files
 from passerby.inference.model_info import (
@@ -28,9 +28,6 @@ from passerby.inference.model_info import (
     read_model_info,
 )
 from passerby.inference.model_location import find_model
-
-# some builds would report to their maker how they are used
-onnxruntime.disable_telemetry_events()
 
 Progress = Callable[[int, int], None]
 OnBroken = Callable[[InputError], None]
@@ -77,29 +74,46 @@ class RuntimeModel:
         folder: of the model file.
     """
 
-    def __init__(
-        self, info: ModelInfo, session: onnxruntime.InferenceSession, folder: Path
-    ) -> None:
+    def __init__(self, info: ModelInfo, backend: Backend, folder: Path) -> None:
         self.info = info
         self.folder = folder
-        self._session = session
+        self._backend = backend
         self._outputs = ["embedding"] if info.schema_ is None else ["embedding", "attributes"]
 
     @classmethod
-    def load(cls, source: Path | str | None = None, threads: int | None = None) -> Self:
+    def load(
+        cls,
+        source: Path | str | None = None,
+        threads: int | None = None,
+        *,
+        backend: str = "onnxruntime",
+        device: str = "cpu",
+    ) -> Self:
         """Load a model file.
 
         Args:
             source: a model file's folder, a finished run, or a Hub id; the model that ships with
                 the package if left out.
             threads: CPU threads; all cores if left out.
+            backend: what runs the network: "onnxruntime"; "openvino", which needs the extra of
+                that name; or one of `register_backend`. Vectors of one backend may be compared
+                with those of another.
+            device: as the backend names it: "cpu"; "cuda", "cuda:1", "coreml", …, where ONNX
+                Runtime was built for them.
 
         Raises:
-            InputError: there is no model file, or it is damaged.
+            InputError: there is no model file, or it is damaged; or no such backend or device.
         """
         folder = find_model(source)
         info = read_model_info(folder)
-        return cls(info, _open_session(folder, info, threads), folder)
+        path = folder / ONNX_NAME
+        check_file(folder, ONNX_NAME, info)
+        if info.precision == "fp16":
+            check_file(folder, WEIGHTS_NAME, info)
+        network = Network(path, info.precision != "fp16", device, threads)
+        loaded = load_network(network, backend)
+        _check_fit(loaded, info, path)
+        return cls(info, loaded, folder)
 
     @property
     def schema(self) -> Schema | None:
@@ -174,7 +188,9 @@ class RuntimeModel:
         if on_remark:
             for sentence in (*describe_suspicions(suspicions, count), *find_sameness(vectors)):
                 on_remark(sentence)
-        return Embeddings(crops, vectors, attributes, self.schema, self.info.fingerprint, flip)
+        return Embeddings(
+            crops, vectors, attributes, self.schema, self.info.vector_fingerprint, flip
+        )
 
     def embed_images(
         self, images: Sequence[Image], *, channels: str = "rgb", flip: bool = False
@@ -248,8 +264,8 @@ class RuntimeModel:
         Returns:
             Embeddings, shape (N, D), and attribute probabilities, shape (N, attributes).
         """
-        vectors, *logits = self._session.run(
-            self._outputs, {"crops": normalize_pixels(pixels, self.info.preprocessing)}
+        vectors, *logits = self._backend.run(
+            self._outputs, normalize_pixels(pixels, self.info.preprocessing)
         )
         if not all(np.isfinite(values).all() for values in (vectors, *logits)):
             raise InputError("The model answers NaN: its weights or its model.json are damaged.")
@@ -354,31 +370,7 @@ def check_some_readable(readable: int, count: int) -> None:
         raise InputError(f"None of the {count} crops can be decoded: give JPEG or PNG images.")
 
 
-def _open_session(
-    folder: Path, info: ModelInfo, threads: int | None
-) -> onnxruntime.InferenceSession:
-    path = folder / ONNX_NAME
-    check_file(folder, ONNX_NAME, info)
-    if info.precision == "fp16":
-        check_file(folder, WEIGHTS_NAME, info)
-    # read from memory, a file cannot refer to others
-    network = path.read_bytes() if info.precision == "fp32" else str(path)
-    options = onnxruntime.SessionOptions()
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    providers: Sequence[str] = onnxruntime.get_available_providers()
-    try:
-        session = onnxruntime.InferenceSession(network, options, providers=list(providers))
-    except Exception as error:
-        # ONNX Runtime's exceptions share no public base class.
-        raise InputError(
-            f"{path} is damaged ({type(error).__name__}): save the model again."
-        ) from error
-    _check_fit(session, info, path)
-    return session
-
-
-def _check_fit(session: onnxruntime.InferenceSession, info: ModelInfo, path: Path) -> None:
+def _check_fit(backend: Backend, info: ModelInfo, path: Path) -> None:
     """Check that the network has the input and the outputs that `model.json` says."""
     expected = {
         "crops": [3, *info.preprocessing.size],
@@ -386,7 +378,7 @@ def _check_fit(session: onnxruntime.InferenceSession, info: ModelInfo, path: Pat
     }
     if info.schema_ is not None:
         expected["attributes"] = [info.attribute_count]
-    found = {a.name: list(a.shape[1:]) for a in (*session.get_inputs(), *session.get_outputs())}
+    found = backend.shapes
     for name, shape in expected.items():
         if found.get(name) != shape:
             raise InputError(

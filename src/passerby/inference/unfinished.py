@@ -143,7 +143,7 @@ class Unfinished:
 
     def _info(self) -> StoreInfo:
         return StoreInfo(
-            model=self._model.fingerprint,
+            model=self._model.vector_fingerprint,
             model_name=self._model.name,
             schema_=self._model.schema_,
             rows=self.rows,

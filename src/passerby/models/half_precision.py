@@ -42,8 +42,7 @@ def save_half_precision(source: Path | str, folder: Path) -> ModelInfo:
         folder: replaced if it exists.
 
     Returns:
-        What was written to `model.json`; its fingerprint differs from the source's, since its
-        embeddings do.
+        What was written to `model.json`; it says that its vectors stand for the source's.
 
     Raises:
         ExportMismatchError: ONNX Runtime and torch disagree; nothing is written.
@@ -63,7 +62,11 @@ def save_half_precision(source: Path | str, folder: Path) -> ModelInfo:
         write_tensors(draft / WEIGHTS_NAME, weights)
         export_onnx_beside(model, draft / ONNX_NAME, draft / WEIGHTS_NAME)
         seen.write(draft)
-        changed = {"precision": "fp16", **describe_files(draft, info.preprocessing)}
+        changed = {
+            "precision": "fp16",
+            "exported_from": info.vector_fingerprint,
+            **describe_files(draft, info.preprocessing),
+        }
         info = info.model_copy(update=changed)
         write_model_info(draft, info)
     return info
