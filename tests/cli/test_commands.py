@@ -484,7 +484,25 @@ class TestExport:
         assert "exists: choose another place" in result.err
         result = passerby("export", trained, "--out", tmp_path / "x", "--precision", "int3")
         assert result.code == 2
-        assert "--precision is 'int3': fp16 is what can be written" in result.err
+        assert "--precision is 'int3': choose fp16 or int8" in result.err
+        result = passerby("export", trained, "--out", tmp_path / "x", "--data", tmp_path)
+        assert result.code == 2
+        assert "--data is for --precision int8: leave it out" in result.err
+
+    def test_8_bits(self, passerby, trained: Path, toy_data: Path, tmp_path: Path) -> None:
+        small = tmp_path / "small"
+        result = passerby(
+            "export", trained, "--out", small, "--precision", "int8", "--data", toy_data
+        )
+        assert result.code == 0, result.err
+        assert re.search(r"\d+ of \d+ convolutions in 8 bits: cosines of 0\.99", result.err)
+        assert f"Written to {small}: " in result.err
+        rank = ("rank", "--queries", toy_data / "queries", "--gallery", toy_data / "test")
+        result = passerby(*rank, "--model", small, "--out", tmp_path / "answers.txt")
+        assert result.code == 0, result.err
+        result = passerby("export", small, "--out", tmp_path / "again")
+        assert result.code == 2
+        assert "computes in 8 bits already" in result.err
 
 
 class TestRank:

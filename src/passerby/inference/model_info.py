@@ -139,7 +139,8 @@ class ModelInfo(_Strict):
             as the export measured that its vectors stand for that model's; empty for none.
         files: name of each other file of the model to its SHA-256.
         precision: of the weights; "fp16" are stored once, in `model.safetensors`, which the ONNX
-            file refers to. Both forms compute in float32.
+            file refers to, and both forms compute in float32; "int8" has the ONNX file alone, whose
+            convolutions compute in 8 bits.
         schema_: what the attribute outputs mean, in order; in the file "schema"; None for a model
             that answers no attributes.
         tasks: what it was trained for.
@@ -158,7 +159,7 @@ class ModelInfo(_Strict):
     fingerprint: str = ""
     exported_from: str = ""
     files: dict[str, str] = {}
-    precision: Literal["fp32", "fp16"] = "fp32"
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
     schema_: SchemaField = Field(None, alias="schema")
     tasks: tuple[Task, ...] = ("attributes",)
     embedding_size: int = Field(ge=1, le=1_000_000)

@@ -98,6 +98,10 @@ def load_person_model(source: Path | str | None = None) -> PersonModel:
             f"{folder} was imported as an ONNX network, which cannot be trained further or "
             "exported: use it as it is."
         )
+    if info.precision == "int8":
+        raise InputError(
+            f"{folder} computes in 8 bits and has no torch form: use the model that it was made of."
+        )
     try:
         architecture = Architecture.model_validate(info.architecture)
     except ValidationError as error:
