@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import pyarrow as pa
-from pyarrow import compute
 
 from passerby.calibration.answer_rule import AnswerRule
 from passerby.data.conditions import Condition, quote
@@ -43,6 +42,7 @@ from passerby.gallery.retention import older_than
 from passerby.gallery.searching import Query, search, search_several
 from passerby.gallery.settings import Images, Settings
 from passerby.gallery.store import Store
+from passerby.gallery.summary import Summary
 from passerby.gallery.table_schema import (
     attribute_columns,
     hash_filter,
@@ -548,6 +548,7 @@ class Gallery:
         )
         self._model = model
         self._forget_memory()
+        self.__dict__.pop("_summary", None)
         return rows
 
     def build_index(self) -> Index | None:
@@ -582,22 +583,12 @@ class Gallery:
     def info(self) -> dict[str, Any]:
         """Return what is in the gallery and how it is kept."""
         settings = self.settings
-        kept = [column.name for column in known_columns(self._store.schema)]
-        columns = [n for n in kept if n != "box"]
-        table = self._store.read(self._store.query([*columns, "added"]))
         index = index_of(self._store)
         return {
             "gallery": self.where,
             "format": settings.format,
-            "rows": len(table),
-            "persons": _distinct(table, "person", "dataset"),
-            "cameras": _counts(table.column("camera")),
-            "sources": _counts(table.column("source")),
-            "datasets": _counts(table.column("dataset")),
-            "tracks": _distinct(table, "track", "dataset", "source", "camera"),
-            "columns": kept,
-            "taken": _span(table.column("time")),
-            "added": _span(table.column("added")),
+            **self._summary.now(),
+            "columns": [column.name for column in known_columns(self._store.schema)],
             "images": settings.images,
             "retention_days": settings.retention_days,
             "created": settings.created.isoformat(),
@@ -611,6 +602,10 @@ class Gallery:
             "bytes": self._bytes(),
         }
 
+    @cached_property
+    def _summary(self) -> Summary:
+        return Summary(self._store)
+
     def _bytes(self) -> int | None:
         folder = self._store.folder
         if folder is None:
@@ -622,21 +617,3 @@ class Gallery:
                 with suppress(FileNotFoundError):
                     total += (Path(place) / name).stat().st_size
         return total
-
-
-def _distinct(table: pa.Table, name: str, *within: str) -> int:
-    """Count the values of a column; those within different others are different."""
-    known = table.select([name, *within]).filter(compute.is_valid(table.column(name)))
-    return len(known.group_by([name, *within]).aggregate([]))
-
-
-def _counts(column: pa.ChunkedArray) -> dict[str, int]:
-    """Count each value; unknown is empty."""
-    counts = [(row["values"], row["counts"]) for row in compute.value_counts(column).to_pylist()]
-    named = [(str(value or ""), count) for value, count in counts]
-    return dict(sorted(named, key=lambda row: (-row[1], row[0])))
-
-
-def _span(column: pa.ChunkedArray) -> list[str] | None:
-    ends = compute.min_max(column).as_py()
-    return None if ends["min"] is None else [ends["min"].isoformat(), ends["max"].isoformat()]
