@@ -88,8 +88,7 @@ def add(store: Store, vectors: NDArray[np.float32], start: int) -> list[str]:
 def some_vectors(store: Store, count: int) -> NDArray[np.float32]:
     """Return vectors of rows drawn at random, to search with."""
     rows = np.random.default_rng(1).choice(store.crops.count_rows(), count, replace=False)
-    chosen = store.crops.take_offsets(np.sort(rows).tolist()).select([EMBEDDING]).to_arrow()
-    return vectors_of(chosen)
+    return vectors_of(store.at(np.sort(rows).tolist(), [EMBEDDING]))
 
 
 def query(vector: NDArray[np.float32]) -> Query:

@@ -1,9 +1,8 @@
 """What is in memory is what is in the table, whoever changes it."""
 
-import hashlib
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_up_rows import add, hash_of
 
 from passerby.calibration import AnswerRule
 from passerby.datasets.finding import find_crops
 from passerby.errors import InputError
 from passerby.gallery import Gallery, free_memory, memory
 from passerby.gallery import gallery as gallery_module
-from passerby.gallery.adding import commit
 from passerby.gallery.erasing import erase
 from passerby.gallery.memory import DoesNotFitError, VectorMemory
 from passerby.gallery.searching import Query, search
@@ -34,24 +33,6 @@ precisions = pytest.mark.parametrize("precision", ["single", HALF])
 @pytest.fixture
 def store(model: RuntimeModel, tmp_path: Path) -> Store:
     return Gallery.create(tmp_path / "gallery", model, images="paths")._store
-
-
-def hash_of(number: int) -> str:
-    return hashlib.sha256(str(number).encode()).hexdigest()
-
-
-def add(store: Store, numbers: range) -> None:
-    """Add a row for each number."""
-    size = store.settings.embedding_size
-    vectors = np.stack([np.random.default_rng(n).standard_normal(size) for n in numbers])
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    known = {
-        "hash": [hash_of(number) for number in numbers],
-        "camera": [str(number % 3) for number in numbers],
-        "added": [datetime.now(UTC)] * len(numbers),
-    }
-    attributes = np.full((len(numbers), len(store.settings.schema_)), 0.5, np.float32)
-    commit(store, known, attributes, vectors.astype(np.float32))
 
 
 def query(number: int, size: int) -> np.ndarray:

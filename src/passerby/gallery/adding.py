@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from passerby.data.columns import COLUMNS, is_text
@@ -23,7 +24,6 @@ from passerby.gallery.store import Store
 from passerby.gallery.table_schema import (
     arrow_table,
     attribute_columns,
-    hash_filter,
     known_columns,
 )
 from passerby.gallery.thumbnails import thumbnail
@@ -227,7 +227,7 @@ def add_together(store: Store, model: RuntimeModel, batches: Sequence[AddRequest
     for batch in batches:
         for crop in batch.crops:
             unique.setdefault(crop.hash, crop)
-    known = _known(store, list(unique))
+    known = store.known_hashes.among(list(unique))
     new = {value: crop for value, crop in unique.items() if value not in known}
     if new:
         _embedded_and_committed(store, model, list(new.values()))
@@ -259,11 +259,27 @@ def commit(
     with store.committing():
         # only now it is sure that the table is still of the same model
         rows = arrow_table(store.schema, store.settings, known, attributes, vectors)
-        result = store.crops.merge_insert("hash").when_not_matched_insert_all().execute(rows)
+        if store.folder is None:
+            # others may be adding the same
+            merge = store.crops.merge_insert("hash").when_not_matched_insert_all()
+            inserted = int(merge.execute(rows).num_inserted_rows)
+        else:
+            inserted = _append(store, rows)
         # rows that are still to be erased must stay where they are noted
         if store.is_scattered and not is_unfinished(store):
             store.compact()
-    return int(result.num_inserted_rows)
+    return inserted
+
+
+def _append(store: Store, rows: pa.Table) -> int:
+    """Add rows whose hashes are not there, nobody else being at it; the table is not read."""
+    hashes = rows.column("hash").to_pylist()
+    known = store.known_hashes.among(hashes)
+    first = {value: place for place, value in reversed(list(enumerate(hashes)))}
+    new = [place for value, place in first.items() if value not in known]
+    if new:
+        store.crops.add(rows.take(pa.array(sorted(new), pa.int64())))
+    return len(new)
 
 
 def _check_embeddings(store: Store, people: Embeddings) -> None:
@@ -326,7 +342,7 @@ def _committed(
             if isinstance(crop, PreparedCrop):
                 # of several files of the same content the first one says what is known
                 unique.setdefault(crop.hash, crop)
-        known = _known(store, list(unique))
+        known = store.known_hashes.among(list(unique))
         new = [crop for crop in unique.values() if crop.hash not in known]
         inserted = _embedded_and_committed(store, model, new) if new else 0
         added.rows += inserted
@@ -340,12 +356,6 @@ def _committed(
 
 def _path(crop: PreparedCrop) -> str | None:
     return str(crop.path.absolute()) if crop.keeps_path else None
-
-
-def _known(store: Store, hashes: list[str]) -> set[str]:
-    if not hashes:
-        return set()
-    return set(store.read(store.query(["hash"], hash_filter(hashes))).column("hash").to_pylist())
 
 
 def _embedded_and_committed(

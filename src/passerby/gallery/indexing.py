@@ -142,8 +142,7 @@ def _measured(store: Store, partitions: int, rows: int) -> Index | None:
 def _some_vectors(store: Store, rows: int) -> np.ndarray:
     generator = np.random.default_rng(0)
     chosen = np.sort(generator.choice(rows, min(_QUERIES, rows), replace=False))
-    query = store.crops.take_offsets(chosen.tolist()).select([EMBEDDING])
-    return vectors_of(store.read(query))
+    return vectors_of(store.at(chosen.tolist(), [EMBEDDING]))
 
 
 def _found(store: Store, vector: np.ndarray, where: str | None, index: Index | None) -> set[str]:

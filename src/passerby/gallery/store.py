@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from passerby.errors import InputError
 from passerby.gallery.audit import AuditFile, AuditLog, AuditTable
 from passerby.gallery.database_errors import plain_words
+from passerby.gallery.known_hashes import KnownHashes
 from passerby.gallery.settings import Settings
 from passerby.gallery.table_schema import EMBEDDING, STORAGE_OPTIONS, arrow_schema, shown_names
 from passerby.gallery.uri import folder_of
@@ -29,6 +31,9 @@ _PATIENCE = 600.0
 
 _BATCH = 1 << 16
 """Rows of a batch: of the database's own small ones, a thousand rows each, many take long."""
+
+_APPENDED = 10_000
+"""Rows that are read one by one; more are read faster otherwise."""
 
 _OFTEN = 16
 """Commits after which it is looked how scattered the table is."""
@@ -45,7 +50,6 @@ class Store:
         folder: the folder, None for a URI.
         settings: of the gallery.
         crops: the table.
-        shown: what is shown of a row besides its attributes.
         audit: the log.
     """
 
@@ -56,8 +60,8 @@ class Store:
         self.crops = crops
         schema = crops.schema
         self.settings = Settings.from_metadata(schema.metadata, where)
-        # the columns of a table never change
-        self.shown = shown_names(schema)
+        # the columns of a table never change; which of them are declared may
+        self._schema = schema
         self.audit: AuditLog = (
             AuditFile(self.folder) if self.folder else AuditTable(where, database)
         )
@@ -110,6 +114,11 @@ class Store:
                 ) from error
         return cls(where, database, crops)
 
+    @cached_property
+    def known_hashes(self) -> KnownHashes:
+        """Which crops are in the gallery."""
+        return KnownHashes(self)
+
     def another(self) -> "Store":
         """Return the same gallery, to read versions of its own choice from.
 
@@ -117,6 +126,7 @@ class Store:
             InputError: a file of the gallery is damaged.
         """
         other = copy(self)
+        other.__dict__.pop("known_hashes", None)
         with plain_words(self.where, "read"):
             other.crops = self.database.open_table(CROPS)
         return other
@@ -191,6 +201,11 @@ class Store:
             )
 
     @property
+    def shown(self) -> list[str]:
+        """What is shown of a row besides its attributes."""
+        return shown_names(self._schema)
+
+    @property
     def schema(self) -> pa.Schema:
         """The table's columns and notes as they are now.
 
@@ -258,6 +273,50 @@ class Store:
             rows = self._tried_twice(query.to_arrow)
         places = {row: place for place, row in enumerate(rows.column("_rowid").to_pylist())}
         return rows.take(pa.array([places[row] for row in ids if row in places], pa.int64()))
+
+    def at(self, places: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """Return the rows at some places, of all that there are from 0 on.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        with plain_words(self.where, "read"):
+            query = self.crops.take_offsets(list(places)).select(list(columns))
+            return self._tried_twice(query.to_arrow)
+
+    def appended(
+        self, version: int, before: int, rows: int, columns: Sequence[str]
+    ) -> pa.Table | None:
+        """Return the rows that were added since a version, if nothing else was done to rows since.
+
+        Those come last in the table, and the row before them is older and unchanged: had rows been
+        deleted, or moved to where those that are written anew go, another row would lie there.
+
+        Args:
+            version: the earlier one.
+            before, rows: how many rows there were then, and are now.
+            columns: their names.
+
+        Returns:
+            None if rows were erased, moved or set back, or too many were added.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        if not 0 <= rows - before <= _APPENDED:
+            return None
+        first = max(0, before - 1)
+        wanted = [*columns, "_row_created_at_version", "_row_last_updated_at_version"]
+        if first == rows:
+            return None
+        found = self.at(range(first, rows), wanted)
+        created = found.column("_row_created_at_version").to_numpy()
+        updated = found.column("_row_last_updated_at_version").to_numpy()
+        added = before - first
+        same = len(found) == rows - first and (updated[:added] <= version).all()
+        if not (same and (created[added:] > version).all()):
+            return None
+        return found.slice(added)
 
     def read(self, query: Any) -> pa.Table:
         """Run a query; once more if its version was cleaned up meanwhile.

@@ -113,18 +113,20 @@ class Summary:
         created = Settings.from_metadata(self._view.schema.metadata, self._view.where).created
         found = None
         if before is not None and before.version < version and before.created == created:
-            found, self._counts = before, None
-            found.add(self._read(f"_row_created_at_version > {before.version}"))
+            new = self._view.appended(before.version, before.rows, rows, self._columns)
+            if new is not None:
+                found, self._counts = before, None
+                found.add(new.select(self._columns))
         if found is None or found.rows != rows:
             # some were erased, or the table was set back or made anew
             found = _Counts()
-            found.add(self._read(None))
+            found.add(self._read_all())
         found.version, found.created = version, created
         self._counts = found
         return found
 
-    def _read(self, where: str | None) -> pa.Table:
-        query = self._view.query(self._columns, where)
+    def _read_all(self) -> pa.Table:
+        query = self._view.query(self._columns)
         batches = list(self._view.batches(query, 1 << 16))
         schema = pa.schema([self._view.schema.field(name) for name in self._columns])
         return pa.Table.from_batches(batches, None if batches else schema)
