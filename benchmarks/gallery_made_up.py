@@ -85,9 +85,9 @@ def add(store: Store, vectors: NDArray[np.float32], start: int) -> list[str]:
     return hashes
 
 
-def some_vectors(store: Store, count: int) -> NDArray[np.float32]:
+def some_vectors(store: Store, count: int, seed: int = 1) -> NDArray[np.float32]:
     """Return vectors of rows drawn at random, to search with."""
-    rows = np.random.default_rng(1).choice(store.crops.count_rows(), count, replace=False)
+    rows = np.random.default_rng(seed).choice(store.crops.count_rows(), count, replace=False)
     return vectors_of(store.at(np.sort(rows).tolist(), [EMBEDDING]))
 
 

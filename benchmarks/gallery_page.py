@@ -134,16 +134,21 @@ def _serving(found: dict[str, Any]) -> list[str]:
     return [
         "## Serving",
         "",
-        "`python benchmarks/gallery_serving.py`",
+        f"`python benchmarks/gallery_serving.py{_rows(found)}`",
         "",
         f"{found['clients']} clients at once for {found['seconds']} seconds against a gallery of "
-        f"{found['rows']:,} crops, reads and adds mixed: {found['errors']} errors, "
+        f"{found['rows']:,} crops, reads and adds mixed: {found['requests']:,} requests, "
+        f"{found['errors']} errors, "
         f"{found['lost']} lost rows of {found['added']:,} added.",
         "",
         "| operation | requests | p50, ms | p99, ms |",
         "| --- | --- | --- | --- |",
         *rows,
     ]
+
+
+def _rows(found: dict[str, Any]) -> str:
+    return f" --rows {found['rows']}" if found["rows"] > 10_000 else ""
 
 
 def _descriptions(found: dict[str, Any]) -> list[str]:

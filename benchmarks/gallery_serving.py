@@ -1,10 +1,10 @@
 """`passerby serve` under load: 20 clients at once for a minute, searching, reading and adding.
 
-    python benchmarks/gallery_serving.py [--model MODEL]
+    python benchmarks/gallery_serving.py [--model MODEL] [--rows 100000]
 
-Draws toy pedestrians, serves a gallery of them from a process of its own, whose limits on requests
-are lifted, and counts what every client was answered; at the end every row that was acknowledged
-has to be there.
+Draws toy pedestrians, serves a gallery of them, and of as many made-up rows as are asked for, from
+a process of its own, whose limits on requests are lifted, and counts what every client was
+answered; at the end every row that was acknowledged has to be there.
 """
 
 import argparse
@@ -23,9 +23,11 @@ from typing import Any
 
 import httpx
 
+from gallery_made_up import add, embeddings
 from gallery_page import keep
 from passerby.datasets.finding import find_crops
 from passerby.gallery import Gallery
+from passerby.gallery.store import Store
 from passerby.inference import RuntimeModel
 from passerby.toy import write_toy
 
@@ -38,6 +40,7 @@ MIX = {"search by photo": 4, "search by description": 3, "read": 2, "add": 1}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model")
+    parser.add_argument("--rows", type=int, default=0, help="at least so many")
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
@@ -46,9 +49,9 @@ def main() -> None:
         serve(options.child)
         return
     with tempfile.TemporaryDirectory(prefix="gallery-") as place:
-        found = measured(Path(place), options.model, options.seconds)
+        found = measured(Path(place), options.model, options.seconds, options.rows)
     machine = f"{os.cpu_count()}-core {platform.machine()} CPU"
-    keep("serving", {**found, "machine": machine}, options.out)
+    keep(f"serving-{found['rows']}", {**found, "machine": machine}, options.out)
     print(found)
 
 
@@ -60,14 +63,21 @@ def serve(where: Path) -> None:
     sock = listen("127.0.0.1", 0)
     print(sock.getsockname()[1], flush=True)
     limits = Limits(requests_per_second=1e6, burst=10**6)
-    run(create_app(Gallery.open(where), limits=limits), sock)
+    gallery = Gallery.open(where)
+    gallery.load()
+    run(create_app(gallery, limits=limits), sock)
 
 
-def measured(place: Path, model: str | None, seconds: float) -> dict[str, Any]:
+def measured(place: Path, model: str | None, seconds: float, least: int) -> dict[str, Any]:
     write_toy(place / "toy", PERSONS, seed=3, crops_per_person=10)
     source = None if model is None else str(Path(model).resolve())
     gallery = Gallery.create(place / "gallery", RuntimeModel.load(model), model_source=source)
     gallery.add(find_crops([place / "toy" / "train"]))
+    store = Store.open(gallery.where)
+    for batch in embeddings(least - len(gallery), store.settings.embedding_size):
+        add(store, batch, len(gallery))
+    with store.committing():
+        store.clean_up()
     rows = len(gallery)
     new = sorted((place / "toy" / "test").iterdir())
     asked = sorted((place / "toy" / "queries").iterdir())
@@ -81,7 +91,7 @@ def measured(place: Path, model: str | None, seconds: float) -> dict[str, Any]:
     finally:
         server.terminate()
         server.wait()
-    present = {row["hash"] for row in gallery.rows(limit=10**6)}
+    present = gallery._store.known_hashes.among(sorted(load.acknowledged))
     return {
         "clients": CLIENTS,
         "seconds": round(seconds),
@@ -89,6 +99,7 @@ def measured(place: Path, model: str | None, seconds: float) -> dict[str, Any]:
         "added": len(load.acknowledged),
         "lost": len(load.acknowledged - present),
         "errors": load.errors,
+        "requests": sum(map(len, load.times.values())),
         "operations": {
             name: {
                 "requests": len(times),

@@ -207,6 +207,22 @@ def test_rows_that_go_while_they_are_found(store: Store, monkeypatch: pytest.Mon
     monkeypatch.setattr(store, "take", take)
     found = search(store, asked, rule=rule, memory=held)
     assert [answer.hash for answer in found.answers] == expected[1:]
+    # what is remembered of rows is not shown of those that have gone
+    erase(other, hash_filter(expected[1:2]))
+    found = search(store, asked, rule=rule, memory=held)
+    assert expected[1] not in [answer.hash for answer in found.answers]
+    assert not any(row["hash"] in expected[:2] for row in held._rows.values())
+
+
+def test_few_rows_are_remembered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_SHOWN", 3)
+    add(store, range(9))
+    held = VectorMemory(store)
+    near = held.top(query(0, store.settings.embedding_size)[None], 9)[0]
+    for _ in range(2):
+        found = held.shown(near.ids.tolist())
+        assert [found[row]["hash"] for row in near.ids.tolist()] == list(near.hashes)
+        assert len(held._rows) == 3
 
 
 def test_another_gallery_in_its_place(

@@ -127,6 +127,7 @@ def test_parts_are_merged() -> None:
 
 def test_half_precision_where_faiss_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("passerby.gallery.vector_blocks.find_spec", lambda name: None)
-    assert usual_precision() == "single"
+    assert usual_precision(10**9) == "single"
     monkeypatch.setattr("passerby.gallery.vector_blocks.find_spec", lambda name: object())
-    assert usual_precision() == "half"
+    assert usual_precision(10**9) == "half"
+    assert usual_precision(10**6) == "single"

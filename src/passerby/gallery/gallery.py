@@ -267,7 +267,8 @@ class Gallery:
         condition = None if where is None else self.parse(where)
         query = self._query(images, like, channels)
         if query is None:
-            found = search(self._store, None, condition, rule)
+            # vectors are not loaded for it, but help if they are there
+            found = search(self._store, None, condition, rule, memory=self._memory)
         else:
             found = self._with_memory(
                 lambda memory: search(

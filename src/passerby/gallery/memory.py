@@ -8,7 +8,7 @@ so that what other processes do meanwhile is either seen whole or the next time.
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +45,9 @@ _BATCH = 4096
 _LEAST_CAPACITY = 1024
 _GROWTH = 32
 """Room is made for one row in so many at a time."""
+
+_SHOWN = 4096
+"""Rows of which it is remembered what is shown."""
 
 _MASKS = 8
 """Filters whose rows are remembered while nothing changes."""
@@ -96,8 +99,8 @@ class VectorMemory:
 
     Args:
         store: the gallery.
-        precision: "single", searched by NumPy; or "half", by faiss, where it is installed if left
-            out. What is found is the same.
+        precision: "single", searched by NumPy; or "half", by faiss; the faster one if left out.
+            What is found is the same.
         limit: bytes that it may take; most of the memory that is free if left out.
 
     Raises:
@@ -108,7 +111,8 @@ class VectorMemory:
     def __init__(
         self, store: Store, precision: str | None = None, limit: int | None = None
     ) -> None:
-        precision = precision or usual_precision()
+        if precision is None:
+            precision = usual_precision(store.count() * store.settings.embedding_size)
         if precision not in KINDS:
             raise InputError(f"`precision` is {precision!r}: choose from {', '.join(KINDS)}.")
         self._store = store
@@ -120,6 +124,7 @@ class VectorMemory:
         self._version: int | None = None
         self._created: Any = None
         self._masks: dict[str, list[Rows]] = {}
+        self._rows: dict[int, dict[str, Any]] = {}
         self._closed = False
         self._looked = time.monotonic()
         self.refresh()
@@ -137,6 +142,7 @@ class VectorMemory:
         self._stop.set()
         with self._lock:
             self._parts, self._version, self._closed = [], None, True
+            self._rows.clear()
 
     def refresh(self) -> None:
         """Learn what was added and erased since the last look.
@@ -176,6 +182,51 @@ class VectorMemory:
                     mine.append((rows + (number << _PLACE), scores))
             places = [merge(mine, count, self._tolerance)[0] for mine in found]
             return [near.first(count) for near in self._ranked(queries, places, among)]
+
+    def shown(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Return what is shown of rows, by row id; without those that have gone.
+
+        What was shown of late is remembered: rows never change, and none that was erased is kept.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        with self._lock:
+            found = {row: self._rows[row] for row in ids if row in self._rows}
+            version = self._version
+        missing = [row for row in ids if row not in found]
+        if missing:
+            read = self._store.take(missing, self._store.shown).to_pylist()
+            rows = {row["_rowid"]: row for row in read}
+            found |= rows
+            with self._lock:
+                if version == self._version:
+                    self._rows |= rows
+                while len(self._rows) > _SHOWN:
+                    del self._rows[next(iter(self._rows))]
+        return found
+
+    def attributes_of(self, ids: Sequence[int]) -> NDArray[np.float32] | None:
+        """Return probabilities of rows, shape (N, attributes); None if one of them is not there.
+
+        Args:
+            ids: row ids of the table.
+
+        Raises:
+            DoesNotFitError, InputError: see `refresh`.
+        """
+        with self._lock:
+            self._catch_up()
+            wanted = np.array(ids, np.int64)
+            found = np.empty((len(wanted), self._attribute_count), np.float32)
+            left = np.ones(len(wanted), np.bool_)
+            for part in self._parts:
+                _, rows, mine = np.intersect1d(
+                    part.ids_in_use, wanted, assume_unique=True, return_indices=True
+                )
+                found[mine] = part.attributes[rows]
+                left[mine] = False
+        return None if left.any() else found
 
     def within(
         self,
@@ -316,6 +367,7 @@ class VectorMemory:
             if new is not None:
                 self._add(new)
             else:
+                self._rows.clear()
                 self._put(view, f"_row_last_updated_at_version > {before}")
             if len(self) != rows:
                 self._compare(view)
@@ -324,12 +376,14 @@ class VectorMemory:
     def _load(self, rows: int) -> None:
         """Read all rows."""
         self._parts, self._version = [], None
+        self._rows.clear()
         if rows:
             self._make_room(rows)
         self._put(self._view, None)
 
     def _compare(self, view: Store) -> None:
         """Forget the rows that the table does not have; read those that memory does not have."""
+        self._rows.clear()
         there = self._ids_of(view, None)
         for part in self._parts:
             part.remove(np.flatnonzero(~np.isin(part.ids_in_use, there)))

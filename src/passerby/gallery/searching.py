@@ -148,7 +148,7 @@ def search(
         raise InputError("Nothing is searched for: give a photo, a description, or both.")
     if query is None:
         assert condition is not None
-        return _by_description(store, condition, rule)
+        return _by_description(store, condition, rule, memory)
     where = None if condition is None else condition.sql(attribute_columns(store.settings))
     rule = rule or AnswerRule()
     calibration = store.settings.calibration
@@ -221,7 +221,7 @@ def _in_memory(
     for _ in range(_ATTEMPTS):
         found = _nearest_in_memory(store, memory, queries, where, rule)
         ids = {row for one in found for row in one.neighbours.ids.tolist()}
-        rows = {row["_rowid"]: row for row in store.take(sorted(ids), store.shown).to_pylist()}
+        rows = memory.shown(sorted(ids))
         # others may have erased some meanwhile
         if len(rows) == len(ids):
             break
@@ -329,22 +329,20 @@ class _Nearest:
         return [*self.store.shown, *attributes, EMBEDDING, "_distance"]
 
 
-def _by_description(store: Store, condition: Condition, rule: AnswerRule | None) -> AnswerSet:
+def _by_description(
+    store: Store, condition: Condition, rule: AnswerRule | None, memory: VectorMemory | None
+) -> AnswerSet:
     if rule is not None and rule.rule != "top_k":
         raise InputError(
             "A description alone has no distances to cut at: give `top_k`, or a photo too."
         )
     count = _TOP if rule is None else min(int(rule.value), MOST)
     columns_of = attribute_columns(store.settings)
-    where = condition.sql(columns_of)
     names = sorted(condition.attributes())
-    matching = store.count(where)
-    if not matching:
-        return AnswerSet((), None, 0, True, False)
-    light = store.read(
-        store.query(["hash", "time", "added", *(columns_of[n] for n in names)], where)
-    )
-    scores = np.ones(len(light))
+    columns = ["_rowid", "hash", "time", "added", *(columns_of[name] for name in names)]
+    light = store.read(store.query(columns, condition.sql(columns_of)))
+    matching = len(light)
+    scores = np.ones(matching)
     if names:
         scores = np.asarray(
             condition.score({n: light.column(columns_of[n]).to_numpy() for n in names})
@@ -355,15 +353,24 @@ def _by_description(store: Store, condition: Condition, rule: AnswerRule | None)
     order = np.lexsort((hashes, latest, -scores))[:count]
     if not len(order):
         return AnswerSet((), None, 0, True, False)
-    chosen = hashes[order].tolist()
-    columns = [*store.shown, *columns_of.values()]
-    rows = store.read(store.query(columns, hash_filter(chosen)))
-    place = {value: number for number, value in enumerate(rows.column("hash").to_pylist())}
-    rows = rows.take(pa.array([place[value] for value in chosen if value in place], pa.int64()))
-    attributes = attributes_of(rows, list(columns_of.values()))
-    shown = rows.select(store.shown).to_pylist()
-    answers = _answers(store, shown, attributes, None, None, condition, matching)
+    chosen = light.column("_rowid").to_numpy()[order].tolist()
+    rows, attributes = _shown(store, memory, chosen)
+    answers = _answers(store, rows, attributes, None, None, condition, matching)
     return AnswerSet(answers, None, matching, True, matching > len(answers))
+
+
+def _shown(
+    store: Store, memory: VectorMemory | None, ids: Sequence[int]
+) -> tuple[list[dict[str, Any]], NDArray[np.float32]]:
+    """Return what is shown of rows, and their probabilities, without those that have gone."""
+    names = list(attribute_columns(store.settings).values())
+    known = None if memory is None else memory.attributes_of(ids)
+    if memory is not None and known is not None:
+        rows = memory.shown(ids)
+        there = [place for place, row in enumerate(ids) if row in rows]
+        return [rows[ids[place]] for place in there], known[there]
+    table = store.take(ids, [*store.shown, *names])
+    return table.select(store.shown).to_pylist(), attributes_of(table, names)
 
 
 def _answers(

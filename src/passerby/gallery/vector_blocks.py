@@ -5,7 +5,8 @@ found by its own arithmetic, single or half precision, and widened by what that 
 vector is missed that would be found by exact arithmetic, some are found in vain.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -26,6 +27,9 @@ _TILE = 16_384
 
 _MANY = 8
 """As many queries are multiplied with all rows faster than faiss looks through half precision."""
+
+_LARGE = 12_000_000
+"""Numbers that NumPy multiplies in the time in which exact vectors are read for half precision."""
 
 _SPARSE = 0.3
 """Fewer of the rows than this are copied before they are multiplied."""
@@ -186,7 +190,8 @@ class HalfBlock:
         found: list[Found] = [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(queries)
         while wanted and len(open_queries):
             asked = np.ascontiguousarray(queries[open_queries])
-            scores, rows = self._index.search(asked, wanted, params=self._only(among))
+            with self._one_thread():
+                scores, rows = self._index.search(asked, wanted, params=self._only(among))
             left = []
             for number, some, theirs in zip(open_queries.tolist(), scores, rows, strict=True):
                 floor = some[min(count, wanted) - 1] - 2 * self.tolerance
@@ -198,13 +203,24 @@ class HalfBlock:
         return found
 
     def above(self, query: Vectors, score: float, among: Rows | None = None) -> Found:
-        _, scores, rows = self._index.range_search(
-            query[None], score - self.tolerance, params=self._only(among)
-        )
+        with self._one_thread():
+            _, scores, rows = self._index.range_search(
+                query[None], score - self.tolerance, params=self._only(among)
+            )
         return rows.astype(np.int64), scores
 
     def exact(self, rows: Rows) -> NDArray[np.float64] | None:
         return None
+
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        """Search in this thread alone: servers have enough of them, and starting more is slow."""
+        before = self._faiss.omp_get_max_threads()
+        self._faiss.omp_set_num_threads(1)
+        try:
+            yield
+        finally:
+            self._faiss.omp_set_num_threads(before)
 
     def _only(self, among: Rows | None) -> object:
         if among is None:
@@ -269,9 +285,13 @@ def merge(parts: list[Found], count: int, tolerance: float = 0.0) -> Found:
     return _highest(rows, scores, count, tolerance)
 
 
-def usual_precision() -> str:
-    """Return half precision where faiss is installed, single precision elsewhere."""
-    return "single" if find_spec("faiss") is None else "half"
+def usual_precision(numbers: int) -> str:
+    """Return the faster precision: half where faiss is installed, if there is much to look through.
+
+    Args:
+        numbers: of all vectors together.
+    """
+    return "half" if numbers >= _LARGE and find_spec("faiss") is not None else "single"
 
 
 def _highest(rows: Rows, scores: NDArray[np.float32], count: int, tolerance: float) -> Found:

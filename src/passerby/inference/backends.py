@@ -58,6 +58,8 @@ class OnnxRuntime:
     def __init__(self, network: Network) -> None:
         provider, settings = _provider(network.device)
         options = onnxruntime.SessionOptions()
+        # threads that wait for the next batch by spinning would take the cores from what is between
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if network.threads is not None:
             options.intra_op_num_threads = network.threads
         # read from memory, a file cannot refer to others
