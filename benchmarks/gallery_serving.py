@@ -27,6 +27,7 @@ from gallery_made_up import add, embeddings
 from gallery_page import keep
 from passerby.datasets.finding import find_crops
 from passerby.gallery import Gallery
+from passerby.gallery.known_hashes import KnownHashes
 from passerby.gallery.store import Store
 from passerby.inference import RuntimeModel
 from passerby.toy import write_toy
@@ -91,7 +92,7 @@ def measured(place: Path, model: str | None, seconds: float, least: int) -> dict
     finally:
         server.terminate()
         server.wait()
-    present = gallery._store.known_hashes.among(sorted(load.acknowledged))
+    present = KnownHashes.of(gallery._store).among(sorted(load.acknowledged))
     return {
         "clients": CLIENTS,
         "seconds": round(seconds),

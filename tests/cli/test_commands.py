@@ -729,7 +729,7 @@ class TestCalibrate:
         cameras.write_text("\n".join(["path,person,camera", *(f"{row},1" for row in rows)]))
         result = passerby("calibrate", run, *data[:2], "--data", cameras, "--across-cameras")
         assert result.code == 2
-        assert "cameras.csv: nobody was seen by two cameras: leave these data out" in result.err
+        assert "cameras.csv: nobody of those to calibrate on was seen by two cameras" in result.err
         few = tmp_path / "few.csv"
         few.write_text("\n".join(["path,person", *rows[:6]]))
         result = passerby("calibrate", run, *data[:2], "--data", few)

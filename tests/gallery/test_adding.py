@@ -20,7 +20,7 @@ from passerby.data.schema import Schema
 from passerby.datasets.finding import find_crops
 from passerby.errors import InputError
 from passerby.gallery import Gallery, store
-from passerby.gallery.adding import AddRequest
+from passerby.gallery.adding import AddRequest, commit
 from passerby.gallery.erasing import finish, note_clean_up
 from passerby.gallery.table_schema import attribute_columns, vectors_of
 from passerby.inference import RuntimeModel
@@ -439,3 +439,15 @@ def test_a_column_declared_later(
     ]
     assert empty.reindex(model, None) == 2
     assert empty.rows()[0]["height"] is None, "a table that is made anew has the new column"
+
+
+def test_vectors_of_another_length(empty: Gallery) -> None:
+    store = empty._store
+    known = {"hash": ["0" * 64], "added": [datetime.now(UTC)], "thumbnail": [b""]}
+    size = store.settings.embedding_size
+    attributes = np.full((1, len(store.settings.schema_)), 0.5, np.float32)
+    for length in (0.0, 2.0, float("nan")):
+        vectors = np.full((1, size), length * size**-0.5, np.float32)
+        with pytest.raises(InputError, match=f"has the length {length:.4g}: a gallery holds"):
+            commit(store, known, attributes, vectors)
+    assert len(empty) == 0

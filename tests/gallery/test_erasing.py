@@ -267,6 +267,7 @@ def test_text_of_large_galleries_can_be_found(empty: Gallery, rows: int) -> None
         "thumbnail": [generator.bytes(900) for _ in range(rows)],
     }
     vectors = generator.standard_normal((rows, size)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     attributes = np.full((rows, len(empty.settings.schema_)), 0.5, np.float32)
     commit(empty._store, known, attributes, vectors)
     names = ("hash", "path", "frame", "person")

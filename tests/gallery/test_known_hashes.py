@@ -10,6 +10,7 @@ from passerby.data import Crops
 from passerby.errors import InputError
 from passerby.gallery import Gallery
 from passerby.gallery.erasing import erase
+from passerby.gallery.known_hashes import KnownHashes
 from passerby.gallery.store import Store
 from passerby.gallery.table_schema import hash_filter
 from passerby.inference import RuntimeModel
@@ -29,7 +30,7 @@ def test_as_the_table_has_them(
     added = 0
 
     def check() -> None:
-        found = ours.known_hashes.among([hash_of(n) for n in range(added + 3)])
+        found = KnownHashes.of(ours).among([hash_of(n) for n in range(added + 3)])
         assert found == {hash_of(n) for n in there}
 
     for operation in operations:
@@ -53,10 +54,10 @@ def test_hashes_that_begin_alike_are_told_apart(model: RuntimeModel, tmp_path: P
     store = Gallery.create(tmp_path / "gallery", model, images="paths")._store
     add(store, range(3))
     alike = hash_of(1)[:16] + "0" * 48
-    assert store.known_hashes.among([alike, hash_of(1)]) == {hash_of(1)}
-    assert store.known_hashes.among([]) == set()
+    assert KnownHashes.of(store).among([alike, hash_of(1)]) == {hash_of(1)}
+    assert KnownHashes.of(store).among([]) == set()
     with pytest.raises(InputError, match="is not a hash"):
-        store.known_hashes.among([hash_of(1)[:16] + "x"])
+        KnownHashes.of(store).among([hash_of(1)[:16] + "x"])
 
 
 def test_a_crop_that_is_erased_can_be_added_again(gallery: Gallery) -> None:

@@ -1,8 +1,6 @@
 """What is in memory is what is in the table, whoever changes it."""
 
-import threading
-import time
-from datetime import timedelta
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,10 +16,13 @@ from passerby.errors import InputError
 from passerby.gallery import Gallery, free_memory, memory
 from passerby.gallery import gallery as gallery_module
 from passerby.gallery.erasing import erase
+from passerby.gallery.known_hashes import KnownHashes
 from passerby.gallery.memory import DoesNotFitError, VectorMemory
 from passerby.gallery.searching import Query, search
 from passerby.gallery.store import Store
+from passerby.gallery.summary import Summary
 from passerby.gallery.table_schema import hash_filter, vectors_of
+from passerby.gallery.vector_blocks import KINDS
 from passerby.inference import RuntimeModel
 
 HALF = pytest.param(
@@ -130,27 +131,16 @@ def test_what_is_erased_leaves_memory(precision: str, gallery: Gallery) -> None:
         return content
 
     assert all(trace in in_memory() for trace in traces)
+    gallery.info()
+    assert Summary.of(store).now()["persons"]
+    KnownHashes.of(store).refresh()
+    shown = held.shown(held._parts[0].ids_in_use[:5].tolist())
+    assert held._rows == shown
     gallery.erase(where)
     assert not any(trace in in_memory() for trace in traces)
     assert len(held) == len(gallery)
-
-
-def test_memory_is_in_step_while_nobody_searches(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory, "IDLE_SECONDS", 0.15)
-    add(store, range(9))
-    others = set(threading.enumerate())
-    held = VectorMemory(store)
-    (watcher,) = set(threading.enumerate()) - others
-    erase(Store.open(store.where), hash_filter([hash_of(3)]))
-    ends = time.monotonic() + 20
-    while len(held) == 9 and time.monotonic() < ends:
-        time.sleep(0.05)
-    assert len(held) == 8
-    del held
-    watcher.join(20)
-    assert not watcher.is_alive()
+    assert held._rows == {}
+    assert store.followers == {}
 
 
 def test_what_does_not_fit_is_searched_in_the_table(
@@ -165,9 +155,13 @@ def test_what_does_not_fit_is_searched_in_the_table(
     needed = sum(part.bytes for part in held._parts)
     assert gallery.load("single", needed)
     add(gallery._store, range(3))
+    assert len(gallery.search(where="camera != 77", rule=AnswerRule("top_k", 500)).answers) == 147
+    assert gallery._memory is None
+    assert gallery.load("single", needed + 1000) is False
     answers = gallery.search([first], rule=AnswerRule("top_k", 500)).answers
     assert len(answers) == len(gallery) - 1
     assert gallery._memory is None
+    assert not gallery.load("single", 0)
     with pytest.raises(DoesNotFitError):
         VectorMemory(gallery._store, "single", needed)
 
@@ -190,10 +184,13 @@ def test_a_process_that_searches_often_loads(
         assert (gallery._memory is not None) == loaded
 
 
-def test_rows_that_go_while_they_are_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@precisions
+def test_rows_that_go_while_they_are_found(
+    precision: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A search in memory whose nearest row is erased before it is read finds the others."""
     add(store, range(30))
-    held = VectorMemory(store)
+    held = VectorMemory(store, precision)
     asked = Query(query(0, store.settings.embedding_size), None)
     rule = AnswerRule("top_k", 5)
     expected = [a.hash for a in search(store, asked, rule=AnswerRule("top_k", 6)).answers]
@@ -214,6 +211,28 @@ def test_rows_that_go_while_they_are_found(store: Store, monkeypatch: pytest.Mon
     assert not any(row["hash"] in expected[:2] for row in held._rows.values())
 
 
+@precisions
+def test_a_version_that_is_cleaned_up_while_it_is_searched(
+    precision: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its filter reads, or exact vectors, may be gone after the look at the table."""
+    add(store, range(30))
+    held = VectorMemory(store, precision)
+    other, look, erased = Store.open(store.where), held._catch_up, []
+
+    def then_erase() -> None:
+        look()
+        if not erased:
+            erased.append(erase(other, hash_filter([hash_of(0), hash_of(3)])))
+
+    monkeypatch.setattr(held, "_catch_up", then_erase)
+    asked = query(0, store.settings.embedding_size)[None]
+    # that very search may find them still, but not what is no longer there to be read
+    (near,) = held.top(asked, 30, "camera = '0'")
+    assert 8 <= len(near) <= 10
+    check(held, other, "camera = '0'")
+
+
 def test_few_rows_are_remembered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_SHOWN", 3)
     add(store, range(9))
@@ -225,32 +244,89 @@ def test_few_rows_are_remembered(store: Store, monkeypatch: pytest.MonkeyPatch) 
         assert len(held._rows) == 3
 
 
-def test_another_gallery_in_its_place(
-    store: Store, model: RuntimeModel, tmp_path: Path, calibrated_model: Path
-) -> None:
+@pytest.mark.parametrize("versions", [0, 3])
+def test_another_gallery_in_its_place(versions: int, model: RuntimeModel, tmp_path: Path) -> None:
+    """Its version may be that of the one before, its rows have the same ids."""
+    where = tmp_path / "gallery"
+    store = Gallery.create(where, model, images="paths")._store
     add(store, range(12))
-    held = VectorMemory(store)
-    schema = store.crops.schema
-    store.database.drop_table("crops")
-    from passerby.gallery.store import STORAGE_OPTIONS
-    from passerby.gallery.table_schema import arrow_schema
-
-    later = store.settings.model_copy(
-        update={"created": store.settings.created + timedelta(seconds=5)}
-    )
-    assert schema.names == arrow_schema(later).names
-    made = store.database.create_table(
-        "crops", schema=arrow_schema(later), storage_options=STORAGE_OPTIONS
-    )
-    new = Store(store.where, store.database, made)
-    for start in range(100, 120, 4):
-        add(new, range(start, start + 4))
+    held, known, summary = VectorMemory(store), KnownHashes(store), Summary(store)
+    assert known.among([hash_of(0), hash_of(50)]) == {hash_of(0)}
+    assert summary.now()["rows"] == len(held) == 12
+    asked = Query(query(0, store.settings.embedding_size), None)
+    before = search(store, asked, rule=AnswerRule("top_k", 3), memory=held)
+    shutil.rmtree(where)
+    new = Gallery.create(where, model, images="paths")._store
+    add(new, range(50, 62))
+    for number in range(versions):
+        add(new, range(62 + number, 63 + number))
+    assert (new.position()[0] == 2) == (versions == 0)
     check(held, new)
+    after = search(store, asked, rule=AnswerRule("top_k", 3), memory=held)
+    theirs = {hash_of(number) for number in range(50, 70)}
+    assert {answer.hash for answer in after.answers} <= theirs
+    assert not {answer.hash for answer in before.answers} & theirs
+    assert known.among([hash_of(0), hash_of(50)]) == {hash_of(50)}
+    assert summary.now()["rows"] == 12 + versions
 
 
-def test_strange_precisions(store: Store) -> None:
+@pytest.mark.parametrize("case", ["deleted", "branched"])
+def test_a_table_that_is_set_back_to_as_many_rows(case: str, store: Store) -> None:
+    """In which the rows at the end are new, and their number is that of before."""
+    add(store, range(10))
+    held, known, summary = VectorMemory(store), KnownHashes(store), Summary(store)
+    if case == "deleted":
+        back = store.position()[0]
+        store.crops.delete(hash_filter([hash_of(3)]))
+        add(store, range(10, 11))
+    else:
+        first = store.position()[0]
+        add(store, range(10, 12))
+        back = store.position()[0]
+        store.crops.restore(first)
+        add(store, range(20, 22))
+    for follower in (held, known, summary):
+        follower.refresh()
+    store.crops.restore(back)
+    check(held, store)
+    there = [number for number in range(30) if known.among([hash_of(number)])]
+    assert there == list(range(10 if case == "deleted" else 12))
+    assert summary.now()["rows"] == len(there)
+
+
+@precisions
+def test_nothing_is_taken_that_does_not_fit(
+    precision: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half precision would touch all of it at once."""
+    add(store, range(9))
+    made: list[int] = []
+
+    class Noted(KINDS[precision]):  # type: ignore[misc]
+        def __init__(self, capacity: int, size: int) -> None:
+            made.append(capacity)
+            super().__init__(capacity, size)
+
+    monkeypatch.setitem(KINDS, precision, Noted)
+    with pytest.raises(DoesNotFitError):
+        VectorMemory(store, precision, 100)
+    assert made == []
+    VectorMemory(store, precision)
+    assert made == [9]
+
+
+def test_strange_precisions(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="`precision` is 'double': choose from single, half"):
-        VectorMemory(store, "double")
+        gallery.load("double")
+    assert gallery.load()
+    assert gallery.load("single")
+    first = gallery._memory
+    assert gallery.load("single")
+    assert gallery._memory is first
+    assert not gallery.load("single", 1000)
+    monkeypatch.setattr("passerby.gallery.vector_blocks.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="Half precision needs faiss: install the extra `memory`"):
+        gallery.load("half")
 
 
 def test_an_empty_gallery(store: Store) -> None:

@@ -139,7 +139,9 @@ def test_several_photos_are_one_query(searched: Gallery, table: pa.Table, toy_da
     assert [value for value, _ in found(like)] == [value for value, _ in expected[:9]]
 
 
-def test_several_persons_at_once(searched: Gallery, toy_data: Path) -> None:
+def test_several_persons_at_once(
+    searched: Gallery, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paths = list(find_crops([toy_data / "train"])[:6].paths)
     persons = [paths[:1], paths[1:4], paths[4:]]
     for rule in (AnswerRule("top_k", 9), AnswerRule("recall", 0.9)):
@@ -148,6 +150,9 @@ def test_several_persons_at_once(searched: Gallery, toy_data: Path) -> None:
             alone = searched.search(images, "camera != 2", rule)
             same(found(answers), found(alone))
             assert (answers.threshold, answers.searched) == (alone.threshold, alone.searched)
+    monkeypatch.setattr(searching, "MOST", 12)
+    for answers in searched.search_several(persons, rule=AnswerRule("top_k", 9)):
+        assert (len(answers.answers), answers.cut_off) == (4, True)
     with pytest.raises(InputError, match="Give a photo, or several, of each person"):
         searched.search_several([paths[:1], []])
 

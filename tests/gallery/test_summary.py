@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,12 +81,15 @@ def test_only_what_was_added_is_read(store: Store, monkeypatch: pytest.MonkeyPat
     add(store, range(12))
     summary = Summary(store)
     summary.now()
-    asked, query = [], Store.query
-    monkeypatch.setattr(
-        Store,
-        "query",
-        lambda self, names, where=None: asked.append(where) or query(self, names, where),
-    )
+    asked: list[Sequence[str]] = []
+    query = Store.query
+
+    def noted(self: Store, names: Sequence[str], where: str | None = None) -> object:
+        if "camera" in names:
+            asked.append(names)
+        return query(self, names, where)
+
+    monkeypatch.setattr(Store, "query", noted)
     assert told(summary) == expected(list(range(12)))
     add(store, range(12, 14))
     assert told(summary) == expected(list(range(14)))
@@ -94,7 +98,7 @@ def test_only_what_was_added_is_read(store: Store, monkeypatch: pytest.MonkeyPat
 
 def test_a_table_that_was_set_back(store: Store) -> None:
     add(store, range(6))
-    before = store.version
+    before = store.position()[0]
     add(store, range(6, 9))
     summary = Summary(store)
     assert summary.now()["rows"] == 9

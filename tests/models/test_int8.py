@@ -118,18 +118,34 @@ def test_agreement_by_hand() -> None:
     before = np.array([[1, 0], [0.8, 0.6], [0, 1], [-0.6, 0.8]], np.float32)
     after = before.copy()
     after[3] = [0.6, 0.8]
-    found = _agreement(crops, before, after, (1, 2), 7)
+    told = np.array([[0.1, 0.9]] * 4)
+    told_after = told.copy()
+    told_after[2, 0] = 0.26
+    found = _agreement(crops, (before, told), (after, told_after), (1, 2), 7)
     assert (found.crops, found.left_out, found.steps) == (4, (1, 2), 7)
     assert found.cosine == pytest.approx(-0.36 + 0.64)
     assert found.mean_cosine == pytest.approx((3 + 0.28) / 4)
     assert found.map_before == 1
+    assert found.change == pytest.approx(0.16)
+    assert found.mean_change == pytest.approx(0.16 / 8)
     assert not found.is_enough
-    same = _agreement(crops, before, before, (0, 0), 7)
+    same = _agreement(crops, (before, told), (before, told_after), (0, 0), 7)
     assert same.is_enough
     assert not replace(same, map_after=0.99).is_enough
     assert replace(same, map_after=0.996).is_enough
-    nan = _agreement(crops, before, np.full((4, 2), np.nan, np.float32), (0, 0), 7)
+    assert not replace(same, change=0.3).is_enough
+    assert not replace(same, mean_change=0.03).is_enough
+    nan = _agreement(crops, (before, told), (before, np.full_like(told, np.nan)), (0, 0), 7)
     assert not nan.is_enough
-    nobody = _agreement(Crops(list("abcd")), before, before, (0, 0), 7)
-    assert (nobody.map_before, nobody.is_enough) == (None, True)
-    assert "mAP" not in str(nobody)
+    nobody = _agreement(Crops(list("abcd")), (before, None), (before, None), (0, 0), 7)
+    assert (nobody.map_before, nobody.change, nobody.is_enough) == (None, None, True)
+    assert str(nobody) == "cosines of 1.0000 at least, 1.0000 on average"
+
+
+def test_it_is_tried_on_other_crops_than_those_that_tell_ranges() -> None:
+    crops = Crops([f"{number}.jpg" for number in range(300)])
+    calibrating, checking = int8._divided(crops)
+    assert (len(calibrating), len(checking)) == (128, 172)
+    assert not set(calibrating.paths) & set(checking.paths)
+    calibrating, checking = int8._divided(crops[:5])
+    assert (len(calibrating), len(checking)) == (2, 3)

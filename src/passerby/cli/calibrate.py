@@ -1,7 +1,6 @@
 """`passerby calibrate`."""
 
 import shutil
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -83,18 +82,15 @@ def calibrate(
         unknown = [s.title for s in sources if s.crops.camera is None or not any(s.crops.camera)]
         if len(unknown) == len(sources):
             raise InputError("No camera of these crops is known: calibrate on all pairs.")
-        for source in sources:
-            if source.title not in unknown and not _seen_by_two(source.crops):
-                raise InputError(
-                    f"{source.title}: nobody was seen by two cameras: leave these data out, or "
-                    "calibrate on all pairs."
-                )
         if unknown:
             say(f"Of {', '.join(unknown)} no cameras are known: all pairs there count.")
     if folds and len({fold.resolve() for fold in folds}) < len(folds):
         raise InputError("A fold is given twice: give each once.")
-    people = _folds(runtime, sources, folds) if folds else [_kept_back(runtime, sources)]
     counted: Literal["across", "all"] = "across" if across_cameras else "all"
+    if folds:
+        people = _folds(runtime, sources, folds, counted)
+    else:
+        people = [_kept_back(runtime, sources, counted)]
     found = _measured(people, runtime, counted, by_folds=bool(folds))
     folder = find_model(model)
     if read_model_info(folder) != runtime.info:
@@ -135,16 +131,30 @@ def _mapped(runtime: "RuntimeModel", crops: "Crops") -> "Crops":
     return mapping.apply(crops) if mapping else crops.without_labels()
 
 
-def _seen_by_two(crops: "Crops") -> bool:
-    """Tell whether some person was seen by two cameras, or by one that is not known."""
-    assert crops.camera is not None
-    known = crops.person_codes > 0
-    seen = set(zip(crops.person_codes[known].tolist(), crops.camera[known].tolist(), strict=True))
-    persons = Counter(person for person, _ in seen)
-    return "" in {camera for _, camera in seen} or any(count > 1 for count in persons.values())
+def _check_pairs(crops: "Crops", title: str, counted: "Counted") -> None:
+    """Check that somebody was seen by two cameras, or by some that are not known, if that counts.
+
+    Raises:
+        InputError: nobody was, so that the dataset would say nothing of distances.
+    """
+    from passerby.errors import InputError
+
+    if counted == "all" or crops.camera is None:
+        return
+    cameras: dict[int, list[str]] = {}
+    for person, camera in zip(crops.person_codes.tolist(), crops.camera.tolist(), strict=True):
+        if person > 0:
+            cameras.setdefault(person, []).append(camera)
+    if not any(len(seen) > 1 and len(set(seen)) + seen.count("") > 1 for seen in cameras.values()):
+        raise InputError(
+            f"{title}: nobody of those to calibrate on was seen by two cameras: leave these data "
+            "out, or calibrate on all pairs."
+        )
 
 
-def _kept_back(runtime: "RuntimeModel", sources: "list[Source]") -> "Embeddings":
+def _kept_back(
+    runtime: "RuntimeModel", sources: "list[Source]", counted: "Counted"
+) -> "Embeddings":
     from passerby.calibration.fitting import check_enough
     from passerby.calibration.strangers import draw_persons
     from passerby.data.crops import concatenate
@@ -161,11 +171,12 @@ def _kept_back(runtime: "RuntimeModel", sources: "list[Source]") -> "Embeddings"
             )
         parts.append(draw_persons(crops.of_known_persons()) if len(sources) > 1 else crops)
         check_enough(parts[-1], source.title if len(sources) > 1 else "")
+        _check_pairs(parts[-1], source.title, counted)
     return _embedded(runtime, concatenate(parts))
 
 
 def _folds(
-    runtime: "RuntimeModel", sources: "list[Source]", folds: list[Path]
+    runtime: "RuntimeModel", sources: "list[Source]", folds: list[Path], counted: "Counted"
 ) -> "list[Embeddings]":
     from passerby.calibration.cross_validation import check_fold
     from passerby.calibration.fitting import too_few
@@ -188,6 +199,7 @@ def _folds(
                 if too_few(theirs):
                     say(f"{source.title}: {fold} has too few strangers there, who are left out.")
                     continue
+            _check_pairs(theirs, source.title, counted)
             found += 1
             people.append(_embedded(model, theirs))
         if not found:

@@ -61,6 +61,6 @@ def naming(title: str | None) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if title is None or title in str(error):
+        if title is None or str(error).startswith((f"{title}:", f"{title} ")):
             raise
         raise InputError(f"{title}: {error}") from error

@@ -19,6 +19,7 @@ from passerby.data.decoding import cut_box, decode_bytes, map_ahead, read_file, 
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
 from passerby.gallery.erasing import is_unfinished
+from passerby.gallery.known_hashes import KnownHashes
 from passerby.gallery.settings import Settings
 from passerby.gallery.store import Store
 from passerby.gallery.table_schema import (
@@ -38,6 +39,9 @@ from passerby.inference.runtime_model import (
 
 COMMIT_ROWS = 1024
 """Rows that are committed together: after each commit they survive whatever happens."""
+
+_LENGTHS = 1e-4
+"""Of vectors in single precision: so much may their lengths differ from 1."""
 
 _MODEL_ROWS = 64
 _AHEAD = 256
@@ -227,7 +231,7 @@ def add_together(store: Store, model: RuntimeModel, batches: Sequence[AddRequest
     for batch in batches:
         for crop in batch.crops:
             unique.setdefault(crop.hash, crop)
-    known = store.known_hashes.among(list(unique))
+    known = KnownHashes.of(store).among(list(unique))
     new = {value: crop for value, crop in unique.items() if value not in known}
     if new:
         _embedded_and_committed(store, model, list(new.values()))
@@ -255,7 +259,17 @@ def commit(
         known: the other columns, N values each.
         attributes: probabilities, shape (N, attributes); None without attributes.
         vectors: embeddings, shape (N, D).
+
+    Raises:
+        InputError: a vector is not of length 1, or the gallery cannot be written to.
     """
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not (np.abs(lengths - 1) <= _LENGTHS).all():
+        strange = float(lengths[np.abs(lengths - 1).argmax()])
+        raise InputError(
+            f"An embedding has the length {strange:.4g}: a gallery holds vectors of length 1, so "
+            "divide each by its own."
+        )
     with store.committing():
         # only now it is sure that the table is still of the same model
         rows = arrow_table(store.schema, store.settings, known, attributes, vectors)
@@ -274,7 +288,7 @@ def commit(
 def _append(store: Store, rows: pa.Table) -> int:
     """Add rows whose hashes are not there, nobody else being at it; the table is not read."""
     hashes = rows.column("hash").to_pylist()
-    known = store.known_hashes.among(hashes)
+    known = KnownHashes.of(store).among(hashes)
     first = {value: place for place, value in reversed(list(enumerate(hashes)))}
     new = [place for value, place in first.items() if value not in known]
     if new:
@@ -342,7 +356,7 @@ def _committed(
             if isinstance(crop, PreparedCrop):
                 # of several files of the same content the first one says what is known
                 unique.setdefault(crop.hash, crop)
-        known = store.known_hashes.among(list(unique))
+        known = KnownHashes.of(store).among(list(unique))
         new = [crop for crop in unique.values() if crop.hash not in known]
         inserted = _embedded_and_committed(store, model, new) if new else 0
         added.rows += inserted

@@ -1,7 +1,7 @@
 """What a search answers: crops, how sure it is of each, and what speaks for and against them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -80,6 +80,12 @@ class AnswerSet:
     searched: int
     exact: bool
     cut_off: bool
+
+    def first(self, count: int) -> "AnswerSet":
+        """Return the most probable `count` answers."""
+        if len(self.answers) <= count:
+            return self
+        return replace(self, answers=self.answers[:count], cut_off=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `--json` and the HTTP API say."""

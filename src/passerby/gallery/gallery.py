@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -48,6 +47,7 @@ from passerby.gallery.table_schema import (
     hash_filter,
     known_columns,
 )
+from passerby.gallery.vector_blocks import check_precision
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.model_location import find_model
 from passerby.inference.runtime_model import Image, OnBroken, Progress, RuntimeModel
@@ -268,7 +268,10 @@ class Gallery:
         query = self._query(images, like, channels)
         if query is None:
             # vectors are not loaded for it, but help if they are there
-            found = search(self._store, None, condition, rule, memory=self._memory)
+            found = self._trying(
+                self._memory,
+                lambda memory: search(self._store, None, condition, rule, memory=memory),
+            )
         else:
             found = self._with_memory(
                 lambda memory: search(
@@ -289,6 +292,9 @@ class Gallery:
         who: str | None = None,
     ) -> list[AnswerSet]:
         """Search for several persons at once, in much less time than one after the other.
+
+        Together they get 10,000 answers at most, each as many as the others; `cut_off` tells where
+        there are more.
 
         Args:
             persons: of each the photos, as `search` takes them.
@@ -326,16 +332,23 @@ class Gallery:
         Raises:
             InputError: there is no such precision, or a file of the gallery is damaged.
         """
+        if precision is not None:
+            check_precision(precision)
         with self._loading:
+            if self._memory_kind != (precision, limit):
+                self._drop_memory()
             self._memory_kind = (precision, limit)
         return self._load() is not None
 
     def _load(self) -> VectorMemory | None:
+        precision, limit = self._memory_kind
+        if limit == 0:
+            return None
         with self._loading:
             if self._memory is None:
                 self._table_seconds = 0.0
                 with suppress(DoesNotFitError, MemoryError):
-                    self._memory = VectorMemory(self._store, *self._memory_kind)
+                    self._memory = VectorMemory(self._store, precision, limit)
             return self._memory
 
     def _with_memory(self, work: Callable[[VectorMemory | None], _Found]) -> _Found:
@@ -346,22 +359,31 @@ class Gallery:
         memory = self._memory
         if memory is None and self._table_seconds > loading_seconds(self._store):
             memory = self._load()
+        started = time.perf_counter()
+        found = self._trying(memory, work)
+        if self._memory is None:
+            self._table_seconds += time.perf_counter() - started
+        return found
+
+    def _trying(
+        self, memory: VectorMemory | None, work: Callable[[VectorMemory | None], _Found]
+    ) -> _Found:
+        """Search in memory; in the table if there is not enough of it."""
         if memory is not None:
             try:
                 return work(memory)
             except (DoesNotFitError, MemoryError):
-                self._forget_memory()
-        started = time.perf_counter()
-        found = work(None)
-        self._table_seconds += time.perf_counter() - started
-        return found
+                with self._loading:
+                    # another thread may have loaded it anew
+                    if self._memory is memory:
+                        self._drop_memory()
+        return work(None)
 
-    def _forget_memory(self) -> None:
-        """Search the table for a while."""
-        with self._loading:
-            if self._memory is not None:
-                self._memory.close()
-            self._memory = None
+    def _drop_memory(self) -> None:
+        """Search the table for a while; to be called with `_loading`."""
+        if self._memory is not None:
+            self._memory.close()
+        self._memory = None
 
     def _query(
         self, images: Sequence[Image | PreparedCrop], like: Sequence[str], channels: str
@@ -524,15 +546,18 @@ class Gallery:
                 self._store, where, expected=expected, operation=operation, reason=reason, who=who
             )
         finally:
-            self._refresh_memory()
+            self._forget_erased()
 
-    def _refresh_memory(self) -> None:
+    def _forget_erased(self) -> None:
         """Let what was erased leave memory."""
-        if self._memory is not None:
-            try:
-                self._memory.refresh()
-            except (DoesNotFitError, InputError):
-                self._forget_memory()
+        self._store.followers.clear()
+        with self._loading:
+            if self._memory is not None:
+                try:
+                    self._memory.refresh()
+                except Exception:
+                    # a search will say what is wrong
+                    self._drop_memory()
 
     def reindex(
         self,
@@ -548,8 +573,8 @@ class Gallery:
             self._store, model, source, on_broken=on_broken, progress=progress, reason=reason
         )
         self._model = model
-        self._forget_memory()
-        self.__dict__.pop("_summary", None)
+        with self._loading:
+            self._drop_memory()
         return rows
 
     def build_index(self) -> Index | None:
@@ -571,7 +596,7 @@ class Gallery:
         try:
             return repair(self._store, reason)
         finally:
-            self._refresh_memory()
+            self._forget_erased()
 
     def audit(self) -> list[Entry]:
         """Return the audit log, the oldest entry first."""
@@ -588,7 +613,7 @@ class Gallery:
         return {
             "gallery": self.where,
             "format": settings.format,
-            **self._summary.now(),
+            **Summary.of(self._store).now(),
             "columns": [column.name for column in known_columns(self._store.schema)],
             "images": settings.images,
             "retention_days": settings.retention_days,
@@ -602,10 +627,6 @@ class Gallery:
             "index": None if index is None else asdict(index),
             "bytes": self._bytes(),
         }
-
-    @cached_property
-    def _summary(self) -> Summary:
-        return Summary(self._store)
 
     def _bytes(self) -> int | None:
         folder = self._store.folder

@@ -1,38 +1,33 @@
 """The vectors of a gallery in memory, in step with its table.
 
-A search compares the table's version with the one that memory is of, and reads what was added or
-written anew since; whether rows were deleted is told by their number. All is read of one version,
-so that what other processes do meanwhile is either seen whole or the next time.
+Memory follows the table (see `passerby.gallery.following`). Where rows were erased, or written anew
+to other files, it reads those of a later version than its own and compares row ids and hashes.
 """
 
-import threading
-import time
-import weakref
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from passerby.errors import InputError
+from passerby.gallery.following import Follower
 from passerby.gallery.free_memory import free_bytes
-from passerby.gallery.settings import Settings
-from passerby.gallery.store import Store
+from passerby.gallery.store import Mark, Store
 from passerby.gallery.table_schema import EMBEDDING, attribute_columns, attributes_of, vectors_of
 from passerby.gallery.vector_blocks import (
     KINDS,
+    Found,
     Rows,
     VectorBlock,
     Vectors,
+    check_precision,
     merge,
     usual_precision,
 )
-
-IDLE_SECONDS = 60.0
-"""After which what other processes erased is gone from memory, even if nothing is searched for."""
 
 _SHARE = 0.8
 """Of the memory that is free, the vectors may take so much."""
@@ -41,6 +36,9 @@ _SECONDS_A_NUMBER = 1e-8
 """100,000 vectors of 512 numbers are read in half a second."""
 
 _ATTEMPTS = 5
+_RANKED = 20_000
+"""Rows whose exact vectors are held at once, to rank them."""
+
 _BATCH = 4096
 _LEAST_CAPACITY = 1024
 _GROWTH = 32
@@ -49,7 +47,7 @@ _GROWTH = 32
 _SHOWN = 4096
 """Rows of which it is remembered what is shown."""
 
-_MASKS = 8
+_MASKS = 4
 """Filters whose rows are remembered while nothing changes."""
 
 _HASH = 32
@@ -57,8 +55,28 @@ _PLACE = 40
 """Bits of the number of a row in its part; the number of the part lies above."""
 
 
+_Result = TypeVar("_Result")
+
+
 class DoesNotFitError(Exception):
     """The vectors take more memory than there is."""
+
+
+class _GoneError(Exception):
+    """What is read of a version was perhaps cleaned up."""
+
+    def __init__(self, reason: InputError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+@contextmanager
+def _while_it_is_there() -> Iterator[None]:
+    """Tell what cannot be read any more from what is wrong with a search."""
+    try:
+        yield
+    except InputError as error:
+        raise _GoneError(error) from error
 
 
 @dataclass(frozen=True)
@@ -94,7 +112,7 @@ class Neighbours:
         )
 
 
-class VectorMemory:
+class VectorMemory(Follower):
     """All vectors of a gallery, for searches by one process, of any number of threads.
 
     Args:
@@ -113,51 +131,24 @@ class VectorMemory:
     ) -> None:
         if precision is None:
             precision = usual_precision(store.count() * store.settings.embedding_size)
-        if precision not in KINDS:
-            raise InputError(f"`precision` is {precision!r}: choose from {', '.join(KINDS)}.")
-        self._store = store
-        self._view = store.another()
+        check_precision(precision)
+        super().__init__(store)
         self._block = KINDS[precision]
         self._limit = limit
-        self._lock = threading.Lock()
         self._parts: list[_Part] = []
-        self._version: int | None = None
-        self._created: Any = None
         self._masks: dict[str, list[Rows]] = {}
         self._rows: dict[int, dict[str, Any]] = {}
         self._closed = False
-        self._looked = time.monotonic()
         self.refresh()
-        self._stop = threading.Event()
-        watcher = threading.Thread(
-            target=_keep_in_step, args=(weakref.ref(self), self._stop), daemon=True
-        )
-        watcher.start()
 
     def __len__(self) -> int:
         return sum(map(len, self._parts))
 
     def close(self) -> None:
-        """Give the memory back."""
-        self._stop.set()
+        """Give the memory back, for good."""
         with self._lock:
-            self._parts, self._version, self._closed = [], None, True
-            self._rows.clear()
-
-    def refresh(self) -> None:
-        """Learn what was added and erased since the last look.
-
-        Raises:
-            DoesNotFitError: there is no memory for what was added.
-            InputError: a file of the gallery is damaged, or it was embedded again.
-        """
-        with self._lock:
-            self._catch_up()
-
-    @property
-    def idle_seconds(self) -> float:
-        """Seconds since the last look at the table."""
-        return time.monotonic() - self._looked
+            self._closed = True
+            self.forget()
 
     def top(self, queries: Vectors, count: int, where: str | None = None) -> list[Neighbours]:
         """Return the `count` rows nearest to each query.
@@ -168,12 +159,12 @@ class VectorMemory:
             where: a filter for the store.
 
         Raises:
-            DoesNotFitError, InputError: see `refresh`.
+            DoesNotFitError: there is no memory for what was added.
+            InputError: a file of the gallery is damaged, or it was embedded again.
         """
-        with self._lock:
-            self._catch_up()
-            among = self._among(where)
-            found: list[list[Any]] = [[] for _ in queries]
+
+        def search(among: list[Rows] | None) -> list[Neighbours]:
+            found: list[list[Found]] = [[] for _ in queries]
             for number, part in enumerate(self._parts):
                 chosen = None if among is None else among[number]
                 for mine, (rows, scores) in zip(
@@ -181,52 +172,18 @@ class VectorMemory:
                 ):
                     mine.append((rows + (number << _PLACE), scores))
             places = [merge(mine, count, self._tolerance)[0] for mine in found]
-            return [near.first(count) for near in self._ranked(queries, places, among)]
-
-    def shown(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """Return what is shown of rows, by row id; without those that have gone.
-
-        What was shown of late is remembered: rows never change, and none that was erased is kept.
-
-        Raises:
-            InputError: a file of the gallery is damaged.
-        """
-        with self._lock:
-            found = {row: self._rows[row] for row in ids if row in self._rows}
-            version = self._version
-        missing = [row for row in ids if row not in found]
-        if missing:
-            read = self._store.take(missing, self._store.shown).to_pylist()
-            rows = {row["_rowid"]: row for row in read}
-            found |= rows
-            with self._lock:
-                if version == self._version:
-                    self._rows |= rows
-                while len(self._rows) > _SHOWN:
-                    del self._rows[next(iter(self._rows))]
-        return found
-
-    def attributes_of(self, ids: Sequence[int]) -> NDArray[np.float32] | None:
-        """Return probabilities of rows, shape (N, attributes); None if one of them is not there.
-
-        Args:
-            ids: row ids of the table.
-
-        Raises:
-            DoesNotFitError, InputError: see `refresh`.
-        """
-        with self._lock:
-            self._catch_up()
-            wanted = np.array(ids, np.int64)
-            found = np.empty((len(wanted), self._attribute_count), np.float32)
-            left = np.ones(len(wanted), np.bool_)
-            for part in self._parts:
-                _, rows, mine = np.intersect1d(
-                    part.ids_in_use, wanted, assume_unique=True, return_indices=True
+            # exact vectors of a few queries at a time: those of all may be more than the gallery's
+            at_once = max(1, _RANKED // max(1, count))
+            near = [
+                one.first(count)
+                for start in range(0, len(places), at_once)
+                for one in self._ranked(
+                    queries[start : start + at_once], places[start : start + at_once], among
                 )
-                found[mine] = part.attributes[rows]
-                left[mine] = False
-        return None if left.any() else found
+            ]
+            return near
+
+        return self._searched(search, where)
 
     def within(
         self,
@@ -244,11 +201,10 @@ class VectorMemory:
             where: a filter for the store.
 
         Raises:
-            DoesNotFitError, InputError: see `refresh`.
+            DoesNotFitError, InputError: see `top`.
         """
-        with self._lock:
-            self._catch_up()
-            among = self._among(where)
+
+        def search(among: list[Rows] | None) -> tuple[Neighbours, float | None]:
             searched = sum(map(len, self._parts if among is None else among))
             limit = distance(searched) if searched else None
             if limit is None:
@@ -260,7 +216,69 @@ class VectorMemory:
                 found.append((rows + (number << _PLACE), scores))
             places = merge(found, most, self._tolerance)[0]
             (ranked,) = self._ranked(query[None], [places], among)
-        return ranked.of(np.flatnonzero(ranked.distances <= limit)).first(most), limit
+            return ranked.of(np.flatnonzero(ranked.distances <= limit)).first(most), limit
+
+        return self._searched(search, where)
+
+    def _searched(
+        self, search: "Callable[[list[Rows] | None], _Result]", where: str | None
+    ) -> "_Result":
+        """Search the rows that a filter admits, in step with the table."""
+        with self._lock:
+            for left in reversed(range(_ATTEMPTS)):
+                self._catch_up()
+                try:
+                    return search(self._among(where))
+                except _GoneError as error:
+                    if not left:
+                        raise error.reason from None
+        raise AssertionError
+
+    def shown(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Return what is shown of rows, by row id; without those that have gone.
+
+        What was shown of late is remembered: rows never change, and none that was erased is kept.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        with self._lock:
+            found = {row: self._rows[row] for row in ids if row in self._rows}
+            mark = self._mark
+        missing = [row for row in ids if row not in found]
+        if missing:
+            read = self._store.take(missing, self._store.shown).to_pylist()
+            rows = {row["_rowid"]: row for row in read}
+            found |= rows
+            with self._lock:
+                # else some of them may have been erased meanwhile
+                if mark is self._mark:
+                    self._rows |= rows
+                while len(self._rows) > _SHOWN:
+                    del self._rows[next(iter(self._rows))]
+        return found
+
+    def attributes_of(self, ids: Sequence[int]) -> NDArray[np.float32] | None:
+        """Return probabilities of rows, shape (N, attributes); None if one of them is not there.
+
+        Args:
+            ids: row ids of the table.
+
+        Raises:
+            DoesNotFitError, InputError: see `top`.
+        """
+        with self._lock:
+            self._catch_up()
+            wanted = np.array(ids, np.int64)
+            found = np.empty((len(wanted), self._attribute_count), np.float32)
+            left = np.ones(len(wanted), np.bool_)
+            for part in self._parts:
+                _, rows, mine = np.intersect1d(
+                    part.ids_in_use, wanted, assume_unique=True, return_indices=True
+                )
+                found[mine] = part.attributes[rows]
+                left[mine] = False
+        return None if left.any() else found
 
     @property
     def _tolerance(self) -> float:
@@ -274,12 +292,11 @@ class VectorMemory:
         """Return rows in their order for each query, by distances in double precision."""
         searched = sum(map(len, self._parts if among is None else among))
         union = places[0] if len(places) == 1 else np.unique(np.concatenate(places))
-        held, vectors, kept = self._held_at(union)
+        held, vectors = self._held_at(union)
         names = _hash_texts(held.hashes)
         found = []
         for query, mine in zip(queries, places, strict=True):
             rows = np.arange(len(union)) if mine is union else np.searchsorted(union, mine)
-            rows = rows[kept[rows]]
             away = vectors[rows] - query
             distances = np.sqrt(np.einsum("nd,nd->n", away, away))
             order = np.lexsort((names[rows], distances))
@@ -295,13 +312,12 @@ class VectorMemory:
             )
         return found
 
-    def _held_at(self, places: Rows) -> tuple["_Values", NDArray[np.float64], NDArray[np.bool_]]:
-        """Return what memory holds of rows, their exact vectors, and which have not gone."""
+    def _held_at(self, places: Rows) -> tuple["_Values", NDArray[np.float64]]:
+        """Return what memory holds of rows, and their exact vectors."""
         numbers, rows = places >> _PLACE, places & ((1 << _PLACE) - 1)
         size = self._view.settings.embedding_size
         held = _Values.empty(len(places), size, self._attribute_count)
         vectors = np.empty((len(places), size), np.float64)
-        kept = np.ones(len(places), np.bool_)
         for number in np.unique(numbers).tolist():
             mine = np.flatnonzero(numbers == number)
             part = self._parts[number]
@@ -310,20 +326,22 @@ class VectorMemory:
             held.attributes[mine] = part.attributes[rows[mine]]
             exact = part.block.exact(rows[mine])
             if exact is None:
-                table = self._store.take(held.ids[mine].tolist(), [EMBEDDING])
-                left = np.isin(held.ids[mine], table.column("_rowid").to_numpy())
-                kept[mine] = left
-                vectors[mine[left]] = vectors_of(table)
+                # of the version that memory is of, in which none of them has gone
+                with _while_it_is_there():
+                    table = self._view.take(held.ids[mine].tolist(), [EMBEDDING])
+                vectors[mine] = vectors_of(table)
             else:
                 vectors[mine] = exact
-        return held, vectors, kept
+        return held, vectors
 
     def _among(self, where: str | None) -> list[Rows] | None:
         """Return the rows of each part that a filter admits; None without a filter."""
         if where is None:
             return None
         if where not in self._masks:
-            ids = self._ids_of(self._view, where)
+            with _while_it_is_there():
+                batches = self._view.batches(self._view.query(["_rowid"], where), 1 << 16)
+                ids = np.concatenate([np.empty(0, np.int64), *map(_ids_of, batches)])
             while len(self._masks) >= _MASKS:
                 del self._masks[next(iter(self._masks))]
             self._masks[where] = [
@@ -336,57 +354,48 @@ class VectorMemory:
     def _catch_up(self) -> None:
         if self._closed:
             raise DoesNotFitError
-        for left in reversed(range(_ATTEMPTS)):
-            try:
-                self._step()
-            except InputError:
-                # the version that was read may have been cleaned up meanwhile
-                self._store.check_current()
-                if not left:
-                    raise
-            else:
-                self._looked = time.monotonic()
-                return
+        super()._catch_up()
 
-    def _step(self) -> None:
-        version = self._store.version
-        if version == self._version:
-            return
-        self._store.check_current()
-        view = self._view
-        view.use_version(version)
-        created = Settings.from_metadata(view.schema.metadata, view.where).created
+    def _forget(self) -> None:
+        self._parts = []
         self._masks.clear()
-        before = self._version
-        rows = view.count()
-        if before is None or version < before or created != self._created:
-            self._load(rows)
-        else:
-            # a fraction of the time that looking at every row's version takes
-            new = view.appended(before, len(self), rows, [*self._columns, "_rowid"])
-            if new is not None:
-                self._add(new)
-            else:
-                self._rows.clear()
-                self._put(view, f"_row_last_updated_at_version > {before}")
-            if len(self) != rows:
-                self._compare(view)
-        self._version, self._created = version, created
-
-    def _load(self, rows: int) -> None:
-        """Read all rows."""
-        self._parts, self._version = [], None
         self._rows.clear()
-        if rows:
-            self._make_room(rows)
-        self._put(self._view, None)
 
-    def _compare(self, view: Store) -> None:
+    def _add(self, rows: pa.Table) -> None:
+        self._masks.clear()
+        self._append(self._values(rows))
+
+    def _anew(self, before: Mark | None) -> None:
+        rows = self._view.count()
+        if before is None:
+            self._forget()
+            if rows:
+                self._make_room(rows)
+            self._put(None)
+            return
+        self._masks.clear()
+        self._rows.clear()
+        self._put(f"_row_last_updated_at_version > {before.version}")
+        self._compare()
+
+    def _compare(self) -> None:
         """Forget the rows that the table does not have; read those that memory does not have."""
-        self._rows.clear()
-        there = self._ids_of(view, None)
+        query = self._view.query(["_rowid", "hash"])
+        batches = list(self._view.batches(query, 1 << 16))
+        there = np.concatenate([np.empty(0, np.int64), *map(_ids_of, batches)])
+        hashes = np.concatenate(
+            [np.empty((0, _HASH), np.uint8), *(_hash_bytes(b.column("hash")) for b in batches)]
+        )
+        order = np.argsort(there)
+        there, hashes = there[order], hashes[order]
         for part in self._parts:
-            part.remove(np.flatnonzero(~np.isin(part.ids_in_use, there)))
+            places = np.minimum(np.searchsorted(there, part.ids_in_use), max(0, len(there) - 1))
+            # a row that was brought back may have another one's id
+            same = np.zeros(len(part), np.bool_)
+            if len(there):
+                same = there[places] == part.ids_in_use
+                same &= (hashes[places] == part.hashes[: len(part)]).all(axis=1)
+            part.remove(np.flatnonzero(~same))
         self._parts = [part for part in self._parts if len(part)]
         if len(self) == len(there):
             return
@@ -394,31 +403,33 @@ class VectorMemory:
         missing = there[~np.isin(there, known)]
         for start in range(0, len(missing), _BATCH):
             chosen = missing[start : start + _BATCH].tolist()
-            self._add(view.take(chosen, self._columns))
+            self._append(self._values(self._view.take(chosen, self._columns)))
 
-    def _put(self, view: Store, where: str | None) -> None:
+    def _put(self, where: str | None) -> None:
         """Read rows, which may replace others."""
-        for batch in view.batches(view.query([*self._columns, "_rowid"], where), _BATCH):
-            self._add(pa.Table.from_batches([batch]))
+        query = self._view.query([*self._columns, "_rowid"], where)
+        for batch in self._view.batches(query, _BATCH):
+            values = self._values(pa.Table.from_batches([batch]))
+            latest = max(
+                (int(part.ids_in_use.max()) for part in self._parts if len(part)), default=-1
+            )
+            new = np.ones(len(values), np.bool_)
+            if len(values) and values.ids.min() <= latest:
+                for part in self._parts:
+                    _, old, mine = np.intersect1d(
+                        part.ids_in_use, values.ids, assume_unique=True, return_indices=True
+                    )
+                    part.replace(old, values.of(mine))
+                    new[mine] = False
+            self._append(values.of(np.flatnonzero(new)))
 
-    def _add(self, rows: pa.Table) -> None:
-        ids = rows.column("_rowid").to_numpy().astype(np.int64)
-        values = _Values(
-            ids,
+    def _values(self, rows: pa.Table) -> "_Values":
+        return _Values(
+            rows.column("_rowid").to_numpy().astype(np.int64),
             _hash_bytes(rows.column("hash")),
             attributes_of(rows, list(attribute_columns(self._view.settings).values())),
             vectors_of(rows),
         )
-        latest = max((int(part.ids_in_use.max()) for part in self._parts if len(part)), default=-1)
-        new = np.ones(len(ids), np.bool_)
-        if len(ids) and ids.min() <= latest:
-            for part in self._parts:
-                _, old, mine = np.intersect1d(
-                    part.ids_in_use, ids, assume_unique=True, return_indices=True
-                )
-                part.replace(old, values.of(mine))
-                new[mine] = False
-        self._append(values.of(np.flatnonzero(new)))
 
     def _append(self, values: "_Values") -> None:
         start = 0
@@ -432,13 +443,12 @@ class VectorMemory:
 
     def _make_room(self, rows: int) -> None:
         size = self._view.settings.embedding_size
-        part = _Part.empty(self._block, rows, size, self._attribute_count)
-        limit = self._limit
-        if limit is None:
-            limit = int(_SHARE * free_bytes()) + sum(known.bytes for known in self._parts)
-        if part.bytes + sum(known.bytes for known in self._parts) > limit:
+        held = sum(known.bytes for known in self._parts)
+        limit = int(_SHARE * free_bytes()) + held if self._limit is None else self._limit
+        # before any of it is taken
+        if held + rows * _row_bytes(self._block, size, self._attribute_count) > limit:
             raise DoesNotFitError
-        self._parts.append(part)
+        self._parts.append(_Part.empty(self._block, rows, size, self._attribute_count))
 
     @property
     def _columns(self) -> list[str]:
@@ -447,12 +457,6 @@ class VectorMemory:
     @property
     def _attribute_count(self) -> int:
         return len(attribute_columns(self._view.settings))
-
-    @staticmethod
-    def _ids_of(view: Store, where: str | None) -> NDArray[np.int64]:
-        batches = view.batches(view.query(["_rowid"], where), 1 << 20)
-        parts = [batch.column("_rowid").to_numpy().astype(np.int64) for batch in batches]
-        return np.concatenate([np.empty(0, np.int64), *parts])
 
 
 @dataclass(frozen=True)
@@ -492,13 +496,12 @@ class _Part:
 
     @classmethod
     def empty(cls, kind: Any, rows: int, size: int, attributes: int) -> "_Part":
-        a_row = size * kind.bytes_per_number + 8 + _HASH + 4 * attributes
         return cls(
             kind(rows, size),
             np.zeros(rows, np.int64),
             np.zeros((rows, _HASH), np.uint8),
             np.zeros((rows, attributes), np.float32),
-            rows * a_row,
+            rows * _row_bytes(kind, size, attributes),
         )
 
     def __len__(self) -> int:
@@ -540,7 +543,17 @@ class _Part:
         self.block.move(holes, movers, count)
 
 
-def _hash_bytes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
+def _row_bytes(kind: Any, size: int, attributes: int) -> int:
+    """Return what a row takes in memory: vector, row id, hash and probabilities."""
+    return int(size * kind.bytes_per_number + 8 + _HASH + 4 * attributes)
+
+
+def _ids_of(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    ids: NDArray[np.int64] = batch.column("_rowid").to_numpy().astype(np.int64)
+    return ids
+
+
+def _hash_bytes(column: pa.ChunkedArray | pa.Array) -> NDArray[np.uint8]:
     """Return hashes, written in hexadecimal, as their bytes, shape (N, 32)."""
     found = bytes.fromhex("".join(column.to_pylist()))
     return np.frombuffer(found, np.uint8).reshape(-1, _HASH)
@@ -557,16 +570,3 @@ def _hash_texts(hashes: NDArray[np.uint8]) -> NDArray[np.str_]:
 def loading_seconds(store: Store) -> float:
     """Return about how long it takes to read all vectors of a gallery."""
     return store.count() * store.settings.embedding_size * _SECONDS_A_NUMBER
-
-
-def _keep_in_step(memory: "weakref.ref[VectorMemory]", stop: threading.Event) -> None:
-    """Look at the table now and then, while nobody searches."""
-    while not stop.wait(IDLE_SECONDS / 3):
-        held = memory()
-        if held is None:
-            return
-        if held.idle_seconds >= IDLE_SECONDS / 3:
-            # a search will say what is wrong
-            with suppress(Exception):
-                held.refresh()
-        del held

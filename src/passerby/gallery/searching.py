@@ -183,6 +183,8 @@ def search_several(
 ) -> list[AnswerSet]:
     """Search for several persons at once, each as `search` does: in memory, faster than in turn.
 
+    Together they get `MOST` answers at most, each as many as the others.
+
     Args:
         store: the gallery.
         queries: whom to look for.
@@ -191,12 +193,13 @@ def search_several(
     Raises:
         InputError, DoesNotFitError: see `search`.
     """
-    if memory is None:
-        return [search(store, query, condition, rule) for query in queries]
     rule = rule or AnswerRule()
+    most = max(1, MOST // max(1, len(queries)))
+    if memory is None:
+        return [search(store, query, condition, rule).first(most) for query in queries]
     _check_rule(rule, store)
     where = None if condition is None else condition.sql(attribute_columns(store.settings))
-    return _in_memory(store, memory, queries, condition, where, rule)
+    return _in_memory(store, memory, queries, condition, where, rule, most)
 
 
 def _check_rule(rule: AnswerRule, store: Store) -> None:
@@ -216,10 +219,13 @@ def _in_memory(
     condition: Condition | None,
     where: str | None,
     rule: AnswerRule,
+    most: int = MOST,
 ) -> list[AnswerSet]:
     """Search in memory; what is shown of the rows found is read from the table."""
+    # what is wrong with the rule is told before anything is searched
+    rule.threshold(store.settings.calibration, 1)
     for _ in range(_ATTEMPTS):
-        found = _nearest_in_memory(store, memory, queries, where, rule)
+        found = _nearest_in_memory(store, memory, queries, where, rule, most)
         ids = {row for one in found for row in one.neighbours.ids.tolist()}
         rows = memory.shown(sorted(ids))
         # others may have erased some meanwhile
@@ -228,7 +234,12 @@ def _in_memory(
     sets = []
     for query, one in zip(queries, found, strict=True):
         near = one.neighbours
-        there = [place for place, row in enumerate(near.ids.tolist()) if row in rows]
+        there = [
+            place
+            for place, (row, value) in enumerate(zip(near.ids.tolist(), near.hashes, strict=True))
+            # ids begin anew where a gallery is made anew
+            if row in rows and rows[row]["hash"] == value
+        ]
         near = near.of(np.array(there, np.int64))
         shown = [rows[row] for row in near.ids.tolist()]
         answers = _answers(
@@ -252,24 +263,25 @@ def _nearest_in_memory(
     queries: Sequence[Query],
     where: str | None,
     rule: AnswerRule,
+    most: int,
 ) -> list[_Near]:
     own = max(len(query.hashes) for query in queries)
     if rule.rule == "top_k":
-        count = min(int(rule.value), MOST)
+        count = min(int(rule.value), most)
         vectors = np.stack([query.vector for query in queries])
         nearest = memory.top(vectors, count + own, where)
         found = [_without(near, q).first(count) for near, q in zip(nearest, queries, strict=True)]
-        return [_Near(near, None, len(near) == MOST < rule.value) for near in found]
+        return [_Near(near, None, len(near) == most < rule.value) for near in found]
     sets = []
     for query in queries:
         near, threshold = memory.within(
             query.vector,
             lambda rows: rule.threshold(store.settings.calibration, rows),
-            MOST + own + 1,
+            most + own + 1,
             where,
         )
         near = _without(near, query)
-        sets.append(_Near(near.first(MOST), threshold, len(near) > MOST))
+        sets.append(_Near(near.first(most), threshold, len(near) > most))
     return sets
 
 

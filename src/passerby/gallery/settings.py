@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Literal, Self
+from uuid import uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,6 +38,7 @@ class Settings(BaseModel):
         images: "thumbnails" keeps a small copy of each crop; "paths" only where it lies.
         retention_days: rows older than this are purged by `passerby serve`; None keeps them.
         created: when.
+        id: drawn when it was created: another gallery at the same place has another one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -55,6 +57,7 @@ class Settings(BaseModel):
     images: Images = "thumbnails"
     retention_days: int | None = Field(None, ge=1)
     created: AwareDatetime
+    id: str = Field(default_factory=lambda: uuid4().hex)
 
     @classmethod
     def of_model(

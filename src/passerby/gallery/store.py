@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import timedelta
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +19,7 @@ from numpy.typing import NDArray
 from passerby.errors import InputError
 from passerby.gallery.audit import AuditFile, AuditLog, AuditTable
 from passerby.gallery.database_errors import plain_words
-from passerby.gallery.known_hashes import KnownHashes
-from passerby.gallery.settings import Settings
+from passerby.gallery.settings import METADATA_KEY, Settings
 from passerby.gallery.table_schema import EMBEDDING, STORAGE_OPTIONS, arrow_schema, shown_names
 from passerby.gallery.uri import folder_of
 
@@ -42,6 +40,22 @@ _FILES, _ROWS = 64, 200
 """Files that are not trouble; rows of a file in a large table."""
 
 
+class Mark(NamedTuple):
+    """Where a table ended when it was read.
+
+    Attributes:
+        version: of the table.
+        gallery: see `Store.gallery`.
+        rows: how many there were.
+        last: row id and hash of the last one; None without rows.
+    """
+
+    version: int
+    gallery: bytes
+    rows: int
+    last: tuple[int, str] | None
+
+
 class Store:
     """A table of crops and a log of what was done with them, at one place.
 
@@ -51,6 +65,7 @@ class Store:
         settings: of the gallery.
         crops: the table.
         audit: the log.
+        followers: what is known of its rows and kept in step, by class; see `Follower.of`.
     """
 
     def __init__(self, where: str, database: Any, crops: Any) -> None:
@@ -60,6 +75,8 @@ class Store:
         self.crops = crops
         schema = crops.schema
         self.settings = Settings.from_metadata(schema.metadata, where)
+        self._is_view = False
+        self.followers: dict[type, Any] = {}
         # the columns of a table never change; which of them are declared may
         self._schema = schema
         self.audit: AuditLog = (
@@ -114,11 +131,6 @@ class Store:
                 ) from error
         return cls(where, database, crops)
 
-    @cached_property
-    def known_hashes(self) -> KnownHashes:
-        """Which crops are in the gallery."""
-        return KnownHashes(self)
-
     def another(self) -> "Store":
         """Return the same gallery, to read versions of its own choice from.
 
@@ -126,20 +138,24 @@ class Store:
             InputError: a file of the gallery is damaged.
         """
         other = copy(self)
-        other.__dict__.pop("known_hashes", None)
+        other._is_view, other.followers = True, {}
         with plain_words(self.where, "read"):
             other.crops = self.database.open_table(CROPS)
         return other
 
-    @property
-    def version(self) -> int:
-        """Version of the table; higher after each change.
+    def position(self) -> tuple[int, bytes]:
+        """Return the table's version, and what tells its gallery from others of the same place.
 
         Raises:
             InputError: a file of the gallery is damaged.
         """
         with plain_words(self.where, "read"):
-            return int(self.crops.version)
+            return int(self.crops.version), self.gallery
+
+    @property
+    def gallery(self) -> bytes:
+        """What tells the gallery from others, before and after it, at the same place."""
+        return (self.schema.metadata or {}).get(METADATA_KEY, b"")
 
     def use_version(self, version: int) -> None:
         """Read what was in the table at a version from now on.
@@ -284,39 +300,54 @@ class Store:
             query = self.crops.take_offsets(list(places)).select(list(columns))
             return self._tried_twice(query.to_arrow)
 
-    def appended(
-        self, version: int, before: int, rows: int, columns: Sequence[str]
-    ) -> pa.Table | None:
-        """Return the rows that were added since a version, if nothing else was done to rows since.
-
-        Those come last in the table, and the row before them is older and unchanged: had rows been
-        deleted, or moved to where those that are written anew go, another row would lie there.
+    def mark(self, version: int) -> "Mark":
+        """Return where the table ends.
 
         Args:
-            version: the earlier one.
-            before, rows: how many rows there were then, and are now.
-            columns: their names.
-
-        Returns:
-            None if rows were erased, moved or set back, or too many were added.
+            version: of the table, which is being read.
 
         Raises:
             InputError: a file of the gallery is damaged.
         """
-        if not 0 <= rows - before <= _APPENDED:
+        rows = self.count()
+        last = self.at([rows - 1], ["_rowid", "hash"]).to_pylist()[0] if rows else None
+        return Mark(version, self.gallery, rows, last and (last["_rowid"], last["hash"]))
+
+    def appended(
+        self, before: "Mark", version: int, columns: Sequence[str]
+    ) -> "tuple[pa.Table, Mark] | None":
+        """Return the rows that were added since, if nothing else was done to rows since.
+
+        Those come last in the table, and before them lies the row that was the last one, unchanged:
+        had rows been deleted, moved to where those that are written anew go, or brought back,
+        another one would lie there.
+
+        Args:
+            before: where the table ended.
+            version: of the table, which is being read.
+            columns: names of columns.
+
+        Returns:
+            The rows and where the table ends now; None if rows were erased, moved or brought back,
+            or too many were added.
+
+        Raises:
+            InputError: a file of the gallery is damaged.
+        """
+        rows = self.count()
+        if before.last is None or not 0 <= rows - before.rows <= _APPENDED:
             return None
-        first = max(0, before - 1)
-        wanted = [*columns, "_row_created_at_version", "_row_last_updated_at_version"]
-        if first == rows:
+        names = {*columns, "_rowid", "hash", "_row_created_at_version"}
+        found = self.at(range(before.rows - 1, rows), [*names, "_row_last_updated_at_version"])
+        if len(found) != rows - before.rows + 1:
             return None
-        found = self.at(range(first, rows), wanted)
-        created = found.column("_row_created_at_version").to_numpy()
-        updated = found.column("_row_last_updated_at_version").to_numpy()
-        added = before - first
-        same = len(found) == rows - first and (updated[:added] <= version).all()
-        if not (same and (created[added:] > version).all()):
+        ids, hashes = (found.column(name).to_pylist() for name in ("_rowid", "hash"))
+        created = found.column("_row_created_at_version").to_numpy()[1:]
+        updated = found.column("_row_last_updated_at_version").to_numpy()[0]
+        same = (ids[0], hashes[0]) == before.last and updated <= before.version
+        if not (same and (created > before.version).all()):
             return None
-        return found.slice(added)
+        return found.slice(1), Mark(version, self.gallery, rows, (ids[-1], hashes[-1]))
 
     def read(self, query: Any) -> pa.Table:
         """Run a query; once more if its version was cleaned up meanwhile.
@@ -331,6 +362,8 @@ class Store:
         try:
             return work()
         except Exception:
+            if self._is_view:
+                raise
             self.crops.checkout_latest()
             return work()
 

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from passerby.errors import InputError
+
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Found = tuple[Rows, NDArray[np.float32]]
@@ -34,8 +36,8 @@ _LARGE = 12_000_000
 _SPARSE = 0.3
 """Fewer of the rows than this are copied before they are multiplied."""
 
-_LENGTHS = 1e-5
-"""Scores of vectors of length 1 differ by so much less than their squared distances say."""
+_LENGTHS = 2e-4
+"""What scores say too much or too little of distances, since lengths are only about 1."""
 
 
 class VectorBlock(Protocol):
@@ -134,7 +136,12 @@ class SingleBlock:
         if among is None:
             return np.arange(self._count), self._vectors[: self._count] @ query
         if len(among) < _SPARSE * self._count:
-            return among, self._vectors[among] @ query
+            # a few at a time: they are copied
+            parts = [
+                self._vectors[among[start : start + _TILE]] @ query
+                for start in range(0, len(among), _TILE)
+            ]
+            return among, np.concatenate([np.empty(0, np.float32), *parts])
         return among, (self._vectors[: self._count] @ query)[among]
 
 
@@ -283,6 +290,20 @@ def merge(parts: list[Found], count: int, tolerance: float = 0.0) -> Found:
     rows = np.concatenate([np.empty(0, np.int64), *(part[0] for part in parts)])
     scores = np.concatenate([np.empty(0, np.float32), *(part[1] for part in parts)])
     return _highest(rows, scores, count, tolerance)
+
+
+def check_precision(precision: str) -> None:
+    """Check that vectors can be held in a precision.
+
+    Raises:
+        InputError: there is no such precision, or it needs what is not installed.
+    """
+    if precision not in KINDS:
+        raise InputError(f"`precision` is {precision!r}: choose from {', '.join(KINDS)}.")
+    if precision == "half" and find_spec("faiss") is None:
+        raise InputError(
+            "Half precision needs faiss: install the extra `memory`, or choose single precision."
+        )
 
 
 def usual_precision(numbers: int) -> str:

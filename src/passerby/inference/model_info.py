@@ -135,8 +135,8 @@ class ModelInfo(_Strict):
         name: of the recipe that made the model.
         fingerprint: SHA-256 of weights and preprocessing: what its vectors depend on, whichever
             backend computes them.
-        exported_from: fingerprint of the model whose weights it holds in another precision, as far
-            as the export measured that its vectors stand for that model's; empty for none.
+        exported_from: fingerprint of the model whose weights it holds in another precision, for
+            whose vectors its own stand, as far as each export measured that; empty for none.
         files: name of each other file of the model to its SHA-256.
         precision: of the weights; "fp16" are stored once, in `model.safetensors`, which the ONNX
             file refers to, and both forms compute in float32; "int8" has the ONNX file alone, whose

@@ -43,6 +43,9 @@ _SAME = 1e-3
 
 _ENOUGH_TO_COMPARE = 20
 
+_ROUNDING = 1e-5
+"""Of the length 1 of an embedding in single precision."""
+
 
 @dataclass(frozen=True)
 class EmbeddedBatch:
@@ -269,6 +272,9 @@ class RuntimeModel:
         )
         if not all(np.isfinite(values).all() for values in (vectors, *logits)):
             raise InputError("The model answers NaN: its weights or its model.json are damaged.")
+        if (np.abs(np.linalg.norm(vectors, axis=1) - 1) > _ROUNDING).any():
+            # a backend that computes in bf16 rounds lengths too
+            vectors = normalize_rows(vectors)
         return vectors, sigmoid(logits[0]) if logits else None
 
     def run_flipped(self, pixels: Pixels) -> Answers:

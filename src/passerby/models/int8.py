@@ -41,7 +41,7 @@ from passerby.inference.model_info import (
     write_model_info,
 )
 from passerby.inference.model_location import find_model
-from passerby.inference.runtime_model import normalize_pixels
+from passerby.inference.runtime_model import Answers, normalize_pixels, sigmoid
 from passerby.ranking.distance import Distance
 from passerby.ranking.queries import draw_queries
 from passerby.ranking.query_scores import score_queries
@@ -50,6 +50,9 @@ from passerby.toy import draw_people, render_crop
 LEAST_COSINE, LEAST_MEAN_COSINE, MOST_MAP = 0.985, 0.995, 0.005
 """Between the vectors of a crop in both precisions, the smallest and the mean; and how much lower
 mAP may be."""
+
+MOST_CHANGE, MOST_MEAN_CHANGE = 0.25, 0.02
+"""Of a crop's probability of an attribute, the largest and the mean."""
 
 CALIBRATED_ON = 128
 """Crops whose values say which range 8 bits have to stand for."""
@@ -79,6 +82,7 @@ class Agreement:
         cosine, mean_cosine: smallest and mean, between both vectors of a crop.
         map_before, map_after: mean over draws of one query a person among the other crops; None if
             nobody appears in two of them.
+        change, mean_change: largest and mean change of a probability; None without attributes.
         left_out: convolutions at the beginning and at the end that compute in 32 bits.
         steps: convolutions that compute in 8 bits.
     """
@@ -88,6 +92,8 @@ class Agreement:
     mean_cosine: float
     map_before: float | None
     map_after: float | None
+    change: float | None
+    mean_change: float | None
     left_out: tuple[int, int]
     steps: int
 
@@ -98,13 +104,20 @@ class Agreement:
         if self.map_before is not None and self.map_after is not None:
             lost = self.map_before - self.map_after
         near = self.cosine >= LEAST_COSINE and self.mean_cosine >= LEAST_MEAN_COSINE
+        if self.change is not None and self.mean_change is not None:
+            near &= self.change <= MOST_CHANGE and self.mean_change <= MOST_MEAN_CHANGE
         return near and lost <= MOST_MAP
 
     def __str__(self) -> str:
         found = f"cosines of {self.cosine:.4f} at least, {self.mean_cosine:.4f} on average"
-        if self.map_before is None or self.map_after is None:
-            return found
-        return f"{found}; mAP {self.map_after:.4f} instead of {self.map_before:.4f}"
+        if self.map_before is not None and self.map_after is not None:
+            found += f"; mAP {self.map_after:.4f} instead of {self.map_before:.4f}"
+        if self.change is not None and self.mean_change is not None:
+            found += (
+                f"; probabilities change by {self.change:.2f} at most, {self.mean_change:.4f} on "
+                "average"
+            )
+        return found
 
 
 def save_int8(
@@ -147,7 +160,7 @@ def save_int8(
         plain = Path(temporary) / "plain.onnx"
         steps = _simplified(place / ONNX_NAME, plain)
         checked = [normalize_pixels(part, info.preprocessing) for part in _batches(checking, info)]
-        before = _vectors(plain, checked)
+        before = _answers(plain, checked, info)
         best: Agreement | None = None
         for ends in _ENDS:
             chosen = steps[ends[0] : len(steps) - ends[1]]
@@ -155,7 +168,8 @@ def save_int8(
                 break
             candidate = Path(temporary) / "int8.onnx"
             _quantize(plain, candidate, steps, chosen, inputs)
-            found = _agreement(checking, before, _vectors(candidate, checked), ends, len(chosen))
+            after = _answers(candidate, checked, info)
+            found = _agreement(checking, before, after, ends, len(chosen))
             if say:
                 say(f"{len(chosen)} of {len(steps)} convolutions in 8 bits: {found}.")
             if found.is_enough:
@@ -169,8 +183,8 @@ def save_int8(
         )
     raise InputError(
         f"In 8 bits this network answers otherwise, at best with {best} on {best.crops} crops "
-        f"(asked: {LEAST_COSINE}, {LEAST_MEAN_COSINE}, and mAP lower by {MOST_MAP} at most): use "
-        "it as it is, or export it in half precision."
+        f"(asked: {LEAST_COSINE}, {LEAST_MEAN_COSINE}, mAP lower by {MOST_MAP} at most, changes of "
+        f"{MOST_CHANGE} and {MOST_MEAN_CHANGE}): use it as it is, or export it in half precision."
     )
 
 
@@ -274,28 +288,36 @@ def _quantize(
         root.setLevel(level)
 
 
-def _vectors(path: Path, inputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _answers(path: Path, inputs: Sequence[NDArray[np.float32]], info: ModelInfo) -> Answers:
+    """Return embeddings and probabilities."""
     network = OnnxRuntime(Network(path, True, CPU))
-    return np.concatenate([network.run(["embedding"], part)[0] for part in inputs])
+    names = ["embedding"] if info.schema_ is None else ["embedding", "attributes"]
+    found = [network.run(names, part) for part in inputs]
+    vectors, *logits = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return vectors, sigmoid(logits[0]) if logits else None
 
 
 def _agreement(
-    crops: Crops,
-    before: NDArray[np.float32],
-    after: NDArray[np.float32],
-    ends: tuple[int, int],
-    steps: int,
+    crops: Crops, before: Answers, after: Answers, ends: tuple[int, int], steps: int
 ) -> Agreement:
-    cosines = (before.astype(np.float64) * after).sum(axis=1)
-    # a comparison with NaN is false
-    finite = bool(np.isfinite(after).all())
-    maps = [_mean_ap(crops, vectors) if finite else None for vectors in (before, after)]
+    vectors = before[0], after[0]
+    finite = all(bool(np.isfinite(part).all()) for part in after if part is not None)
+    if not finite:
+        return Agreement(len(crops), -np.inf, -np.inf, None, None, None, None, ends, steps)
+    cosines = (vectors[0].astype(np.float64) * vectors[1]).sum(axis=1)
+    maps = [_mean_ap(crops, part) for part in vectors]
+    change = mean_change = None
+    if before[1] is not None and after[1] is not None:
+        changes = np.abs(before[1].astype(np.float64) - after[1])
+        change, mean_change = float(changes.max()), float(changes.mean())
     return Agreement(
         len(crops),
-        float(cosines.min()) if finite else float("-inf"),
-        float(cosines.mean()) if finite else float("-inf"),
+        float(cosines.min()),
+        float(cosines.mean()),
         maps[0],
         maps[1],
+        change,
+        mean_change,
         ends,
         steps,
     )
