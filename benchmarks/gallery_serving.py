@@ -66,6 +66,8 @@ def serve(where: Path) -> None:
     limits = Limits(requests_per_second=1e6, burst=10**6)
     gallery = Gallery.open(where)
     gallery.load()
+    # as `passerby serve` does
+    assert gallery.model
     run(create_app(gallery, limits=limits), sock)
 
 

@@ -70,7 +70,7 @@ def test_what_cannot_be_looked_at_is_forgotten(
         raise InputError("it was embedded again")
 
     monkeypatch.setattr(store, "check_current", refuse)
-    add(Store.open(store.where), range(3, 4))
+    monkeypatch.setattr(store, "position", lambda: (7, b"another"))
     look_if_idle(held)
     assert len(held) == 0
     with pytest.raises(InputError, match="embedded again"):
@@ -99,3 +99,23 @@ def test_what_half_is_learned_of_is_forgotten(
 def test_one_for_each_gallery_that_is_open(store: Store) -> None:
     assert KnownHashes.of(store) is KnownHashes.of(store)
     assert KnownHashes.of(store) is not KnownHashes.of(Store.open(store.where))
+
+
+def test_those_that_wait_share_a_look(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(store, range(3))
+    known = KnownHashes(store)
+    known.refresh()
+    looks = []
+    position = store.position
+    monkeypatch.setattr(store, "position", lambda: looks.append(1) or position())
+    with known._lock:
+        threads = [threading.Thread(target=known.among, args=([hash_of(1)],)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+    for thread in threads:
+        thread.join()
+    assert len(looks) == 1
+    # what comes later looks itself
+    known.refresh()
+    assert len(looks) == 2

@@ -21,6 +21,7 @@ IDLE_SECONDS: Final = 60.0
 """After which what other processes erased is forgotten, even if nobody asks."""
 
 _ATTEMPTS = 5
+_NEVER = float("-inf")
 
 
 class Follower(ABC):
@@ -35,7 +36,8 @@ class Follower(ABC):
         self._view = store.another()
         self._lock = threading.RLock()
         self._mark: Mark | None = None
-        self._looked = time.monotonic()
+        self._looked = _NEVER
+        self._made = time.monotonic()
         _watch(self)
 
     @classmethod
@@ -75,23 +77,31 @@ class Follower(ABC):
         Raises:
             InputError: a file of the gallery is damaged, or it was embedded again.
         """
+        asked = time.monotonic()
         with self._lock:
-            self._catch_up()
+            self._catch_up(asked)
 
     def forget(self) -> None:
         """Forget everything, until the next look."""
         with self._lock:
-            self._mark = None
+            self._mark, self._looked = None, _NEVER
             self._forget()
 
     @property
     def idle_seconds(self) -> float:
         """Seconds since the last look at the table."""
-        return time.monotonic() - self._looked
+        return time.monotonic() - max(self._looked, self._made)
 
-    def _catch_up(self) -> None:
-        """Look at the table; to be called with the lock."""
+    def _catch_up(self, asked: float) -> None:
+        """Look at the table, unless that was done since; to be called with the lock.
+
+        Args:
+            asked: since when, by `time.monotonic`: threads that wait for the lock share a look.
+        """
+        if self._looked >= asked:
+            return
         for left in reversed(range(_ATTEMPTS)):
+            looked = time.monotonic()
             try:
                 self._step()
             except InputError:
@@ -101,7 +111,7 @@ class Follower(ABC):
                     self.forget()
                     raise
             else:
-                self._looked = time.monotonic()
+                self._looked = looked
                 return
 
     def _step(self) -> None:
@@ -109,7 +119,8 @@ class Follower(ABC):
         before = self._mark
         if before is not None and (before.version, before.gallery) == (version, gallery):
             return
-        self._store.check_current()
+        if before is None or before.gallery != gallery:
+            self._store.check_current()
         self._view.use_version(version)
         if before is not None and (before.gallery != gallery or before.version > version):
             before = None

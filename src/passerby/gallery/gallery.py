@@ -71,6 +71,7 @@ class Gallery:
         self._memory: VectorMemory | None = None
         self._memory_kind: tuple[str | None, int | None] = (None, None)
         self._loading = threading.Lock()
+        self._loading_model = threading.Lock()
         self._table_seconds = 0.0
         self.finished_interrupted = False
 
@@ -151,17 +152,18 @@ class Gallery:
         Raises:
             InputError: it is not where it was, or another one is there.
         """
-        if self._model is None:
-            try:
-                folder = find_model(self.settings.model_source)
-            except InputError as error:
-                raise InputError(
-                    f"The model of {self.where} is not where it was: give `model`. ({error})"
-                ) from None
-            model = RuntimeModel.load(folder, backend=self._backend, device=self._device)
-            self._take(model)
-            self._model = model
-        return self._model
+        with self._loading_model:
+            if self._model is None:
+                try:
+                    folder = find_model(self.settings.model_source)
+                except InputError as error:
+                    raise InputError(
+                        f"The model of {self.where} is not where it was: give `model`. ({error})"
+                    ) from None
+                model = RuntimeModel.load(folder, backend=self._backend, device=self._device)
+                self._take(model)
+                self._model = model
+            return self._model
 
     def _take(self, model: RuntimeModel) -> None:
         """Use a model, with what has been measured of it since the gallery was created.

@@ -4,6 +4,7 @@ Memory follows the table (see `passerby.gallery.following`). Where rows were era
 to other files, it reads those of a later version than its own and compares row ids and hashes.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -224,14 +225,16 @@ class VectorMemory(Follower):
         self, search: "Callable[[list[Rows] | None], _Result]", where: str | None
     ) -> "_Result":
         """Search the rows that a filter admits, in step with the table."""
+        asked = time.monotonic()
         with self._lock:
             for left in reversed(range(_ATTEMPTS)):
-                self._catch_up()
+                self._catch_up(asked)
                 try:
                     return search(self._among(where))
                 except _GoneError as error:
                     if not left:
                         raise error.reason from None
+                    asked = time.monotonic()
         raise AssertionError
 
     def shown(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
@@ -264,11 +267,8 @@ class VectorMemory(Follower):
         Args:
             ids: row ids of the table.
 
-        Raises:
-            DoesNotFitError, InputError: see `top`.
         """
         with self._lock:
-            self._catch_up()
             wanted = np.array(ids, np.int64)
             found = np.empty((len(wanted), self._attribute_count), np.float32)
             left = np.ones(len(wanted), np.bool_)
@@ -351,10 +351,10 @@ class VectorMemory(Follower):
 
     # Keeping in step
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, asked: float) -> None:
         if self._closed:
             raise DoesNotFitError
-        super()._catch_up()
+        super()._catch_up(asked)
 
     def _forget(self) -> None:
         self._parts = []

@@ -75,6 +75,9 @@ class Store:
         self.crops = crops
         schema = crops.schema
         self.settings = Settings.from_metadata(schema.metadata, where)
+        self._opened_as = (schema.metadata or {}).get(METADATA_KEY, b"")
+        self._known_gallery = b""
+        self._known_place: tuple[int, int] | None = None
         self._is_view = False
         self.followers: dict[type, Any] = {}
         # the columns of a table never change; which of them are declared may
@@ -149,8 +152,25 @@ class Store:
         Raises:
             InputError: a file of the gallery is damaged.
         """
+        place = self._place()
+        if place is None or place != self._known_place:
+            # asked after the place: if that is another one by now, it is asked again the next time
+            self._known_gallery, self._known_place = self.gallery, place
         with plain_words(self.where, "read"):
-            return int(self.crops.version), self.gallery
+            return int(self.crops.version), self._known_gallery
+
+    def _place(self) -> tuple[int, int] | None:
+        """Return what tells the table's folder from one that was made in its place; None at a URI.
+
+        It changes now and then, with what lies in the folder, but never stays for another folder.
+        """
+        if self.folder is None:
+            return None
+        try:
+            found = (self.folder / f"{CROPS}.lance").stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_ctime_ns
 
     @property
     def gallery(self) -> bytes:
@@ -209,6 +229,8 @@ class Store:
         Raises:
             InputError: it was.
         """
+        if self.gallery == self._opened_as:
+            return
         now = Settings.from_metadata(self.schema.metadata, self.where)
         if now.model_fingerprint != self.settings.model_fingerprint:
             raise InputError(

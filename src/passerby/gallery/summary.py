@@ -1,6 +1,7 @@
 """What is in a gallery, counted once; later only what was added since is read."""
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -77,8 +78,9 @@ class Summary(Follower):
         Raises:
             InputError: a file of the gallery is damaged.
         """
+        asked = time.monotonic()
         with self._lock:
-            self._catch_up()
+            self._catch_up(asked)
             counts = self._counts
             return {
                 "rows": counts.rows,

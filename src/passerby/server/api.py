@@ -114,7 +114,8 @@ def _search(
         reason=reason,
         who=client_of(request),
     )
-    return {**found.to_dict(), "remarks": prepared.remarks}
+    # as it is: checking each number against the model takes longer than searching
+    return JSONResponse({**found.to_dict(), "remarks": prepared.remarks})
 
 
 def _search_several(
@@ -130,7 +131,8 @@ def _search_several(
     found = service.search_several(
         prepared.crops, where, rule, reason=reason, who=client_of(request)
     )
-    return {"sets": [answers.to_dict() for answers in found], "remarks": prepared.remarks}
+    sets = [answers.to_dict() for answers in found]
+    return JSONResponse({"sets": sets, "remarks": prepared.remarks})
 
 
 def _adding(columns: Sequence[Column]) -> Callable[..., Any]:
