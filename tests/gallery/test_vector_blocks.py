@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -131,3 +133,23 @@ def test_half_precision_where_faiss_is_installed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("passerby.gallery.vector_blocks.find_spec", lambda name: object())
     assert usual_precision(10**9) == "half"
     assert usual_precision(10**6) == "single"
+
+
+@pytest.mark.skipif(
+    None in (find_spec("faiss"), find_spec("torch")), reason="faiss or torch is not installed"
+)
+def test_half_precision_beside_libraries_that_teach_faiss_tensors() -> None:
+    """Importing `faiss.contrib.torch_utils` changes all indices of the process for good."""
+    program = (
+        "import numpy as np; from passerby.gallery.vector_blocks import HalfBlock; "
+        "block = HalfBlock(20, 4); block.append(np.eye(4, dtype=np.float32)); "
+        "import faiss.contrib.torch_utils; "
+        "block.append(-np.eye(4, dtype=np.float32)); query = np.eye(4, dtype=np.float32); "
+        "among = np.arange(0, 8, 2); "
+        "print([rows.tolist() for rows, _ in block.top(query[:2], 1)], "
+        "block.above(query[2], 0.5, among)[0].tolist(), "
+        "[rows.tolist() for rows, _ in block.top(np.repeat(query, 3, 0), 1)][::3])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[[0], [1]] [2] [[0], [1], [2], [3]]"

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from passerby.data.columns import COLUMNS, Column, gallery_columns
+from passerby.data.columns import Column, gallery_columns
 from passerby.errors import InputError
 from passerby.gallery.settings import Settings
 
@@ -130,8 +130,8 @@ def attributes_of(table: pa.Table, columns: Sequence[str]) -> NDArray[np.float32
 
 
 def known_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of a row, by name of the column."""
-    return {name: row[name] for name in COLUMNS if name in row}
+    """Return what is known of a row, by name of the column; None of columns that it lacks."""
+    return {column.name: row.get(column.name) for column in gallery_columns()}
 
 
 def hash_filter(hashes: Sequence[str], column: str = "hash") -> str:

@@ -198,7 +198,7 @@ class HalfBlock:
         while wanted and len(open_queries):
             asked = np.ascontiguousarray(queries[open_queries])
             with self._one_thread():
-                scores, rows = self._index.search(asked, wanted, params=self._only(among))
+                scores, rows = self._search(asked, wanted, params=self._only(among))
             left = []
             for number, some, theirs in zip(open_queries.tolist(), scores, rows, strict=True):
                 floor = some[min(count, wanted) - 1] - 2 * self.tolerance
@@ -211,13 +211,26 @@ class HalfBlock:
 
     def above(self, query: Vectors, score: float, among: Rows | None = None) -> Found:
         with self._one_thread():
-            _, scores, rows = self._index.range_search(
+            _, scores, rows = self._range_search(
                 query[None], score - self.tolerance, params=self._only(among)
             )
         return rows.astype(np.int64), scores
 
     def exact(self, rows: Rows) -> NDArray[np.float64] | None:
         return None
+
+    @property
+    def _search(self) -> Callable[..., Any]:
+        # a library beside torch may have changed faiss so that it takes tensors, but no parameters;
+        # its own methods are still there
+        found: Callable[..., Any] = getattr(self._index, "search_numpy", self._index.search)
+        return found
+
+    @property
+    def _range_search(self) -> Callable[..., Any]:
+        index = self._index
+        found: Callable[..., Any] = getattr(index, "range_search_numpy", index.range_search)
+        return found
 
     @contextmanager
     def _one_thread(self) -> Iterator[None]:
@@ -240,7 +253,8 @@ class HalfBlock:
     def _single(self, rows: slice | Rows) -> Vectors:
         """Return vectors in single precision."""
         if isinstance(rows, slice):
-            found: Vectors = self._index.reconstruct_n(rows.start, rows.stop - rows.start)
+            found = np.empty((rows.stop - rows.start, self._size), np.float32)
+            self._index.reconstruct_n(rows.start, len(found), found)
             return found
         return self._held()[rows].astype(np.float32)
 
