@@ -266,7 +266,6 @@ class VectorMemory(Follower):
 
         Args:
             ids: row ids of the table.
-
         """
         with self._lock:
             wanted = np.array(ids, np.int64)
