@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from passerby.data import Crops
 from passerby.datasets import read_crops
 from passerby.errors import InputError
 from passerby.gallery import Gallery
-from passerby.inference import Preprocessing, RuntimeModel
+from passerby.inference import Preprocessing, RuntimeModel, write_model_info
+from passerby.inference.model_info import read_model_info
 from passerby.models import int8, load_person_model
 from passerby.models.half_precision import save_half_precision
 from passerby.models.int8 import Agreement, _agreement, save_int8
@@ -67,8 +69,23 @@ def test_what_the_model_knows_is_taken_over(
         json.loads((folder / "model.json").read_text()) for folder in (whole, exported[0])
     )
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"precision", "fingerprint", "exported_from", "files"}
+    assert changed == {"precision", "fingerprint", "exported_from", "drawn_answer", "files"}
     assert (after["precision"], after["exported_from"]) == ("int8", before["fingerprint"])
+
+
+def test_a_machine_that_computes_otherwise_in_8_bits(
+    exported: tuple[Path, Agreement, list[str]], tmp_path: Path
+) -> None:
+    """As if its answers had turned: those of the export are told in `model.json`."""
+    folder = tmp_path / "int8"
+    shutil.copytree(exported[0], folder)
+    info = read_model_info(folder)
+    answer = info.drawn_answer
+    assert np.linalg.norm(answer) == pytest.approx(1, abs=1e-3)
+    turned = info.model_copy(update={"drawn_answer": (*answer[1:], answer[0])})
+    write_model_info(folder, turned)
+    with pytest.raises(InputError, match=r"answers otherwise here than where it was exported \(a"):
+        RuntimeModel.load(folder)
 
 
 def test_galleries_of_the_original_take_it(

@@ -141,6 +141,8 @@ class ModelInfo(_Strict):
         precision: of the weights; "fp16" are stored once, in `model.safetensors`, which the ONNX
             file refers to, and both forms compute in float32; "int8" has the ONNX file alone, whose
             convolutions compute in 8 bits.
+        drawn_answer: of "int8", the embedding of the first drawn crop where it was exported: other
+            CPUs may round otherwise, which loading notices.
         schema_: what the attribute outputs mean, in order; in the file "schema"; None for a model
             that answers no attributes.
         tasks: what it was trained for.
@@ -160,6 +162,7 @@ class ModelInfo(_Strict):
     exported_from: str = ""
     files: dict[str, str] = {}
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    drawn_answer: tuple[float, ...] = ()
     schema_: SchemaField = Field(None, alias="schema")
     tasks: tuple[Task, ...] = ("attributes",)
     embedding_size: int = Field(ge=1, le=1_000_000)

@@ -41,6 +41,9 @@ Answers = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 _SAME = 1e-3
 """Embeddings that are all nearer than this are the same for every crop."""
 
+_SAME_CROP = 0.985
+"""Least cosine between embeddings of one crop that may be compared."""
+
 _ENOUGH_TO_COMPARE = 20
 
 _ROUNDING = 1e-5
@@ -116,7 +119,23 @@ class RuntimeModel:
         network = Network(path, info.precision != "fp16", device, threads)
         loaded = load_network(network, backend)
         _check_fit(loaded, info, path)
-        return cls(info, loaded, folder)
+        model = cls(info, loaded, folder)
+        if info.drawn_answer:
+            model._check_drawn_answer(path)
+        return model
+
+    def _check_drawn_answer(self, path: Path) -> None:
+        """Check that this machine computes in 8 bits as the one where the model was exported."""
+        from passerby.toy import toy_images  # takes a while that other models need not wait
+
+        (answer,), _ = self.run(np.stack([resize(toy_images(1)[0], self.info.preprocessing.size)]))
+        cosine = float(answer @ np.array(self.info.drawn_answer, np.float32))
+        if not cosine >= _SAME_CROP:
+            raise InputError(
+                f"{path} answers otherwise here than where it was exported (a drawn crop with a "
+                f"cosine of {cosine:.3f}): this machine computes otherwise in 8 bits, so export it "
+                "here, or use half precision."
+            )
 
     @property
     def schema(self) -> Schema | None:

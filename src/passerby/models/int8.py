@@ -25,7 +25,7 @@ from onnxruntime.quantization import (
 )
 
 from passerby.data.crops import Crops
-from passerby.data.decoding import decode_all
+from passerby.data.decoding import decode_all, resize
 from passerby.errors import InputError
 from passerby.files import replacing
 from passerby.inference.backends import CPU, Network, OnnxRuntime
@@ -45,7 +45,7 @@ from passerby.inference.runtime_model import Answers, normalize_pixels, sigmoid
 from passerby.ranking.distance import Distance
 from passerby.ranking.queries import draw_queries
 from passerby.ranking.query_scores import score_queries
-from passerby.toy import draw_people, render_crop
+from passerby.toy import draw_people, render_crop, toy_images
 
 LEAST_COSINE, LEAST_MEAN_COSINE, MOST_MAP = 0.985, 0.995, 0.005
 """Between the vectors of a crop in both precisions, the smallest and the mean; and how much lower
@@ -348,9 +348,12 @@ def _written(network: Path, folder: Path, info: ModelInfo, seen: Any) -> ModelIn
         draft.mkdir()
         (draft / ONNX_NAME).write_bytes(network.read_bytes())
         seen.write(draft)
+        drawn = np.stack([resize(toy_images(1)[0], info.preprocessing.size)])
+        answer, _ = _answers(network, [normalize_pixels(drawn, info.preprocessing)], info)
         changed = {
             "precision": "int8",
             "exported_from": info.vector_fingerprint,
+            "drawn_answer": tuple(round(number, 5) for number in answer[0].tolist()),
             **describe_files(draft, info.preprocessing),
         }
         written = info.model_copy(update=changed)
