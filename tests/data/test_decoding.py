@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from passerby.data import Crops
+from passerby.data import Crops, decoding
 from passerby.data.decoding import batches, decode, decode_all, load_crop, resize
 from passerby.errors import InputError
 from passerby.toy import toy_images
@@ -169,3 +169,21 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         file.truncate(10**12)
     with pytest.raises(InputError, match="too large for a crop"):
         decode(path)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 2), (2, 2), (6, 6), (64, 16)])
+def test_as_many_threads_decode_as_there_are_cores(
+    cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding.os, "sched_getaffinity", lambda process: set(range(cores)))
+    started: list[int] = []
+    pool = decoding.ThreadPoolExecutor
+
+    def noted(count: int) -> object:
+        started.append(count)
+        return pool(count)
+
+    monkeypatch.setattr(decoding, "ThreadPoolExecutor", noted)
+    assert list(decoding.map_ahead(lambda item: item * 2, range(40))) == list(range(0, 80, 2))
+    assert list(decoding.map_ahead(lambda item: item, range(3), threads=1)) == [0, 1, 2]
+    assert started == [threads, 1]

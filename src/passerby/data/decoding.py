@@ -1,6 +1,7 @@
 """Image files to pixels: one decoder and one resize filter, in training and in use."""
 
 import io
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,9 @@ MIN_SIDE = 8
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 """Pillow knows more, some of which start other programs."""
+
+_LEAST_THREADS, _MOST_THREADS = 2, 16
+"""That decode: one waits for the disk while another decodes; more than a model can keep up with."""
 
 _JPEG_MAGIC = b"\xff\xd8\xff"
 
@@ -156,7 +160,7 @@ def check_pixels(image: Any, channels: str = "rgb") -> Pixels:
     return pixels
 
 
-def decode_all(crops: Crops, size: tuple[int, int], threads: int = 2) -> Iterator[Pixels]:
+def decode_all(crops: Crops, size: tuple[int, int], threads: int | None = None) -> Iterator[Pixels]:
     """Decode and resize crops in order, a few ahead of the consumer, in threads.
 
     Raises:
@@ -169,10 +173,29 @@ def decode_all(crops: Crops, size: tuple[int, int], threads: int = 2) -> Iterato
         yield image
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use, which may be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def map_ahead(
-    work: Callable[[Item], Done], items: Iterable[Item], threads: int = 2, ahead: int = 128
+    work: Callable[[Item], Done],
+    items: Iterable[Item],
+    threads: int | None = None,
+    ahead: int = 128,
 ) -> Iterator[Done]:
-    """Yield `work` of each item in order, done in threads a few items ahead of the consumer."""
+    """Yield `work` of each item in order, done in threads a few items ahead of the consumer.
+
+    Args:
+        work: is done to each item.
+        items: are taken one by one.
+        threads: as many as this process may use cores, 2 at least and 16 at most, if left out.
+        ahead: items that are done or being done before the consumer asks for them.
+    """
+    if threads is None:
+        threads = min(max(usable_cores(), _LEAST_THREADS), _MOST_THREADS)
     with ThreadPoolExecutor(threads) as pool:
         waiting = (pool.submit(work, item) for item in items)
         pending = deque(islice(waiting, ahead))
