@@ -20,7 +20,7 @@ def export(
         str,
         typer.Option(
             help="fp16: weights in half precision, stored once for both forms; int8: convolutions "
-            "in 8 bits, more than twice as fast on many CPUs."
+            "in 8 bits, faster on CPUs that have the instructions."
         ),
     ] = "fp16",
     data: Annotated[

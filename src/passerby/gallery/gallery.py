@@ -293,7 +293,7 @@ class Gallery:
         reason: str | None = None,
         who: str | None = None,
     ) -> list[AnswerSet]:
-        """Search for several persons at once, in much less time than one after the other.
+        """Search for several persons at once; by `top_k`, in less time than one after the other.
 
         Together they get 10,000 answers at most, each as many as the others; `cut_off` tells where
         there are more.
@@ -303,7 +303,7 @@ class Gallery:
             where, rule, channels, reason, who: see `search`.
 
         Raises:
-            InputError: see `search`; nobody is looked for, or of one there is no photo.
+            InputError: see `search`; or nobody is looked for, or somebody without a photo.
         """
         if not persons or not all(map(len, persons)):
             raise InputError("Give a photo, or several, of each person to search for.")
@@ -324,15 +324,15 @@ class Gallery:
         does this by itself.
 
         Args:
-            precision: "single" or "half"; half, which needs the extra `memory`, where it is
-                installed. The answers are the same.
+            precision: "single", or "half", which needs the extra `memory`; the faster one if left
+                out. The answers are the same.
             limit: bytes that they may take; most of the free memory if left out.
 
         Returns:
             Whether they are in memory; if they do not fit, searches read the table.
 
         Raises:
-            InputError: there is no such precision, or a file of the gallery is damaged.
+            InputError: the precision is unknown, or a file of the gallery is damaged.
         """
         if precision is not None:
             check_precision(precision)

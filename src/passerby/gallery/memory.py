@@ -124,7 +124,7 @@ class VectorMemory(Follower):
 
     Raises:
         DoesNotFitError: the gallery takes more.
-        InputError: there is no such precision, or a file of the gallery is damaged.
+        InputError: the precision is unknown, or a file of the gallery is damaged.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class VectorMemory(Follower):
             where: a filter for the store.
 
         Raises:
-            DoesNotFitError: there is no memory for what was added.
+            DoesNotFitError: what was added does not fit into memory.
             InputError: a file of the gallery is damaged, or it was embedded again.
         """
 

@@ -181,7 +181,7 @@ def search_several(
     *,
     memory: VectorMemory | None = None,
 ) -> list[AnswerSet]:
-    """Search for several persons at once, each as `search` does: in memory, faster than in turn.
+    """Search for several persons at once, each as `search` does; by `top_k` in one product.
 
     Together they get `MOST` answers at most, each as many as the others.
 

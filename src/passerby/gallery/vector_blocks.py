@@ -310,7 +310,7 @@ def check_precision(precision: str) -> None:
     """Check that vectors can be held in a precision.
 
     Raises:
-        InputError: there is no such precision, or it needs what is not installed.
+        InputError: the precision is unknown, or needs what is not installed.
     """
     if precision not in KINDS:
         raise InputError(f"`precision` is {precision!r}: choose from {', '.join(KINDS)}.")

@@ -165,7 +165,7 @@ def load_network(network: Network, backend: str) -> Backend:
     """Load a network.
 
     Raises:
-        InputError: there is no such backend or device, or the network is damaged.
+        InputError: the backend or device is unknown, or the network is damaged.
     """
     if backend not in BACKENDS:
         raise InputError(f"`backend` is {backend!r}: choose from {', '.join(BACKENDS)}.")

@@ -108,7 +108,7 @@ class RuntimeModel:
                 Runtime was built for them.
 
         Raises:
-            InputError: there is no model file, or it is damaged; or no such backend or device.
+            InputError: the model file is missing or damaged, or the backend or device unknown.
         """
         folder = find_model(source)
         info = read_model_info(folder)

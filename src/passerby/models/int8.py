@@ -1,4 +1,4 @@
-"""Model files that compute in 8 bits: smaller, and more than twice as fast on many CPUs.
+"""Model files that compute in 8 bits: smaller, and faster on CPUs that have the instructions.
 
 What may be computed in 8 bits is found by trying: first all convolutions with the activations that
 follow them, then ever fewer, left out from both ends of the network, where rounding costs the most,
@@ -143,7 +143,7 @@ def save_int8(
         What was written to `model.json`, and how near its answers are.
 
     Raises:
-        InputError: there is no model file, it is one in 8 bits, there are too few crops, or the
+        InputError: the model file is missing or in 8 bits already, the crops are too few, or the
             answers are too far from the original's however much is left out; nothing is written.
     """
     place = find_model(source)
