@@ -28,6 +28,7 @@ EXTRAS = {
         "jinja2",
         "lancedb",
         "prometheus_client",
+        "psutil",
         "pyarrow",
         "python_multipart",
         "uvicorn",
