@@ -331,8 +331,8 @@ def test_an_empty_gallery(store: Store) -> None:
     held = VectorMemory(store)
     asked = query(0, store.settings.embedding_size)
     assert len(held.top(asked[None], 5)[0]) == 0
-    found, limit = held.within(asked, lambda rows: 1.0, 5)
-    assert (len(found), limit) == (0, None)
+    found, limit = held.within(asked[None], lambda rows: 1.0, 5)
+    assert ([len(one) for one in found], limit) == ([0], None)
     add(store, range(3))
     assert len(held.top(asked[None], 5)[0]) == 3
 

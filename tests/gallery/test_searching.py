@@ -151,8 +151,9 @@ def test_several_persons_at_once(
             same(found(answers), found(alone))
             assert (answers.threshold, answers.searched) == (alone.threshold, alone.searched)
     monkeypatch.setattr(searching, "MOST", 12)
-    for answers in searched.search_several(persons, rule=AnswerRule("top_k", 9)):
-        assert (len(answers.answers), answers.cut_off) == (4, True)
+    for rule in (AnswerRule("top_k", 9), AnswerRule("threshold", 2.0)):
+        for answers in searched.search_several(persons, rule=rule):
+            assert (len(answers.answers), answers.cut_off) == (4, True)
     with pytest.raises(InputError, match="Give a photo, or several, of each person"):
         searched.search_several([paths[:1], []])
 

@@ -70,11 +70,13 @@ def test_no_neighbour_is_missed(
         assert nearest(vectors, query, count, everything) <= set(found.tolist())
         assert set(found.tolist()) <= set(everything.tolist())
         np.testing.assert_allclose(scores, vectors[found] @ query, atol=2e-3)
-    for score in (0.3, -1.0, 0.999):
-        found, _ = block.above(asked[0], score, among)
-        cosines = vectors[everything].astype(float) @ asked[0].astype(float)
-        assert set(everything[cosines >= score].tolist()) <= set(found.tolist())
-        assert (vectors[found] @ asked[0] >= score - 2e-3).all()
+    for score, most in ((0.3, rows), (-1.0, rows), (0.999, rows), (-1.0, count)):
+        for query, (found, _) in zip(asked, block.above(asked, score, most, among), strict=True):
+            cosines = vectors[everything].astype(float) @ query.astype(float)
+            high = everything[cosines >= score]
+            assert nearest(vectors, query, most, high) <= set(found.tolist())
+            assert set(found.tolist()) <= set(everything.tolist())
+            assert (vectors[found] @ query >= score - 2e-3).all()
 
 
 @kinds
@@ -83,6 +85,7 @@ def test_little_is_found_in_vain(kind: str) -> None:
     block = filled(kind, vectors)
     for queries in (vectors[:1], vectors[:30]):
         assert all(20 <= len(rows) < 40 for rows, _ in block.top(queries, 20))
+    assert all(20 <= len(rows) < 40 for rows, _ in block.above(vectors[:30], -1, 20))
 
 
 @kinds
@@ -147,7 +150,7 @@ def test_half_precision_beside_libraries_that_teach_faiss_tensors() -> None:
         "block.append(-np.eye(4, dtype=np.float32)); query = np.eye(4, dtype=np.float32); "
         "among = np.arange(0, 8, 2); "
         "print([rows.tolist() for rows, _ in block.top(query[:2], 1)], "
-        "block.above(query[2], 0.5, among)[0].tolist(), "
+        "block.above(query[2:3], 0.5, 9, among)[0][0].tolist(), "
         "[rows.tolist() for rows, _ in block.top(np.repeat(query, 3, 0), 1)][::3])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

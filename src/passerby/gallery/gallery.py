@@ -293,7 +293,7 @@ class Gallery:
         reason: str | None = None,
         who: str | None = None,
     ) -> list[AnswerSet]:
-        """Search for several persons at once; by `top_k`, in less time than one after the other.
+        """Search for several persons at once, in less time than one after the other.
 
         Together they get 10,000 answers at most, each as many as the others; `cut_off` tells where
         there are more.

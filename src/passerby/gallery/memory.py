@@ -137,7 +137,7 @@ class VectorMemory(Follower):
         self._block = KINDS[precision]
         self._limit = limit
         self._parts: list[_Part] = []
-        self._masks: dict[str, list[Rows]] = {}
+        self._masks: dict[str, list[NDArray[np.bool_]]] = {}
         self._rows: dict[int, dict[str, Any]] = {}
         self._closed = False
         self.refresh()
@@ -165,61 +165,69 @@ class VectorMemory(Follower):
         """
 
         def search(among: list[Rows] | None) -> list[Neighbours]:
-            found: list[list[Found]] = [[] for _ in queries]
-            for number, part in enumerate(self._parts):
-                chosen = None if among is None else among[number]
-                for mine, (rows, scores) in zip(
-                    found, part.block.top(queries, count, chosen), strict=True
-                ):
-                    mine.append((rows + (number << _PLACE), scores))
-            places = [merge(mine, count, self._tolerance)[0] for mine in found]
-            # exact vectors of a few queries at a time: those of all may be more than the gallery's
-            at_once = max(1, _RANKED // max(1, count))
-            near = [
-                one.first(count)
-                for start in range(0, len(places), at_once)
-                for one in self._ranked(
-                    queries[start : start + at_once], places[start : start + at_once], among
-                )
-            ]
-            return near
+            return self._nearest(
+                queries, count, among, lambda block, rows: block.top(queries, count, rows)
+            )
 
         return self._searched(search, where)
 
     def within(
         self,
-        query: NDArray[np.float32],
+        queries: Vectors,
         distance: Callable[[int], float | None],
         most: int,
         where: str | None = None,
-    ) -> tuple[Neighbours, float | None]:
-        """Return the rows at most a distance away, the nearest `most` of them, and the distance.
+    ) -> tuple[list[Neighbours], float | None]:
+        """Return the rows at most a distance away from each query, and the distance.
 
         Args:
-            query: of length 1, shape (D,).
+            queries: of length 1, shape (Q, D).
             distance: returns √(2 − 2 cos) for the number of rows that are searched, if any are.
-            most: how many at most.
+            most: the nearest so many at most.
             where: a filter for the store.
 
         Raises:
             DoesNotFitError, InputError: see `top`.
         """
 
-        def search(among: list[Rows] | None) -> tuple[Neighbours, float | None]:
+        def search(among: list[Rows] | None) -> tuple[list[Neighbours], float | None]:
             searched = sum(map(len, self._parts if among is None else among))
             limit = distance(searched) if searched else None
             if limit is None:
-                return self._ranked(query[None], [np.empty(0, np.int64)], among)[0], None
-            found = []
-            for number, part in enumerate(self._parts):
-                chosen = None if among is None else among[number]
-                rows, scores = part.block.above(query, 1 - max(0.0, limit) ** 2 / 2, chosen)
-                found.append((rows + (number << _PLACE), scores))
-            places = merge(found, most, self._tolerance)[0]
-            (ranked,) = self._ranked(query[None], [places], among)
-            return ranked.of(np.flatnonzero(ranked.distances <= limit)).first(most), limit
+                nobody = [np.empty(0, np.int64)] * len(queries)
+                return self._ranked(queries, nobody, among), None
+            score = 1 - max(0.0, limit) ** 2 / 2
+            near = self._nearest(
+                queries, most, among, lambda block, rows: block.above(queries, score, most, rows)
+            )
+            inside = [one.of(np.flatnonzero(one.distances <= limit)) for one in near]
+            return inside, limit
 
         return self._searched(search, where)
+
+    def _nearest(
+        self,
+        queries: Vectors,
+        count: int,
+        among: list[Rows] | None,
+        look: Callable[[VectorBlock, Rows | None], list[Found]],
+    ) -> list[Neighbours]:
+        """Return the nearest `count` of what is found for each query by looking at each block."""
+        found: list[list[Found]] = [[] for _ in queries]
+        for number, part in enumerate(self._parts):
+            theirs = look(part.block, None if among is None else among[number])
+            for mine, (rows, scores) in zip(found, theirs, strict=True):
+                mine.append((rows + (number << _PLACE), scores))
+        places = [merge(mine, count, self._tolerance)[0] for mine in found]
+        # exact vectors of a few queries at a time: those of all may be more than the gallery's
+        at_once = max(1, _RANKED // max(1, count))
+        return [
+            one.first(count)
+            for start in range(0, len(places), at_once)
+            for one in self._ranked(
+                queries[start : start + at_once], places[start : start + at_once], among
+            )
+        ]
 
     def _searched(
         self, search: "Callable[[list[Rows] | None], _Result]", where: str | None
@@ -343,10 +351,8 @@ class VectorMemory(Follower):
                 ids = np.concatenate([np.empty(0, np.int64), *map(_ids_of, batches)])
             while len(self._masks) >= _MASKS:
                 del self._masks[next(iter(self._masks))]
-            self._masks[where] = [
-                np.flatnonzero(np.isin(part.ids_in_use, ids)) for part in self._parts
-            ]
-        return self._masks[where]
+            self._masks[where] = [np.isin(part.ids_in_use, ids) for part in self._parts]
+        return list(map(np.flatnonzero, self._masks[where]))
 
     # Keeping in step
 

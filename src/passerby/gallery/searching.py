@@ -181,7 +181,7 @@ def search_several(
     *,
     memory: VectorMemory | None = None,
 ) -> list[AnswerSet]:
-    """Search for several persons at once, each as `search` does; by `top_k` in one product.
+    """Search for several persons at once, each as `search` does; in memory, in one product.
 
     Together they get `MOST` answers at most, each as many as the others.
 
@@ -266,23 +266,20 @@ def _nearest_in_memory(
     most: int,
 ) -> list[_Near]:
     own = max(len(query.hashes) for query in queries)
+    vectors = np.stack([query.vector for query in queries])
     if rule.rule == "top_k":
         count = min(int(rule.value), most)
-        vectors = np.stack([query.vector for query in queries])
         nearest = memory.top(vectors, count + own, where)
         found = [_without(near, q).first(count) for near, q in zip(nearest, queries, strict=True)]
         return [_Near(near, None, len(near) == most < rule.value) for near in found]
-    sets = []
-    for query in queries:
-        near, threshold = memory.within(
-            query.vector,
-            lambda rows: rule.threshold(store.settings.calibration, rows),
-            most + own + 1,
-            where,
-        )
-        near = _without(near, query)
-        sets.append(_Near(near.first(most), threshold, len(near) > most))
-    return sets
+    nearest, threshold = memory.within(
+        vectors,
+        lambda rows: rule.threshold(store.settings.calibration, rows),
+        most + own + 1,
+        where,
+    )
+    found = [_without(near, query) for near, query in zip(nearest, queries, strict=True)]
+    return [_Near(near.first(most), threshold, len(near) > most) for near in found]
 
 
 def _without(near: Neighbours, query: Query) -> Neighbours:

@@ -5,10 +5,11 @@ found by its own arithmetic, single or half precision, and widened by what that 
 vector is missed that would be found by exact arithmetic, some are found in vain.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -71,12 +72,15 @@ class VectorBlock(Protocol):
             among: the only rows that are looked at, ascending; all if left out.
         """
 
-    def above(self, query: Vectors, score: float, among: Rows | None = None) -> Found:
-        """Return rows that hold all with at least this score, and some more.
+    def above(
+        self, queries: Vectors, score: float, most: int, among: Rows | None = None
+    ) -> list[Found]:
+        """Return for each query rows that hold those with at least this score, and some more.
 
         Args:
-            query: of length 1, shape (D,).
+            queries: of length 1, shape (Q, D).
             score: the cosine.
+            most: of more rows than this only the nearest are wanted.
             among: as of `top`.
         """
 
@@ -120,14 +124,19 @@ class SingleBlock:
         if len(queries) == 1:
             rows, scores = self._scores(queries[0], among)
             return [_highest(rows, scores, count, self.tolerance)]
-        return _multiplied(
-            self._vectors.__getitem__, self._count, queries, count, among, self.tolerance
-        )
+        tiles = _tiles(self._vectors.__getitem__, self._count, among)
+        return _multiplied(tiles, queries, count, self.tolerance)
 
-    def above(self, query: Vectors, score: float, among: Rows | None = None) -> Found:
-        rows, scores = self._scores(query, among)
-        chosen = np.flatnonzero(scores >= score - self.tolerance)
-        return rows[chosen], scores[chosen]
+    def above(
+        self, queries: Vectors, score: float, most: int, among: Rows | None = None
+    ) -> list[Found]:
+        score -= self.tolerance
+        if len(queries) == 1:
+            rows, scores = self._scores(queries[0], among)
+            chosen = np.flatnonzero(scores >= score)
+            return [(rows[chosen], scores[chosen])]
+        tiles = _tiles(self._vectors.__getitem__, self._count, among)
+        return _multiplied(tiles, queries, most, self.tolerance, score)
 
     def exact(self, rows: Rows) -> NDArray[np.float64] | None:
         return self._vectors[rows].astype(np.float64)
@@ -190,7 +199,8 @@ class HalfBlock:
 
     def top(self, queries: Vectors, count: int, among: Rows | None = None) -> list[Found]:
         if len(queries) >= _MANY:
-            return _multiplied(self._single, len(self), queries, count, among, self.tolerance)
+            tiles = _tiles(self._single, len(self), among)
+            return _multiplied(tiles, queries, count, self.tolerance)
         total = len(self) if among is None else len(among)
         wanted = min(total, count + _STRIDE)
         open_queries = np.arange(len(queries))
@@ -209,12 +219,19 @@ class HalfBlock:
             open_queries, wanted = np.array(left, np.int64), min(total, 4 * wanted)
         return found
 
-    def above(self, query: Vectors, score: float, among: Rows | None = None) -> Found:
+    def above(
+        self, queries: Vectors, score: float, most: int, among: Rows | None = None
+    ) -> list[Found]:
+        score -= self.tolerance
+        if len(queries) >= _MANY:
+            tiles = _tiles(self._single, len(self), among)
+            return _multiplied(tiles, queries, most, self.tolerance, score)
         with self._one_thread():
-            _, scores, rows = self._range_search(
-                query[None], score - self.tolerance, params=self._only(among)
-            )
-        return rows.astype(np.int64), scores
+            bounds, scores, rows = self._range_search(queries, score, params=self._only(among))
+        return [
+            (rows[start:stop].astype(np.int64), scores[start:stop])
+            for start, stop in pairwise(bounds.tolist())
+        ]
 
     def exact(self, rows: Rows) -> NDArray[np.float64] | None:
         return None
@@ -266,32 +283,52 @@ class HalfBlock:
         return view
 
 
-def _multiplied(
-    vectors: Callable[[slice | Rows], Vectors],
-    total: int,
-    queries: Vectors,
-    count: int,
-    among: Rows | None,
-    tolerance: float,
-) -> list[Found]:
-    """Return what `VectorBlock.top` does, by products of all queries with some rows at a time.
+def _tiles(
+    vectors: Callable[[slice | Rows], Vectors], total: int, among: Rows | None
+) -> Iterator[tuple[Rows, Vectors]]:
+    """Yield some rows at a time, and their vectors.
 
     Args:
         vectors: returns those of some rows.
         total: how many rows there are.
-        queries, count, among: see `VectorBlock.top`.
-        tolerance: what scores may be wrong by.
+        among: the only rows that are looked at, ascending; all if left out.
     """
-    found: list[list[Found]] = [[] for _ in queries]
     for start in range(0, total, _TILE):
         stop = min(start + _TILE, total)
         if among is None:
-            rows, tile = np.arange(start, stop), vectors(slice(start, stop))
+            yield np.arange(start, stop), vectors(slice(start, stop))
         else:
             rows = among[(among >= start) & (among < stop)]
-            tile = vectors(rows)
+            yield rows, vectors(rows)
+
+
+def _multiplied(
+    tiles: Iterable[tuple[Rows, Vectors]],
+    queries: Vectors,
+    count: int,
+    tolerance: float,
+    score: float | None = None,
+) -> list[Found]:
+    """Return what a block's `top` and `above` do, by products of all queries with a tile.
+
+    Args:
+        tiles: rows and their vectors.
+        queries: of length 1, shape (Q, D).
+        count: of more rows than this only the nearest are wanted.
+        tolerance: what scores may be wrong by.
+        score: which they reach at least; any if left out.
+    """
+    found: list[list[Found]] = [[] for _ in queries]
+    for rows, tile in tiles:
         for mine, scores in zip(found, queries @ tile.T, strict=True):
-            mine.append(_highest(rows, scores, count, tolerance))
+            some = rows, scores
+            if score is not None:
+                chosen = np.flatnonzero(scores >= score)
+                some = rows[chosen], scores[chosen]
+            mine.append(_highest(*some, count, tolerance))
+            # what a hundred queries find of a million rows need not be held
+            if sum(len(held) for held, _ in mine) > 4 * count + _TILE:
+                mine[:] = [merge(mine, count, tolerance)]
     return [merge(mine, count, tolerance) for mine in found]
 
 
