@@ -1,33 +1,30 @@
 """Adding crops: each once, by the hash of its file and its box, whoever adds it, however often."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from passerby.data.columns import COLUMNS, is_text
-from passerby.data.crops import Crops, Pixels
-from passerby.data.decoding import cut_box, decode_bytes, map_ahead, read_file, resize
+from passerby.data.columns import COLUMNS
+from passerby.data.crops import Crops
+from passerby.data.decoding import map_ahead
 from passerby.errors import InputError
 from passerby.gallery.audit import Entry
 from passerby.gallery.erasing import is_unfinished
 from passerby.gallery.known_hashes import KnownHashes
-from passerby.gallery.settings import Settings
+from passerby.gallery.preparing import PreparedCrop, prepare_row
 from passerby.gallery.store import Store
 from passerby.gallery.table_schema import (
     arrow_table,
     attribute_columns,
     known_columns,
 )
-from passerby.gallery.thumbnails import thumbnail
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.runtime_model import (
     Answers,
@@ -45,33 +42,6 @@ _LENGTHS = 1e-4
 
 _MODEL_ROWS = 64
 _AHEAD = 256
-
-
-@dataclass(frozen=True)
-class PreparedCrop:
-    """A crop ready for the model.
-
-    Attributes:
-        path: of its file, or the name of an upload, for messages.
-        known: name of a column to what is known, as Python has it; unknown ones are left out.
-        keeps_path: whether the gallery stores the path, which of an upload is its name only.
-        hash: what it is known by: the SHA-256 of its file, or of that and its box.
-        frame: SHA-256 of the file that a box was cut out of; None without a box.
-        pixels: as the model sees them.
-        thumbnail: JPEG; None if the gallery keeps none.
-        vector: its embedding, if it is known already, shape (D,).
-        attributes: likewise its probabilities, shape (attributes,).
-    """
-
-    path: Path
-    known: Mapping[str, Any]
-    keeps_path: bool
-    hash: str
-    frame: str | None
-    pixels: Pixels
-    thumbnail: bytes | None
-    vector: NDArray[np.float32] | None = None
-    attributes: NDArray[np.float32] | None = None
 
 
 @dataclass
@@ -125,7 +95,7 @@ def add(
         _check_embeddings(store, people)
     elif model is not None:
         store.settings.check_model(model.info, store.where)
-    load = partial(_prepare_row, table, people, store.settings)
+    load = partial(prepare_row, table, people, store.settings)
     ready = map_ahead(load, range(len(table)), ahead=_AHEAD)
     added = Added()
     try:
@@ -151,49 +121,6 @@ def check_columns(store: Store, names: Iterable[str]) -> None:
                 f"{store.where} has no column {name}, which was declared after it was made: make "
                 f"a new gallery, or leave {name} out."
             )
-
-
-def prepare_crop(
-    content: bytes,
-    path: Path,
-    known: Mapping[str, Any],
-    settings: Settings,
-    *,
-    keeps_path: bool = True,
-    image: Pixels | None = None,
-) -> PreparedCrop:
-    """Make a crop ready for the model of a gallery.
-
-    Args:
-        content: of the image file.
-        path: of it.
-        known: name of a column to what is known; with `box`, that part of the file is the crop;
-            with `role`, its person is not kept, since it shows nobody who is known.
-        settings: of the gallery.
-        keeps_path: whether the gallery stores the path.
-        image: the content's pixels, if they are known already.
-
-    Raises:
-        InputError: it cannot be decoded.
-    """
-    pixels = decode_bytes(content, str(path)) if image is None else image
-    digest, frame = hashlib.sha256(content).hexdigest(), None
-    box = known.get("box")
-    if box is not None:
-        pixels = cut_box(pixels, box, str(path))
-        frame = digest
-        digest = hashlib.sha256(f"{frame}:{','.join(map(str, box))}".encode()).hexdigest()
-    if known.get("role"):
-        known = {name: value for name, value in known.items() if name != "person"}
-    return PreparedCrop(
-        path,
-        known,
-        keeps_path,
-        digest,
-        frame,
-        resize(pixels, (settings.height, settings.width)),
-        thumbnail(pixels) if settings.images == "thumbnails" else None,
-    )
 
 
 @dataclass(frozen=True)
@@ -314,30 +241,6 @@ def _check_embeddings(store: Store, people: Embeddings) -> None:
             "These embeddings were averaged with mirror images, a gallery's are not: embed the "
             "crops again without `flip`."
         )
-
-
-def _prepare_row(
-    crops: Crops, people: Embeddings | None, settings: Settings, row: int
-) -> PreparedCrop | InputError:
-    path = crops.paths[row]
-    known = {
-        name: value
-        for name, values in crops.columns.items()
-        if (value := COLUMNS[name].kind.to_python(values[row])) is not None
-    }
-    try:
-        if not is_text(str(path)):
-            raise InputError(f"{str(path)!r} is not named in UTF-8: rename it.")
-        image = None if crops.images is None else crops.images[row]
-        content = read_file(path) if image is None else np.ascontiguousarray(image).tobytes()
-        crop = prepare_crop(content, path, known, settings, keeps_path=image is None, image=image)
-    except InputError as error:
-        # a fresh one: the traceback would keep the file's bytes alive
-        return InputError(str(error))
-    if people is None:
-        return crop
-    attributes = None if people.attributes is None else people.attributes[row]
-    return replace(crop, vector=people.vectors[row], attributes=attributes)
 
 
 def _committed(

@@ -19,15 +19,7 @@ from passerby.data.crops import Crops
 from passerby.data.decoding import check_pixels, read_file
 from passerby.data.query_language import parse_query
 from passerby.errors import InputError
-from passerby.gallery.adding import (
-    Added,
-    AddRequest,
-    PreparedCrop,
-    add,
-    add_together,
-    check_columns,
-    prepare_crop,
-)
+from passerby.gallery.adding import Added, AddRequest, add, add_together, check_columns
 from passerby.gallery.answers import AnswerSet
 from passerby.gallery.audit import Entry
 from passerby.gallery.erasing import Erased, erase, finish_interrupted
@@ -35,6 +27,7 @@ from passerby.gallery.exporting import export
 from passerby.gallery.filters import asked_columns, decide_presence
 from passerby.gallery.indexing import Index, build_index, has_drifted, index_of
 from passerby.gallery.memory import DoesNotFitError, VectorMemory, loading_seconds
+from passerby.gallery.preparing import PreparedCrop, prepare_crop
 from passerby.gallery.reindexing import reindex
 from passerby.gallery.repairing import repair
 from passerby.gallery.retention import older_than
@@ -228,7 +221,7 @@ class Gallery:
         *,
         keeps_path: bool = True,
     ) -> PreparedCrop:
-        """Decode a crop; see `passerby.gallery.adding.prepare_crop`.
+        """Decode a crop; see `passerby.gallery.preparing.prepare_crop`.
 
         Raises:
             InputError: it is not an image.

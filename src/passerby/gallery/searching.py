@@ -12,10 +12,10 @@ from pyarrow import compute
 from passerby.calibration.answer_rule import AnswerRule
 from passerby.data.conditions import Condition
 from passerby.errors import InputError
-from passerby.gallery.adding import PreparedCrop
 from passerby.gallery.answers import Answer, AnswerSet, AttributeDifferences, compare_attributes
 from passerby.gallery.indexing import Index, index_of
 from passerby.gallery.memory import Neighbours, VectorMemory
+from passerby.gallery.preparing import PreparedCrop
 from passerby.gallery.store import Store
 from passerby.gallery.table_schema import (
     EMBEDDING,

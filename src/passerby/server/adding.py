@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from anyio import CapacityLimiter, to_thread
 
 from passerby.gallery import Gallery
-from passerby.gallery.adding import COMMIT_ROWS, Added, AddRequest, PreparedCrop
+from passerby.gallery.adding import COMMIT_ROWS, Added, AddRequest
+from passerby.gallery.preparing import PreparedCrop
 
 _DECODED = 16
 """Requests whose crops are in memory: they decode theirs, or wait for their turn to be added."""

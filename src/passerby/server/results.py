@@ -10,7 +10,7 @@ import numpy as np
 from passerby.calibration.answer_rule import AnswerRule
 from passerby.calibration.calibration import Calibration
 from passerby.gallery import Answer
-from passerby.gallery.adding import PreparedCrop
+from passerby.gallery.preparing import PreparedCrop
 from passerby.server.cards import Card, CardMaker
 from passerby.server.service import Service
 

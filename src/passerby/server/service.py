@@ -11,8 +11,9 @@ from starlette.datastructures import UploadFile
 from passerby.calibration.answer_rule import AnswerRule
 from passerby.errors import InputError
 from passerby.gallery import AnswerSet, Gallery
-from passerby.gallery.adding import Added, PreparedCrop
+from passerby.gallery.adding import Added
 from passerby.gallery.erasing import Erased
+from passerby.gallery.preparing import PreparedCrop
 from passerby.server.adding import AddingTogether
 from passerby.server.info_cache import InfoCache
 from passerby.server.limits import Limits

@@ -13,7 +13,7 @@ from passerby.data.decoding import cut_box, decode_bytes
 from passerby.data.suspicions import describe_suspicions, find_suspicion
 from passerby.errors import InputError
 from passerby.gallery import Gallery
-from passerby.gallery.adding import PreparedCrop, prepare_crop
+from passerby.gallery.preparing import PreparedCrop, prepare_crop
 from passerby.server.limits import Limits
 
 _DECODED_AT_ONCE = 2
