@@ -8,6 +8,7 @@ import typer
 from passerby.cli.console import progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT, SPLIT
 from passerby.cli.model_option import BACKEND, DEVICE, MODEL
+from passerby.cli.ray_option import RAY, WORKERS, opened_cluster
 from passerby.cli.reading import choose_split, read_data
 from passerby.cli.skipping import skip_or_stop
 
@@ -29,6 +30,8 @@ def embed(
     batch_size: Annotated[
         int, typer.Option(help="Crops that the model sees at once.", min=1, max=65_536)
     ] = 64,
+    ray: RAY = None,
+    workers: WORKERS = None,
 ) -> None:
     """Write embeddings and attributes of many crops; goes on after an interruption."""
     from passerby.inference import RuntimeModel, embed_to_folder
@@ -36,7 +39,7 @@ def embed(
     part = choose_split(crops, split, "gallery", "test", pattern=pattern)
     found = read_data(crops, part, root, pattern, accept_missing)
     runtime = RuntimeModel.load(model, backend=backend, device=device)
-    with progress_bar("Embedding") as progress:
+    with opened_cluster(ray, workers) as cluster, progress_bar("Embedding") as progress:
         try:
             embeddings = embed_to_folder(
                 runtime,
@@ -47,6 +50,7 @@ def embed(
                 on_broken=skip_or_stop(skip_broken),
                 on_remark=say,
                 progress=progress,
+                cluster=cluster,
             )
         except KeyboardInterrupt:
             say("Interrupted: the same command goes on after the last finished crop.")

@@ -33,6 +33,7 @@ EXTRAS = {
         "python_multipart",
         "uvicorn",
     ),
+    "ray": ("pyarrow", "ray"),
 }
 """The modules that an extra brings along."""
 

@@ -9,6 +9,7 @@ from passerby.cli.console import err, out, print_json, progress_bar, say
 from passerby.cli.data_options import ROOT
 from passerby.cli.extras import require
 from passerby.cli.model_option import BACKEND, DEVICE, GALLERY_MODEL, MODEL
+from passerby.cli.ray_option import RAY, WORKERS, opened_cluster
 from passerby.cli.skipping import skip_or_stop
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def add(
     model: GALLERY_MODEL = None,
     backend: BACKEND = "onnxruntime",
     device: DEVICE = "cpu",
+    ray: RAY = None,
+    workers: WORKERS = None,
     reason: REASON = None,
     json: JSON = False,
 ) -> None:
@@ -103,7 +106,6 @@ def add(
     from passerby.datasets.finding import find_crops
     from passerby.errors import InputError
 
-    store = _opened(gallery, model, backend, device)
     on_broken = skip_or_stop(skip_broken)
     unlike: list[str] = []
 
@@ -116,9 +118,12 @@ def add(
     crops = find_crops(
         places, pattern, source, root=root, on_broken=skip_name if skip_broken else None
     )
-    with progress_bar("Adding") as progress:
+    with opened_cluster(ray, workers) as cluster, progress_bar("Adding") as progress:
+        store = _opened(gallery, model, backend, device)
         try:
-            added = store.add(crops, on_broken=on_broken, progress=progress, reason=reason)
+            added = store.add(
+                crops, on_broken=on_broken, progress=progress, reason=reason, cluster=cluster
+            )
         except KeyboardInterrupt:
             say("Interrupted: what was added stays; the same command adds the rest.")
             raise

@@ -18,13 +18,22 @@ from passerby.errors import InputError
 from passerby.gallery.audit import Entry
 from passerby.gallery.erasing import is_unfinished
 from passerby.gallery.known_hashes import KnownHashes
-from passerby.gallery.preparing import PreparedCrop, prepare_row
+from passerby.gallery.preparing import (
+    EmbeddedCrop,
+    HashedCrop,
+    PreparedCrop,
+    embed_prepared,
+    hash_bytes,
+    prepare_by_cluster,
+    prepare_row,
+)
 from passerby.gallery.store import Store
 from passerby.gallery.table_schema import (
     arrow_table,
     attribute_columns,
     known_columns,
 )
+from passerby.inference.cluster import Cluster
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.runtime_model import (
     Answers,
@@ -40,7 +49,6 @@ COMMIT_ROWS = 1024
 _LENGTHS = 1e-4
 """Of vectors in single precision: so much may their lengths differ from 1."""
 
-_MODEL_ROWS = 64
 _AHEAD = 256
 
 
@@ -70,6 +78,7 @@ def add(
     progress: Progress | None = None,
     reason: str | None = None,
     who: str | None = None,
+    cluster: Cluster | None = None,
 ) -> Added:
     """Add crops; those that are there already stay as they are.
 
@@ -81,6 +90,8 @@ def add(
             the first one stops the work. What was committed before stays.
         progress: called with (crops done, all crops): those are in the gallery for good.
         reason, who: for the audit log.
+        cluster: whose workers read and embed; they do not embed what is in the gallery when they
+            begin.
 
     Raises:
         InputError: the gallery holds another model's vectors, or lacks a column that the crops
@@ -95,8 +106,13 @@ def add(
         _check_embeddings(store, people)
     elif model is not None:
         store.settings.check_model(model.info, store.where)
-    load = partial(prepare_row, table, people, store.settings)
-    ready = map_ahead(load, range(len(table)), ahead=_AHEAD)
+    ready: Iterator[HashedCrop | InputError]
+    if cluster is None or model is None:
+        load = partial(prepare_row, table, people, store.settings)
+        ready = map_ahead(load, range(len(table)), ahead=_AHEAD)
+    else:
+        there = hash_bytes(store.read(store.query(["hash"])).column("hash").to_pylist())
+        ready = prepare_by_cluster(cluster, model, table, store.settings, np.sort(there))
     added = Added()
     try:
         for done in _committed(store, model, ready, added, on_broken):
@@ -246,7 +262,7 @@ def _check_embeddings(store: Store, people: Embeddings) -> None:
 def _committed(
     store: Store,
     model: RuntimeModel | None,
-    ready: Iterator[PreparedCrop | InputError],
+    ready: Iterator[HashedCrop | InputError],
     added: Added,
     on_broken: OnBroken | None,
 ) -> Iterator[int]:
@@ -254,13 +270,18 @@ def _committed(
     done = 0
     while chunk := list(islice(ready, COMMIT_ROWS)):
         broken = [crop for crop in chunk if isinstance(crop, InputError)]
-        unique: dict[str, PreparedCrop] = {}
+        unique: dict[str, HashedCrop] = {}
         for crop in chunk:
-            if isinstance(crop, PreparedCrop):
+            if isinstance(crop, HashedCrop):
                 # of several files of the same content the first one says what is known
                 unique.setdefault(crop.hash, crop)
         known = KnownHashes.of(store).among(list(unique))
-        new = [crop for crop in unique.values() if crop.hash not in known]
+        # what was there when a worker looked has not been embedded, and may have been erased since
+        new = [
+            crop
+            for crop in unique.values()
+            if crop.hash not in known and isinstance(crop, PreparedCrop | EmbeddedCrop)
+        ]
         inserted = _embedded_and_committed(store, model, new) if new else 0
         added.rows += inserted
         added.known += len(chunk) - len(broken) - inserted
@@ -271,12 +292,12 @@ def _committed(
         yield done
 
 
-def _path(crop: PreparedCrop) -> str | None:
+def _path(crop: HashedCrop) -> str | None:
     return str(crop.path.absolute()) if crop.keeps_path else None
 
 
 def _embedded_and_committed(
-    store: Store, model: RuntimeModel | None, crops: list[PreparedCrop]
+    store: Store, model: RuntimeModel | None, crops: Sequence[PreparedCrop | EmbeddedCrop]
 ) -> int:
     vectors, attributes = _answers(model, crops)
     now = datetime.now(UTC)
@@ -294,19 +315,11 @@ def _embedded_and_committed(
     return commit(store, known, attributes, vectors)
 
 
-def _answers(model: RuntimeModel | None, crops: list[PreparedCrop]) -> Answers:
+def _answers(model: RuntimeModel | None, crops: Sequence[PreparedCrop | EmbeddedCrop]) -> Answers:
     """Return embeddings and probabilities: those that are known, or the model's."""
-    if all(crop.vector is not None for crop in crops):
-        vectors = np.stack([crop.vector for crop in crops if crop.vector is not None])
-        probabilities = [crop.attributes for crop in crops if crop.attributes is not None]
-        return vectors, np.stack(probabilities) if probabilities else None
+    embedded = [crop for crop in crops if isinstance(crop, EmbeddedCrop)]
+    if len(embedded) == len(crops):
+        told = [crop.attributes for crop in embedded if crop.attributes is not None]
+        return np.stack([crop.vector for crop in embedded]), np.stack(told) if told else None
     assert model is not None
-    pixels = np.stack([crop.pixels for crop in crops])
-    answers = [
-        model.run(pixels[start : start + _MODEL_ROWS])
-        for start in range(0, len(crops), _MODEL_ROWS)
-    ]
-    told = [attributes for _, attributes in answers if attributes is not None]
-    return np.concatenate([vectors for vectors, _ in answers]), (
-        np.concatenate(told) if told else None
-    )
+    return embed_prepared(model, [crop for crop in crops if isinstance(crop, PreparedCrop)])

@@ -41,6 +41,7 @@ from passerby.gallery.table_schema import (
     known_columns,
 )
 from passerby.gallery.vector_blocks import check_precision
+from passerby.inference.cluster import Cluster
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.model_location import find_model
 from passerby.inference.runtime_model import Image, OnBroken, Progress, RuntimeModel
@@ -202,6 +203,7 @@ class Gallery:
         on_broken: OnBroken | None = None,
         progress: Progress | None = None,
         reason: str | None = None,
+        cluster: Cluster | None = None,
     ) -> Added:
         """Add crops; see `passerby.gallery.adding.add`."""
         return add(
@@ -211,6 +213,7 @@ class Gallery:
             on_broken=on_broken,
             progress=progress,
             reason=reason,
+            cluster=cluster,
         )
 
     def prepare(

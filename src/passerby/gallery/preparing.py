@@ -1,26 +1,33 @@
-"""What is done to a crop before a model sees it, without a gallery: read, hashed, cut, resized."""
+"""What is done to a crop on its way to a gallery: read, hashed, cut, resized, embedded."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from passerby.data.columns import COLUMNS, is_text
 from passerby.data.crops import Crops, Pixels
-from passerby.data.decoding import cut_box, decode_bytes, read_file, resize
+from passerby.data.decoding import cut_box, decode_bytes, map_ahead, read_file, resize
 from passerby.errors import InputError
 from passerby.gallery.settings import Settings
 from passerby.gallery.thumbnails import thumbnail
+from passerby.inference.cluster import Cluster, as_lists, numbers_of
 from passerby.inference.embeddings import Embeddings
+from passerby.inference.runtime_model import Answers, RuntimeModel
+
+_MODEL_ROWS = 64
+_AHEAD = 256
 
 
 @dataclass(frozen=True)
-class PreparedCrop:
-    """A crop ready for the model.
+class HashedCrop:
+    """A crop, and what it is known by.
 
     Attributes:
         path: of its file, or the name of an upload, for messages.
@@ -28,10 +35,7 @@ class PreparedCrop:
         keeps_path: whether the gallery stores the path, which of an upload is its name only.
         hash: what it is known by: the SHA-256 of its file, or of that and its box.
         frame: SHA-256 of the file that a box was cut out of; None without a box.
-        pixels: as the model sees them.
         thumbnail: JPEG; None if the gallery keeps none.
-        vector: its embedding, if it is known already, shape (D,).
-        attributes: likewise its probabilities, shape (attributes,).
     """
 
     path: Path
@@ -39,10 +43,31 @@ class PreparedCrop:
     keeps_path: bool
     hash: str
     frame: str | None
-    pixels: Pixels
     thumbnail: bytes | None
-    vector: NDArray[np.float32] | None = None
-    attributes: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class PreparedCrop(HashedCrop):
+    """A crop ready for the model.
+
+    Attributes:
+        pixels: as the model sees them.
+    """
+
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class EmbeddedCrop(HashedCrop):
+    """A crop, and what the model says of it.
+
+    Attributes:
+        vector: its embedding, shape (D,).
+        attributes: its probabilities, shape (attributes,); None without attributes.
+    """
+
+    vector: NDArray[np.float32]
+    attributes: NDArray[np.float32] | None
 
 
 def prepare_crop(
@@ -75,23 +100,28 @@ def prepare_crop(
         pixels = cut_box(pixels, box, str(path))
         frame = digest
         digest = hashlib.sha256(f"{frame}:{','.join(map(str, box))}".encode()).hexdigest()
-    if known.get("role"):
-        known = {name: value for name, value in known.items() if name != "person"}
     return PreparedCrop(
         path,
-        known,
+        _kept(known),
         keeps_path,
         digest,
         frame,
-        resize(pixels, (settings.height, settings.width)),
         thumbnail(pixels) if settings.images == "thumbnails" else None,
+        resize(pixels, (settings.height, settings.width)),
     )
+
+
+def _kept(known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a gallery keeps: no person where nobody who is known is shown."""
+    if not known.get("role"):
+        return known
+    return {name: value for name, value in known.items() if name != "person"}
 
 
 def prepare_row(
     crops: Crops, people: Embeddings | None, settings: Settings, row: int
-) -> PreparedCrop | InputError:
-    """Return a crop of a table ready for the model, or what is wrong with it.
+) -> PreparedCrop | EmbeddedCrop | InputError:
+    """Return a crop of a table ready for the model, or for the gallery, or what is wrong with it.
 
     Args:
         crops: the table.
@@ -100,11 +130,7 @@ def prepare_row(
         row: of the table.
     """
     path = crops.paths[row]
-    known = {
-        name: value
-        for name, values in crops.columns.items()
-        if (value := COLUMNS[name].kind.to_python(values[row])) is not None
-    }
+    known = _known_of(crops, row)
     try:
         if not is_text(str(path)):
             raise InputError(f"{str(path)!r} is not named in UTF-8: rename it.")
@@ -117,4 +143,122 @@ def prepare_row(
     if people is None:
         return crop
     attributes = None if people.attributes is None else people.attributes[row]
-    return replace(crop, vector=people.vectors[row], attributes=attributes)
+    return _embedded(crop, people.vectors[row], attributes)
+
+
+def prepare_by_cluster(
+    cluster: Cluster,
+    model: RuntimeModel,
+    crops: Crops,
+    settings: Settings,
+    known: NDArray[np.bytes_],
+) -> Iterator[HashedCrop | InputError]:
+    """Let the workers of a cluster read, prepare and embed crops; yield them in their order.
+
+    Args:
+        cluster: of the workers.
+        model: of the gallery.
+        crops: the table.
+        settings: of the gallery.
+        known: hashes of the gallery, as `hash_bytes` returns them, ascending; crops with one of
+            them are only read.
+
+    Raises:
+        InputError: see `Cluster.run`.
+    """
+    step = partial(_prepare_and_embed, settings=settings, known=known)
+    row = 0
+    for table in cluster.run(model, crops, step):
+        vectors = numbers_of(table, "vector", settings.embedding_size)
+        attributes = [None] * len(table)
+        if model.schema is not None:
+            attributes = list(numbers_of(table, "attributes", len(model.schema)))
+        found = table.select(["broken", "hash", "frame", "thumbnail", "embedded"]).to_pylist()
+        for told, vector, probabilities in zip(found, vectors, attributes, strict=True):
+            if told["broken"] is not None:
+                yield InputError(told["broken"])
+            else:
+                kept = _kept(_known_of(crops, row))
+                hashed = told["hash"], told["frame"], told["thumbnail"]
+                crop = HashedCrop(crops.paths[row], kept, True, *hashed)
+                yield _embedded(crop, vector, probabilities) if told["embedded"] else crop
+            row += 1
+
+
+def hash_bytes(hashes: Sequence[str]) -> NDArray[np.bytes_]:
+    """Return hashes in a quarter of the memory, shape (N,)."""
+    return np.frombuffer(bytes.fromhex("".join(hashes)), "S32")
+
+
+def _prepare_and_embed(
+    model: RuntimeModel, crops: Crops, *, settings: Settings, known: NDArray[np.bytes_]
+) -> dict[str, pa.Array]:
+    """Do so with some crops; a `Step` of a cluster."""
+    prepare = partial(prepare_row, crops, None, settings)
+    found = list(map_ahead(prepare, range(len(crops)), ahead=_AHEAD))
+    hashed = {row: crop for row, crop in enumerate(found) if isinstance(crop, PreparedCrop)}
+    is_known = np.isin(hash_bytes([crop.hash for crop in hashed.values()]), known)
+    new = [row for row, there in zip(hashed, is_known.tolist(), strict=True) if not there]
+    vectors = np.zeros((len(found), settings.embedding_size), np.float32)
+    columns = {
+        "broken": pa.array(
+            [str(crop) if isinstance(crop, InputError) else None for crop in found], pa.string()
+        ),
+        "hash": _column(hashed, found, "hash", pa.string()),
+        "frame": _column(hashed, found, "frame", pa.string()),
+        "thumbnail": _column(hashed, found, "thumbnail", pa.binary()),
+        "embedded": pa.array(np.isin(np.arange(len(found)), new)),
+    }
+    probabilities = np.zeros((len(found), model.info.attribute_count), np.float32)
+    if new:
+        vectors[new], told = embed_prepared(model, [hashed[row] for row in new])
+        if told is not None:
+            probabilities[new] = told
+    columns["vector"] = as_lists(vectors)
+    if model.schema is not None:
+        columns["attributes"] = as_lists(probabilities)
+    return columns
+
+
+def _column(
+    hashed: Mapping[int, PreparedCrop], found: Sequence[Any], name: str, kind: pa.DataType
+) -> pa.Array:
+    """Return a field of crops, null where they are broken."""
+    values = (getattr(hashed[row], name) if row in hashed else None for row in range(len(found)))
+    return pa.array(list(values), kind)
+
+
+def embed_prepared(model: RuntimeModel, crops: Sequence[PreparedCrop]) -> Answers:
+    """Return embeddings and probabilities of at least one crop."""
+    answers = [
+        model.run(np.stack([crop.pixels for crop in crops[start : start + _MODEL_ROWS]]))
+        for start in range(0, len(crops), _MODEL_ROWS)
+    ]
+    told = [attributes for _, attributes in answers if attributes is not None]
+    return np.concatenate([vectors for vectors, _ in answers]), (
+        np.concatenate(told) if told else None
+    )
+
+
+def _known_of(crops: Crops, row: int) -> Mapping[str, Any]:
+    """Return what is known of a crop, by name of the column."""
+    return {
+        name: value
+        for name, values in crops.columns.items()
+        if (value := COLUMNS[name].kind.to_python(values[row])) is not None
+    }
+
+
+def _embedded(
+    crop: HashedCrop, vector: NDArray[np.float32], attributes: NDArray[np.float32] | None
+) -> EmbeddedCrop:
+    return EmbeddedCrop(
+        crop.path,
+        crop.known,
+        crop.keeps_path,
+        crop.hash,
+        crop.frame,
+        crop.thumbnail,
+        vector,
+        attributes,
+    )

@@ -78,12 +78,23 @@ class RuntimeModel:
     Attributes:
         info: the content of `model.json`.
         folder: of the model file.
+        backend: name of what runs the network.
+        device: where, as the backend names it.
     """
 
-    def __init__(self, info: ModelInfo, backend: Backend, folder: Path) -> None:
+    def __init__(
+        self,
+        info: ModelInfo,
+        network: Backend,
+        folder: Path,
+        backend: str = "onnxruntime",
+        device: str = "cpu",
+    ) -> None:
         self.info = info
         self.folder = folder
-        self._backend = backend
+        self.backend = backend
+        self.device = device
+        self._network = network
         self._outputs = ["embedding"] if info.schema_ is None else ["embedding", "attributes"]
 
     @classmethod
@@ -119,7 +130,7 @@ class RuntimeModel:
         network = Network(path, info.precision != "fp16", device, threads)
         loaded = load_network(network, backend)
         _check_fit(loaded, info, path)
-        model = cls(info, loaded, folder)
+        model = cls(info, loaded, folder, backend, device)
         if info.drawn_answer:
             model._check_drawn_answer(path)
         return model
@@ -286,7 +297,7 @@ class RuntimeModel:
         Returns:
             Embeddings, shape (N, D), and attribute probabilities, shape (N, attributes).
         """
-        vectors, *logits = self._backend.run(
+        vectors, *logits = self._network.run(
             self._outputs, normalize_pixels(pixels, self.info.preprocessing)
         )
         if not all(np.isfinite(values).all() for values in (vectors, *logits)):

@@ -1,6 +1,7 @@
 """Embedding more crops than fit into memory, or than anyone wants to embed twice."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from passerby.data.crops import Crops
 from passerby.data.suspicions import describe_suspicions
@@ -19,6 +20,9 @@ from passerby.inference.runtime_model import (
 )
 from passerby.inference.unfinished import Unfinished
 
+if TYPE_CHECKING:
+    from passerby.inference.cluster import Cluster
+
 
 def embed_to_folder(
     model: RuntimeModel,
@@ -30,6 +34,7 @@ def embed_to_folder(
     on_broken: OnBroken | None = None,
     on_remark: OnRemark | None = None,
     progress: Progress | None = None,
+    cluster: "Cluster | None" = None,
 ) -> Embeddings:
     """Do as `RuntimeModel.embed`, with the rows on disk from the start.
 
@@ -47,6 +52,7 @@ def embed_to_folder(
             reported again.
         on_remark: as in `RuntimeModel.embed`.
         progress: called with (crops done, all crops).
+        cluster: whose workers embed, instead of this process.
 
     Returns:
         The embeddings as `read_embeddings` opens them.
@@ -71,7 +77,11 @@ def embed_to_folder(
                     progress(unfinished.done, len(crops))
                 rest = crops[unfinished.done :]
                 suspicions: list[tuple[str, str]] = []
-                for batch in model.embed_batches(rest, flip=flip, batch_size=batch_size):
+                if cluster is None:
+                    batches = model.embed_batches(rest, flip=flip, batch_size=batch_size)
+                else:
+                    batches = cluster.embed_batches(model, rest, flip=flip)
+                for batch in batches:
                     report_broken(batch.broken.values(), on_broken)
                     start = unfinished.done
                     suspicions += [
