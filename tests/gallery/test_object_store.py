@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from object_store import ObjectStore
 
+from passerby.calibration import AnswerRule
 from passerby.data import Crops
 from passerby.datasets.finding import find_crops
 from passerby.errors import InputError
@@ -192,3 +193,18 @@ def test_no_azure_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
     with pytest.raises(InputError, match="it asks for credentials: set AZURE_STORAGE_ACCOUNT_NAME"):
         Gallery.open("az://container/gallery")
+
+
+def test_a_store_that_fails_now_and_then(
+    objects: ObjectStore, model: RuntimeModel, crops: Crops
+) -> None:
+    gallery = Gallery.create("s3://shaky/gallery", model)
+    objects.refusal, objects.every = (503, "SlowDown"), 7
+    assert gallery.add(crops).rows == 18
+    assert gallery.add(crops).known == 18
+    found = gallery.search([crops.paths[0]], rule=AnswerRule("top_k", 20))
+    assert len({answer.hash for answer in found.answers}) == 17
+    assert gallery.erase(gallery.filter_of(where="camera = 1")).rows > 0
+    assert objects.refused > 5
+    objects.refusal = None
+    assert Gallery.open("s3://shaky/gallery", model).count("camera = '1'") == 0

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from passerby.calibration import AnswerRule
 from passerby.errors import InputError
 from passerby.gallery import Gallery
 from passerby.gallery.store import Store
+from passerby.inference import RuntimeModel
 
 pytestmark = pytest.mark.alone
 
@@ -56,6 +60,53 @@ def test_many_write_while_others_read_and_compact(client, gallery: Gallery, sent
             future.result()
     assert set(statuses) == {200}
     assert len(gallery) == before + 6 - own
+
+
+UPKEEP = """
+import sys
+from passerby.gallery import Gallery
+from passerby.gallery.store import Store
+from passerby.inference import RuntimeModel
+where, kind, model = sys.argv[1], sys.argv[2], RuntimeModel.load(sys.argv[3])
+for turn in range(4):
+    store = Store.open(where)
+    if kind == "compact":
+        with store.committing():
+            store.compact()
+        with store.committing():
+            store.clean_up()
+    else:
+        Gallery.open(where, model).reindex(model, sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("kind", ["compact", "reindex"])
+def test_upkeep_by_another_process_disturbs_no_search(
+    kind: str, client, gallery: Gallery, sent, model: RuntimeModel
+) -> None:
+    photo = noise(5)
+
+    def answers(data: dict) -> list[str]:
+        files = sent(photo) if "where" not in data else None
+        response = client.post("/api/search", data=data, files=files)
+        assert response.status_code == 200, response.text
+        return [answer["hash"] for answer in response.json()["answers"]]
+
+    by_photo, described = {"top_k": 9}, {"where": "camera = 3", "top_k": 9}
+    before = answers(by_photo), answers(described)
+    command = [sys.executable, "-c", UPKEEP, gallery.where, kind, str(model.folder)]
+    upkeep = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    searches = 0
+    while upkeep.poll() is None:
+        found = answers(by_photo), answers(described)
+        # from thumbnails, which are a little different, other crops may be nearest
+        assert len(found[0]) == 9 if kind == "reindex" else found == before
+        searches += 1
+    assert upkeep.returncode == 0, upkeep.communicate()[1]
+    assert searches > 5
+    fresh = Gallery.open(gallery.where, model)
+    nearest = fresh.search([Image.open(io.BytesIO(photo))], rule=AnswerRule("top_k", 9))
+    assert answers(by_photo) == [answer.hash for answer in nearest.answers]
 
 
 def test_the_same_crop_added_twice_at_once_is_there_once(client, gallery, sent) -> None:

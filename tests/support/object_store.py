@@ -19,6 +19,8 @@ class ObjectStore:
         address: to be set as AWS_ENDPOINT.
         objects: what is kept.
         refusal: the status and code that every request is answered with, None to do what it asks.
+        every: one request in so many is answered with the refusal; the others are done.
+        refused: how many were.
     """
 
     def __init__(self) -> None:
@@ -26,10 +28,21 @@ class ObjectStore:
         self.parts: dict[str, dict[int, bytes]] = {}
         self.lock = threading.Lock()
         self.refusal: tuple[int, str] | None = None
+        self.every = 1
+        self.refused = 0
+        self._asked = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.store = self  # type: ignore[attr-defined]
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def refuses(self) -> bool:
+        """Tell whether to refuse the request that comes now."""
+        with self.lock:
+            self._asked += 1
+            refuses = self.refusal is not None and self._asked % self.every == 0
+            self.refused += refuses
+            return refuses
 
     def close(self) -> None:
         self._server.shutdown()
@@ -55,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
             key: values[0] for key, values in parse_qs(where.query, keep_blank_values=True).items()
         }
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.store.refusal is not None:
+        if self.store.refuses():
             status, code = self.store.refusal
             self.answer(status, _error(code))
             return False
