@@ -2,6 +2,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
+from object_store import ObjectStore
 from typer.testing import CliRunner
 
 from passerby.cli.main import app
@@ -118,30 +120,43 @@ def test_the_commands(cluster: Cluster, model_file: Path, toy_data: Path, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("where", ["folder", "object store"])
 def test_each_crop_once_though_workers_die(
-    cluster: Cluster, model: RuntimeModel, toy_data: Path, tmp_path: Path
+    where: str,
+    cluster: Cluster,
+    model: RuntimeModel,
+    toy_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """And though the object store fails now and then."""
     crops = read_crops(toy_data).without_labels()
     # each file nine times, cut in nine ways
     paths = [path for path in crops.paths for _ in range(9)]
     box = np.array([(side, 0, 50, 100 + side) for _ in crops.paths for side in range(9)])
     crops = Crops(paths, box=box)
-    galleries = [Gallery.create(tmp_path / name, model) for name in ("alone", "together")]
     killed: list[int] = []
 
     def kill(done: int, _: int) -> None:
-        for process in psutil.Process().children(recursive=True):
-            if (
-                len(killed) < 2
-                and process.name().startswith("ray::Map")
-                and process.pid not in killed
-            ):
-                os.kill(process.pid, signal.SIGKILL)
-                killed.append(process.pid)
-                return
+        for process in psutil.Process().children(recursive=True) if len(killed) < 2 else ():
+            with suppress(psutil.Error):
+                if process.name().startswith("ray::Map") and process.pid not in killed:
+                    killed.append(process.pid)
+                    os.kill(process.pid, signal.SIGKILL)
+                    return
 
-    found = galleries[1].add(crops, cluster=cluster, progress=kill)
+    objects = ObjectStore()
+    for name, value in objects.environment.items():
+        monkeypatch.setenv(name, value)
+    place = tmp_path / "together" if where == "folder" else "s3://street/gallery"
+    together = Gallery.create(place, model)
+    objects.refusal, objects.every = (503, "SlowDown"), 9
+    found = together.add(crops, cluster=cluster, progress=kill)
+    objects.refusal = None
     assert killed
-    added = galleries[0].add(crops)
+    assert (objects.refused > 3) == (where == "object store")
+    alone = Gallery.create(tmp_path / "alone", model)
+    added = alone.add(crops)
     assert (found.rows, found.hashes) == (added.rows, added.hashes)
-    check_same(*galleries)
+    check_same(together, alone)
+    objects.close()

@@ -24,13 +24,7 @@ KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 @pytest.fixture
 def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     store = ObjectStore()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "somebody",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ENDPOINT": store.address,
-    }.items():
+    for name, value in store.environment.items():
         monkeypatch.setenv(name, value)
     yield store
     store.close()

@@ -16,7 +16,7 @@ class ObjectStore:
     """Objects by "bucket/key".
 
     Attributes:
-        address: to be set as AWS_ENDPOINT.
+        environment: variables that lead the database here.
         objects: what is kept.
         refusal: the status and code that every request is answered with, None to do what it asks.
         every: one request in so many is answered with the refusal; the others are done.
@@ -33,7 +33,13 @@ class ObjectStore:
         self._asked = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.store = self  # type: ignore[attr-defined]
-        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.environment = {
+            "AWS_ACCESS_KEY_ID": "somebody",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ENDPOINT": f"http://127.0.0.1:{self._server.server_address[1]}",
+        }
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def refuses(self) -> bool:
