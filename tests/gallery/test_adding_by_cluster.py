@@ -1,6 +1,7 @@
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -136,14 +137,17 @@ def test_each_crop_once_though_workers_die(
     box = np.array([(side, 0, 50, 100 + side) for _ in crops.paths for side in range(9)])
     crops = Crops(paths, box=box)
     killed: list[int] = []
+    finished = threading.Event()
 
-    def kill(done: int, _: int) -> None:
-        for process in psutil.Process().children(recursive=True) if len(killed) < 2 else ():
-            with suppress(psutil.Error):
-                if process.name().startswith("ray::Map") and process.pid not in killed:
-                    killed.append(process.pid)
-                    os.kill(process.pid, signal.SIGKILL)
-                    return
+    def kill() -> None:
+        """Kill two workers, each as soon as it works."""
+        while len(killed) < 2 and not finished.wait(0.05):
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    if process.name().startswith("ray::Map") and process.pid not in killed:
+                        killed.append(process.pid)
+                        os.kill(process.pid, signal.SIGKILL)
+                        break
 
     objects = ObjectStore()
     for name, value in objects.environment.items():
@@ -151,9 +155,13 @@ def test_each_crop_once_though_workers_die(
     place = tmp_path / "together" if where == "folder" else "s3://street/gallery"
     together = Gallery.create(place, model)
     objects.refusal, objects.every = (503, "SlowDown"), 9
-    found = together.add(crops, cluster=cluster, progress=kill)
+    killing = threading.Thread(target=kill)
+    killing.start()
+    found = together.add(crops, cluster=cluster)
+    finished.set()
+    killing.join()
     objects.refusal = None
-    assert killed
+    assert len(killed) == 2
     assert (objects.refused > 3) == (where == "object store")
     alone = Gallery.create(tmp_path / "alone", model)
     added = alone.add(crops)
