@@ -108,7 +108,7 @@ def test_those_that_wait_share_a_look(store: Store, monkeypatch: pytest.MonkeyPa
     looks = []
     position = store.position
     monkeypatch.setattr(store, "position", lambda: looks.append(1) or position())
-    with known._lock:
+    with known._looking:
         threads = [threading.Thread(target=known.among, args=([hash_of(1)],)) for _ in range(6)]
         for thread in threads:
             thread.start()

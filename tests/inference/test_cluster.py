@@ -1,8 +1,14 @@
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +21,7 @@ from passerby.datasets import read_crops
 from passerby.errors import InputError
 from passerby.inference import RuntimeModel, embed_to_folder
 from passerby.inference.cluster import Cluster
+from passerby.inference.cluster_worker import embed_step, table_of
 
 pytestmark = [
     pytest.mark.alone,
@@ -37,7 +44,8 @@ def crops(toy_data: Path, tmp_path: Path) -> Crops:
     folder.mkdir()
     paths = [Path(shutil.copy2(path, folder)) for path in found.paths]
     paths[40].write_bytes(b"nothing")
-    paths[60] = paths[60].rename(folder / os.fsdecode(b"caf\xe9.jpg"))
+    for row, name in ((40, b"caf\xe9.jpg"), (60, b"na\xefve.jpg")):
+        paths[row] = paths[row].rename(folder / os.fsdecode(name))
     box = np.zeros((140, 4), int)
     box[::7] = 5, 5, 30, 90
     return found.replace(paths=paths, box=box)
@@ -113,11 +121,70 @@ def test_what_workers_cannot_do(
         list(cluster.embed_batches(model, crops))
     model.device = "cpu"
     monkeypatch.setattr("passerby.inference.cluster.version", lambda name: "0.0.7")
-    with pytest.raises(InputError, match="of the cluster has Passerby .*, this one 0.0.7: install"):
+    with pytest.raises(InputError) as raised:
+        list(cluster.embed_batches(model, crops))
+    host = socket.gethostname()
+    assert str(raised.value) == (
+        f"Passerby {version('passerby')} is installed on {host}, 0.0.7 on {host}: install the same "
+        "everywhere."
+    )
+    monkeypatch.undo()
+    with pytest.raises(InputError) as raised:
+        list(cluster.embed_batches(model, crops, batch_size=0))
+    assert str(raised.value) == "The batch size is 0: give 1 or more."
+
+
+def test_crops_that_only_this_machine_has(
+    cluster: Cluster, model_file: Path, crops: Crops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if workers were on another machine, which sees one crop less; one is missing for both."""
+    model = RuntimeModel.load(model_file)
+    crops = crops[:30]
+    monkeypatch.setattr("socket.gethostname", lambda: "here")
+    crops.paths[7].unlink()
+    found = list(cluster.embed_batches(model, crops))
+    (sentence,) = (str(error) for batch in found for error in batch.broken.values())
+    assert sentence.startswith(f"Cannot read {crops.paths[7]}: No such file")
+    assert sentence.endswith(f" So {os.uname().nodename} says.")
+    crops.paths[7].touch()
+    monkeypatch.setattr(
+        "passerby.inference.cluster.table_of",
+        lambda part: table_of(part.replace(paths=[f"{path}.not" for path in part.paths])),
+    )
+    with pytest.raises(InputError, match="does not see .* so share the folder"):
         list(cluster.embed_batches(model, crops))
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere.invalid:6379", "127.0.0.1:99999"])
+def test_errors_of_our_own_stay_errors(cluster: Cluster, model_file: Path, crops: Crops) -> None:
+    from ray.exceptions import RayTaskError
+
+    with pytest.raises(RayTaskError, match="unexpected keyword argument 'crop'"):
+        list(cluster.run(RuntimeModel.load(model_file), crops, partial(embed_step, crop=1)))
+
+
+def test_signals_mean_what_they_meant(model_file: Path, toy_data: Path, tmp_path: Path) -> None:
+    """And no worker stays, nor a folder."""
+    before = set(Path("/tmp").glob("ray-*"))
+    command = [sys.executable, "-m", "passerby", "embed", str(toy_data), "--split", "train"]
+    command += ["--model", str(model_file), "--out", str(tmp_path / "out"), "--ray", "local"]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE)
+    children: list[psutil.Process] = []
+    while not any("raylet" in child.name() for child in children):
+        time.sleep(0.1)
+        with suppress(psutil.Error):
+            children = psutil.Process(running.pid).children(recursive=True)
+        assert running.poll() is None
+    time.sleep(2)
+    running.terminate()
+    assert running.wait(30) == 128 + signal.SIGTERM
+    _, alive = psutil.wait_procs(children, 10)
+    assert not alive
+    assert set(Path("/tmp").glob("ray-*")) == before
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:9", "nowhere.invalid:6379", "127.0.0.1:99999", "a..b:1"]
+)
 def test_no_cluster_there(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(InputError, match=f"No Ray cluster answers at {address}"), Cluster(address):

@@ -106,6 +106,7 @@ def add(
     from passerby.datasets.finding import find_crops
     from passerby.errors import InputError
 
+    store = _opened(gallery, model, backend, device)
     on_broken = skip_or_stop(skip_broken)
     unlike: list[str] = []
 
@@ -119,7 +120,6 @@ def add(
         places, pattern, source, root=root, on_broken=skip_name if skip_broken else None
     )
     with opened_cluster(ray, workers) as cluster, progress_bar("Adding") as progress:
-        store = _opened(gallery, model, backend, device)
         try:
             added = store.add(
                 crops, on_broken=on_broken, progress=progress, reason=reason, cluster=cluster

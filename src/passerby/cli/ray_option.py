@@ -16,7 +16,8 @@ RAY = Annotated[
     typer.Option(
         "--ray",
         metavar="ADDRESS",
-        help="Let workers of a Ray cluster do it: HOST:PORT, or `local` for this machine's cores.",
+        help="Let workers of a Ray cluster do it: HOST:PORT, `auto` for the one that this machine "
+        "is in, or `local` for this machine's cores.",
     ),
 ]
 WORKERS = Annotated[

@@ -3,7 +3,7 @@
 import io
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -185,17 +185,20 @@ def map_ahead(
     items: Iterable[Item],
     threads: int | None = None,
     ahead: int = 128,
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Yield `work` of each item in order, done in threads a few items ahead of the consumer.
 
     Args:
         work: is done to each item.
         items: are taken one by one.
-        threads: as many as this process may use cores, 2 at least and 16 at most, if left out.
+        threads: as many as this process may use cores, or OMP_NUM_THREADS if those are fewer, 2 at
+            least and 16 at most, if left out.
         ahead: items that are done or being done before the consumer asks for them.
     """
     if threads is None:
-        threads = min(max(usable_cores(), _LEAST_THREADS), _MOST_THREADS)
+        told = os.environ.get("OMP_NUM_THREADS", "")
+        wanted = min(usable_cores(), int(told)) if told.isdecimal() else usable_cores()
+        threads = min(max(wanted, _LEAST_THREADS), _MOST_THREADS)
     with ThreadPoolExecutor(threads) as pool:
         waiting = (pool.submit(work, item) for item in items)
         pending = deque(islice(waiting, ahead))

@@ -1,6 +1,7 @@
 """Adding crops: each once, by the hash of its file and its box, whoever adds it, however often."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -106,18 +107,18 @@ def add(
         _check_embeddings(store, people)
     elif model is not None:
         store.settings.check_model(model.info, store.where)
-    ready: Iterator[HashedCrop | InputError]
+    ready: Generator[HashedCrop | InputError, None, None]
     if cluster is None or model is None:
         load = partial(prepare_row, table, people, store.settings)
         ready = map_ahead(load, range(len(table)), ahead=_AHEAD)
     else:
-        there = hash_bytes(store.read(store.query(["hash"])).column("hash").to_pylist())
-        ready = prepare_by_cluster(cluster, model, table, store.settings, np.sort(there))
+        ready = prepare_by_cluster(cluster, model, table, store.settings, _hashes(store))
     added = Added()
     try:
-        for done in _committed(store, model, ready, added, on_broken):
-            if progress:
-                progress(done, len(table))
+        with closing(ready):
+            for done in _committed(store, model, ready, added, on_broken):
+                if progress:
+                    progress(done, len(table))
     finally:
         if added.rows:
             store.audit.append(Entry.now("add", added.rows, reason, who))
@@ -237,6 +238,15 @@ def _append(store: Store, rows: pa.Table) -> int:
     if new:
         store.crops.add(rows.take(pa.array(sorted(new), pa.int64())))
     return len(new)
+
+
+def _hashes(store: Store) -> NDArray[np.bytes_]:
+    """Return those of all crops, as `hash_bytes` does, ascending."""
+    found = [
+        hash_bytes(batch.column("hash").to_pylist())
+        for batch in store.batches(store.query(["hash"]), 1 << 16)
+    ]
+    return np.sort(np.concatenate([np.empty(0, "S32"), *found]))
 
 
 def _check_embeddings(store: Store, people: Embeddings) -> None:

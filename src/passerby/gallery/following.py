@@ -9,7 +9,8 @@ import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, Self
 
 import pyarrow as pa
@@ -33,8 +34,10 @@ class Follower(ABC):
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._view = store.another()
+        self._view, self._ahead = store.another(), store.another()
+        # of what is known; the table is asked without it, so that others may use what is known
         self._lock = threading.RLock()
+        self._looking = threading.RLock()
         self._mark: Mark | None = None
         self._looked = _NEVER
         self._made = time.monotonic()
@@ -77,13 +80,11 @@ class Follower(ABC):
         Raises:
             InputError: a file of the gallery is damaged, or it was embedded again.
         """
-        asked = time.monotonic()
-        with self._lock:
-            self._catch_up(asked)
+        self._catch_up(time.monotonic())
 
     def forget(self) -> None:
         """Forget everything, until the next look."""
-        with self._lock:
+        with self._looking, self._lock:
             self._mark, self._looked = None, _NEVER
             self._forget()
 
@@ -92,27 +93,39 @@ class Follower(ABC):
         """Seconds since the last look at the table."""
         return time.monotonic() - max(self._looked, self._made)
 
+    @contextmanager
+    def _in_step(self) -> Iterator[None]:
+        """Hold the lock of what is known, which is no older than the call."""
+        while True:
+            self._catch_up(time.monotonic())
+            with self._lock:
+                # else it was forgotten meanwhile
+                if self._mark is not None:
+                    yield
+                    return
+
     def _catch_up(self, asked: float) -> None:
-        """Look at the table, unless that was done since; to be called with the lock.
+        """Look at the table, unless that was done since.
 
         Args:
-            asked: since when, by `time.monotonic`: threads that wait for the lock share a look.
+            asked: since when, by `time.monotonic`: threads that wait for each other share a look.
         """
-        if self._looked >= asked:
-            return
-        for left in reversed(range(_ATTEMPTS)):
-            looked = time.monotonic()
-            try:
-                self._step()
-            except InputError:
-                # the version that was read may have been cleaned up meanwhile
-                self._store.check_current()
-                if not left:
-                    self.forget()
-                    raise
-            else:
-                self._looked = looked
+        with self._looking:
+            if self._looked >= asked:
                 return
+            for left in reversed(range(_ATTEMPTS)):
+                looked = time.monotonic()
+                try:
+                    self._step()
+                except InputError:
+                    # the version that was read may have been cleaned up meanwhile
+                    self._store.check_current()
+                    if not left:
+                        self.forget()
+                        raise
+                else:
+                    self._looked = looked
+                    return
 
     def _step(self) -> None:
         version, gallery = self._store.position()
@@ -121,25 +134,28 @@ class Follower(ABC):
             return
         if before is None or before.gallery != gallery:
             self._store.check_current()
-        self._view.use_version(version)
+        ahead = self._ahead
+        ahead.use_version(version)
         if before is not None and (before.gallery != gallery or before.version > version):
             before = None
         found = None
         if before is not None:
-            found = self._view.appended(before, version, [*self._columns, "_rowid"])
-        mark = self._view.mark(version) if found is None else found[1]
+            found = ahead.appended(before, version, [*self._columns, "_rowid"])
+        mark = ahead.mark(version) if found is None else found[1]
         if mark.gallery != gallery:
             raise InputError(f"{self._store.where} was made anew meanwhile: try again.")
-        try:
-            if found is None:
-                self._anew(before)
-            else:
-                self._add(found[0])
-        except BaseException:
-            # half of it may be new
-            self.forget()
-            raise
-        self._mark = mark
+        with self._lock:
+            self._view, self._ahead = ahead, self._view
+            try:
+                if found is None:
+                    self._anew(before)
+                else:
+                    self._add(found[0])
+            except BaseException:
+                # half of it may be new
+                self.forget()
+                raise
+            self._mark = mark
 
 
 _watched: "weakref.WeakSet[Follower]" = weakref.WeakSet()

@@ -1,6 +1,5 @@
 """Which crops a gallery has, known without asking the table each time."""
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,9 +32,7 @@ class KnownHashes(Follower):
         """
         if not hashes:
             return set()
-        asked_at = time.monotonic()
-        with self._lock:
-            self._catch_up(asked_at)
+        with self._in_step():
             perhaps = np.isin(_beginnings(hashes), self._beginnings)
         asked = [value for value, known in zip(hashes, perhaps, strict=True) if known]
         if not asked:

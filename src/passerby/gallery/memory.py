@@ -4,7 +4,6 @@ Memory follows the table (see `passerby.gallery.following`). Where rows were era
 to other files, it reads those of a later version than its own and compares row ids and hashes.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,7 +146,7 @@ class VectorMemory(Follower):
 
     def close(self) -> None:
         """Give the memory back, for good."""
-        with self._lock:
+        with self._looking, self._lock:
             self._closed = True
             self.forget()
 
@@ -233,16 +232,13 @@ class VectorMemory(Follower):
         self, search: "Callable[[list[Rows] | None], _Result]", where: str | None
     ) -> "_Result":
         """Search the rows that a filter admits, in step with the table."""
-        asked = time.monotonic()
-        with self._lock:
-            for left in reversed(range(_ATTEMPTS)):
-                self._catch_up(asked)
+        for left in reversed(range(_ATTEMPTS)):
+            with self._in_step():
                 try:
                     return search(self._among(where))
                 except _GoneError as error:
                     if not left:
                         raise error.reason from None
-                    asked = time.monotonic()
         raise AssertionError
 
     def shown(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
@@ -357,9 +353,10 @@ class VectorMemory(Follower):
     # Keeping in step
 
     def _catch_up(self, asked: float) -> None:
-        if self._closed:
-            raise DoesNotFitError
-        super()._catch_up(asked)
+        with self._looking:
+            if self._closed:
+                raise DoesNotFitError
+            super()._catch_up(asked)
 
     def _forget(self) -> None:
         self._parts = []

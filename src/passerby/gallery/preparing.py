@@ -1,7 +1,8 @@
 """What is done to a crop on its way to a gallery: read, hashed, cut, resized, embedded."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,14 @@ from passerby.data.decoding import cut_box, decode_bytes, map_ahead, read_file, 
 from passerby.errors import InputError
 from passerby.gallery.settings import Settings
 from passerby.gallery.thumbnails import thumbnail
-from passerby.inference.cluster import Cluster, as_lists, numbers_of
+from passerby.inference.cluster import Cluster
+from passerby.inference.cluster_worker import (
+    BROKEN,
+    number_column,
+    numbers_of,
+    text_column,
+    texts_of,
+)
 from passerby.inference.embeddings import Embeddings
 from passerby.inference.runtime_model import Answers, RuntimeModel
 
@@ -152,7 +160,7 @@ def prepare_by_cluster(
     crops: Crops,
     settings: Settings,
     known: NDArray[np.bytes_],
-) -> Iterator[HashedCrop | InputError]:
+) -> Generator[HashedCrop | InputError, None, None]:
     """Let the workers of a cluster read, prepare and embed crops; yield them in their order.
 
     Args:
@@ -167,22 +175,26 @@ def prepare_by_cluster(
         InputError: see `Cluster.run`.
     """
     step = partial(_prepare_and_embed, settings=settings, known=known)
-    row = 0
-    for table in cluster.run(model, crops, step):
-        vectors = numbers_of(table, "vector", settings.embedding_size)
-        attributes = [None] * len(table)
-        if model.schema is not None:
-            attributes = list(numbers_of(table, "attributes", len(model.schema)))
-        found = table.select(["broken", "hash", "frame", "thumbnail", "embedded"]).to_pylist()
-        for told, vector, probabilities in zip(found, vectors, attributes, strict=True):
-            if told["broken"] is not None:
-                yield InputError(told["broken"])
-            else:
-                kept = _kept(_known_of(crops, row))
-                hashed = told["hash"], told["frame"], told["thumbnail"]
-                crop = HashedCrop(crops.paths[row], kept, True, *hashed)
-                yield _embedded(crop, vector, probabilities) if told["embedded"] else crop
-            row += 1
+    with closing(cluster.run(model, crops, step)) as tables:
+        row = 0
+        for table in tables:
+            vectors = numbers_of(table.column("vector"), settings.embedding_size)
+            attributes = [None] * len(table)
+            if model.schema is not None:
+                attributes = list(numbers_of(table.column("attributes"), len(model.schema)))
+            broken = texts_of(table.column(BROKEN))
+            found = table.select(["hash", "frame", "thumbnail", "embedded"]).to_pylist()
+            for wrong, told, vector, probabilities in zip(
+                broken, found, vectors, attributes, strict=True
+            ):
+                if wrong is not None:
+                    yield InputError(wrong)
+                else:
+                    kept = _kept(_known_of(crops, row))
+                    hashed = told["hash"], told["frame"], told["thumbnail"]
+                    crop = HashedCrop(crops.paths[row], kept, True, *hashed)
+                    yield _embedded(crop, vector, probabilities) if told["embedded"] else crop
+                row += 1
 
 
 def hash_bytes(hashes: Sequence[str]) -> NDArray[np.bytes_]:
@@ -197,12 +209,15 @@ def _prepare_and_embed(
     prepare = partial(prepare_row, crops, None, settings)
     found = list(map_ahead(prepare, range(len(crops)), ahead=_AHEAD))
     hashed = {row: crop for row, crop in enumerate(found) if isinstance(crop, PreparedCrop)}
-    is_known = np.isin(hash_bytes([crop.hash for crop in hashed.values()]), known)
+    asked = hash_bytes([crop.hash for crop in hashed.values()])
+    # not np.isin, which would sort millions each time
+    places = np.minimum(np.searchsorted(known, asked), max(0, len(known) - 1))
+    is_known = known[places] == asked if len(known) else np.zeros(len(asked), np.bool_)
     new = [row for row, there in zip(hashed, is_known.tolist(), strict=True) if not there]
     vectors = np.zeros((len(found), settings.embedding_size), np.float32)
     columns = {
-        "broken": pa.array(
-            [str(crop) if isinstance(crop, InputError) else None for crop in found], pa.string()
+        BROKEN: text_column(
+            [str(crop) if isinstance(crop, InputError) else None for crop in found]
         ),
         "hash": _column(hashed, found, "hash", pa.string()),
         "frame": _column(hashed, found, "frame", pa.string()),
@@ -214,9 +229,9 @@ def _prepare_and_embed(
         vectors[new], told = embed_prepared(model, [hashed[row] for row in new])
         if told is not None:
             probabilities[new] = told
-    columns["vector"] = as_lists(vectors)
+    columns["vector"] = number_column(vectors)
     if model.schema is not None:
-        columns["attributes"] = as_lists(probabilities)
+        columns["attributes"] = number_column(probabilities)
     return columns
 
 

@@ -1,7 +1,6 @@
 """What is in a gallery, counted once; later only what was added since is read."""
 
 import hashlib
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,9 +77,7 @@ class Summary(Follower):
         Raises:
             InputError: a file of the gallery is damaged.
         """
-        asked = time.monotonic()
-        with self._lock:
-            self._catch_up(asked)
+        with self._in_step():
             counts = self._counts
             return {
                 "rows": counts.rows,

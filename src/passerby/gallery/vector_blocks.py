@@ -298,8 +298,8 @@ def _tiles(
         if among is None:
             yield np.arange(start, stop), vectors(slice(start, stop))
         else:
-            rows = among[(among >= start) & (among < stop)]
-            yield rows, vectors(rows)
+            first, last = np.searchsorted(among, (start, stop))
+            yield among[first:last], vectors(among[first:last])
 
 
 def _multiplied(
@@ -307,7 +307,7 @@ def _multiplied(
     queries: Vectors,
     count: int,
     tolerance: float,
-    score: float | None = None,
+    least: float | None = None,
 ) -> list[Found]:
     """Return what a block's `top` and `above` do, by products of all queries with a tile.
 
@@ -316,19 +316,21 @@ def _multiplied(
         queries: of length 1, shape (Q, D).
         count: of more rows than this only the nearest are wanted.
         tolerance: what scores may be wrong by.
-        score: which they reach at least; any if left out.
+        least: score that they reach; any if left out.
     """
     found: list[list[Found]] = [[] for _ in queries]
+    merged = [0] * len(queries)
     for rows, tile in tiles:
-        for mine, scores in zip(found, queries @ tile.T, strict=True):
-            some = rows, scores
-            if score is not None:
-                chosen = np.flatnonzero(scores >= score)
-                some = rows[chosen], scores[chosen]
-            mine.append(_highest(*some, count, tolerance))
+        for number, (mine, scores) in enumerate(zip(found, queries @ tile.T, strict=True)):
+            reached = rows, scores
+            if least is not None:
+                chosen = np.flatnonzero(scores >= least)
+                reached = rows[chosen], scores[chosen]
+            mine.append(_highest(*reached, count, tolerance))
             # what a hundred queries find of a million rows need not be held
-            if sum(len(held) for held, _ in mine) > 4 * count + _TILE:
+            if sum(len(held) for held, _ in mine) > 2 * merged[number] + 4 * count + _TILE:
                 mine[:] = [merge(mine, count, tolerance)]
+                merged[number] = len(mine[0][0])
     return [merge(mine, count, tolerance) for mine in found]
 
 

@@ -2,48 +2,62 @@
 
 import logging
 import os
+import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from importlib.metadata import version
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from passerby.data.crops import Crops
 from passerby.data.decoding import usable_cores
 from passerby.errors import InputError
+from passerby.inference.cluster_worker import (
+    BROKEN,
+    REFUSED,
+    ROW,
+    UNSEEN,
+    Order,
+    Step,
+    Worker,
+    embed_step,
+    numbers_of,
+    table_of,
+    texts_of,
+)
 from passerby.inference.model_info import INFO_NAME, ONNX_NAME, WEIGHTS_NAME
 from passerby.inference.runtime_model import EmbeddedBatch, RuntimeModel
 
-Step = Callable[[RuntimeModel, Crops], dict[str, pa.Array]]
-"""What a worker does with some crops: name of a column to a value for each; `broken` is one."""
-
-LOCAL = "local"
+LOCAL, AUTO = "local", "auto"
 
 _BLOCK, _LEAST_BLOCK = 1024, 32
 """Crops that a worker takes at once: so many are embedded again where one dies."""
 
-_BLOCKS_A_WORKER = 4
-_ROUND = 200_000
-"""Crops that Ray knows of at once."""
+_BLOCKS_A_WORKER = 16
+_ROUND = 20_000
+"""Crops for each worker that Ray knows of at once; with each round workers start anew."""
 
+_LEAST_ROUND = 200_000
 _SECONDS = 5.0
 """For a cluster to answer."""
 
-_STORE_BYTES = 500_000_000
-"""Of memory that workers of this machine hand their answers over in."""
+_ON_GPUS = ("cuda", "tensorrt")
+"""Devices of which Ray gives each worker one."""
 
 
 class Cluster:
     """Workers with a copy of a model each, of one core, or of one GPU where the model runs on one.
 
-    A context manager; a cluster that it started itself ends with it.
+    A context manager; a cluster that it started itself ends with it. A process that is connected to
+    Ray already keeps to that cluster.
 
     Args:
         address: "local" starts workers on this machine, which no other reaches; HOST:PORT is the
@@ -63,51 +77,65 @@ class Cluster:
         self._opened = ExitStack()
 
     def __enter__(self) -> Self:
-        # read when Ray is imported: nobody counts who uses it
+        # read when Ray is imported: this process tells nobody that it is used
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if self._address == LOCAL:
-            # else it takes the address that others see, and listens on all
-            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         # it complains of how Ray Data starts its own workers
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         try:
             import ray.data
         except ImportError:
             raise InputError("Many machines need Ray: install the extra `ray`.") from None
-        # what it does is told by progress and errors
-        for name in ("ray", "ray.data"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        if not ray.is_initialized():
-            self._start()
-            self._opened.callback(ray.shutdown)
+        with ExitStack() as opening:
+            opening.enter_context(_quiet())
+            if not ray.is_initialized():
+                self._check_address()
+                # a short path: it becomes part of those of sockets
+                short = "/tmp" if Path("/tmp").is_dir() else None
+                folder = tempfile.TemporaryDirectory(
+                    prefix="ray-", dir=short, ignore_cleanup_errors=True
+                )
+                place = opening.enter_context(folder)
+                opening.callback(ray.shutdown)
+                with _own_signals():
+                    if self._address == LOCAL:
+                        self._start(place)
+                    else:
+                        self._join()
+            self._opened = opening.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
-    def _start(self) -> None:
+    def _start(self, place: str) -> None:
+        """Start workers that only this machine reaches.
+
+        Args:
+            place: a folder of theirs.
+        """
         import ray
 
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-        if self._address == LOCAL:
-            ray.init(
-                num_cpus=self._workers or usable_cores(),
-                include_dashboard=False,
-                object_store_memory=_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
-                **quiet,
-            )
-            return
-        self._check_address()
         try:
-            ray.init(address=self._address, **quiet)
+            with _loopback():
+                ray.init(
+                    address=LOCAL,
+                    num_cpus=self._workers or usable_cores(),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=place,
+                )
         except Exception as error:
-            # Ray raises ConnectionError, ValueError, RuntimeError, …
-            raise self._nobody(error) from error
+            raise InputError(
+                f"Ray does not start on this machine ({_last_line(error)}): do without --ray."
+            ) from error
+        if not ip_address(ray.util.get_node_ip_address()).is_loopback:
+            raise InputError("Other machines would reach this cluster: install another Ray.")
 
     def _check_address(self) -> None:
-        """Check that something answers: Ray tries again for minutes."""
-        if self._address == "auto":
+        """Check that something answers there: Ray tries for minutes."""
+        if self._address in (LOCAL, AUTO):
             return
         host, _, port = self._address.rpartition(":")
         if not host or not port.isdecimal() or "//" in host:
@@ -115,9 +143,26 @@ class Cluster:
                 f"{self._address!r} is no address of a cluster: give HOST:PORT, auto or local."
             )
         try:
-            socket.create_connection((host, int(port)), timeout=_SECONDS).close()
-        except (OSError, OverflowError) as error:
+            where = host.strip("[]"), int(port)
+            socket.create_connection(where, timeout=_SECONDS).close()
+        except (OSError, OverflowError, ValueError) as error:
             raise self._nobody(error) from None
+
+    def _join(self) -> None:
+        """Join the cluster of the address."""
+        import ray
+
+        try:
+            ray.init(address=self._address, log_to_driver=False, logging_level=logging.CRITICAL)
+        except Exception as error:
+            # Ray raises ConnectionError, ValueError, RuntimeError, …
+            if "ersion mismatch" in str(error):
+                told = " ".join(str(error).split())
+                raise InputError(
+                    f"The cluster at {self._address} has another Ray or Python ({told}): install "
+                    "the same on all its machines."
+                ) from error
+            raise self._nobody(error) from error
 
     def _nobody(self, error: Exception) -> InputError:
         return InputError(
@@ -125,7 +170,7 @@ class Cluster:
             "`ray start --head`, on this machine or one that it has joined, or give `local`."
         )
 
-    def run(self, model: RuntimeModel, crops: Crops, step: Step) -> Iterator[pa.Table]:
+    def run(self, model: RuntimeModel, crops: Crops, step: Step) -> Generator[pa.Table, None, None]:
         """Let workers do something with all crops; yield what they found, in the crops' order.
 
         What a worker had when it died another one does again; each crop is in one table, once.
@@ -136,62 +181,64 @@ class Cluster:
             step: what is done; its own modules must be importable by the workers.
 
         Raises:
-            InputError: crops are in memory, a step raises, or workers cannot do it.
+            InputError: crops are in memory, a step refuses, or workers cannot do it.
         """
         if crops.images is not None:
             raise InputError("A cluster reads crops from files: save them first.")
         import ray
 
+        # Ray gives each worker one, which it sees as the only one
+        device, _, _ = model.device.partition(":")
+        gpu = device in _ON_GPUS
         files = {
             name: path.read_bytes()
             for name in (INFO_NAME, ONNX_NAME, WEIGHTS_NAME)
             if (path := model.folder / name).is_file()
         }
-        gpu = model.device.startswith("cuda")
+        threads = None if gpu else 1
+        order = Order(
+            files, model.backend, device, threads, step, version("passerby"), socket.gethostname()
+        )
         workers = self._count(gpu)
-        # held here, so that a worker that is started anew finds them
-        shared = ray.put((files, step, version("passerby"), socket.gethostname()))
-        for start in range(0, len(crops), _ROUND):
-            part = crops[start : start + _ROUND]
+        # held here, so that a worker that is started anew finds it
+        shared = ray.put(order)
+        size = max(_LEAST_ROUND, _ROUND * workers)
+        for start in range(0, len(crops), size):
+            part = crops[start : start + size]
             done = 0
             with _explained():
-                for table in _mapped(
-                    _blocks(part, workers), (shared, model.backend, model.device), workers, gpu
-                ):
-                    rows = table.column("row").to_numpy()
+                for table in _mapped(_blocks(part, workers), shared, workers, gpu):
+                    rows = table.column(ROW).to_numpy()
                     if not np.array_equal(rows, np.arange(done, done + len(rows))):
                         raise RuntimeError("Ray lost crops, or returned some twice")
+                    _check(table, part, done)
                     done += len(rows)
-                    yield table.drop_columns("row")
+                    yield table
                 if done != len(part):
                     raise RuntimeError("Ray lost crops")
 
     def embed_batches(
-        self, model: RuntimeModel, crops: Crops, *, flip: bool = False
-    ) -> Iterator[EmbeddedBatch]:
-        """Do as `RuntimeModel.embed_batches`; many crops are a batch.
+        self, model: RuntimeModel, crops: Crops, *, flip: bool = False, batch_size: int = 64
+    ) -> Generator[EmbeddedBatch, None, None]:
+        """Do as `RuntimeModel.embed_batches`; what is yielded are larger batches.
 
         Raises:
             InputError: see `run`.
         """
-        size = model.info.embedding_size
-        for table in self.run(model, crops, partial(_embed, flip=flip)):
-            broken = {
-                row: InputError(sentence)
-                for row, sentence in enumerate(table.column("broken").to_pylist())
-                if sentence is not None
-            }
-            suspicions = {
-                row: kind
-                for row, kind in enumerate(table.column("suspicion").to_pylist())
-                if kind is not None
-            }
-            rows = [row for row in range(len(table)) if row not in broken]
-            attributes = None
-            if model.schema is not None:
-                attributes = numbers_of(table, "attributes", len(model.schema))[rows]
-            vectors = numbers_of(table, "vector", size)[rows]
-            yield EmbeddedBatch(len(table), rows, vectors, attributes, broken, suspicions)
+        step = partial(embed_step, flip=flip, batch_size=batch_size)
+        with closing(self.run(model, crops, step)) as tables:
+            for table in tables:
+                told = enumerate(texts_of(table.column(BROKEN)))
+                broken = {row: InputError(said) for row, said in told if said is not None}
+                kinds = enumerate(table.column("suspicion").to_pylist())
+                suspicions = {row: kind for row, kind in kinds if kind is not None}
+                rows = [row for row in range(len(table)) if row not in broken]
+                vectors = numbers_of(table.column("vector"), model.info.embedding_size)[rows]
+                attributes = None
+                if model.schema is not None:
+                    probabilities = table.column("attributes")
+                    attributes = numbers_of(probabilities, len(model.schema))[rows]
+                yield EmbeddedBatch(len(table), rows, vectors, attributes, broken, suspicions)
 
     def _count(self, gpu: bool) -> int:
         import ray
@@ -207,106 +254,25 @@ class Cluster:
         return wanted
 
 
-def _embed(model: RuntimeModel, crops: Crops, *, flip: bool) -> dict[str, pa.Array]:
-    """Embed some crops; see `Step`."""
-    broken: list[str | None] = []
-    suspicions: list[str | None] = []
-    vectors, attributes = [], []
-    for batch in model.embed_batches(crops, flip=flip):
-        vectors.append(_spread(batch.vectors, batch))
-        if batch.attributes is not None:
-            attributes.append(_spread(batch.attributes, batch))
-        for row in range(batch.count):
-            broken.append(str(batch.broken[row]) if row in batch.broken else None)
-            suspicions.append(batch.suspicions.get(row))
-    columns = {
-        "broken": pa.array(broken, pa.string()),
-        "suspicion": pa.array(suspicions, pa.string()),
-        "vector": as_lists(np.concatenate(vectors)),
-    }
-    if attributes:
-        columns["attributes"] = as_lists(np.concatenate(attributes))
-    return columns
-
-
-def _spread(found: NDArray[np.float32], batch: EmbeddedBatch) -> NDArray[np.float32]:
-    """Return a row for each crop, of zeros for those that are broken."""
-    spread = np.zeros((batch.count, found.shape[1]), np.float32)
-    spread[batch.rows] = found
-    return spread
-
-
-def as_lists(numbers: NDArray[np.float32]) -> pa.Array:
-    """Return float32 numbers, shape (N, D), as a column."""
-    flat = pa.array(np.ascontiguousarray(numbers).reshape(-1), pa.float32())
-    return pa.FixedSizeListArray.from_arrays(flat, numbers.shape[1])
-
-
-def numbers_of(table: pa.Table, name: str, size: int) -> NDArray[np.float32]:
-    """Return a column that `as_lists` made as numbers, shape (N, size)."""
-    column = table.column(name).combine_chunks()
-    found: NDArray[np.float32] = column.flatten().to_numpy().reshape(-1, size)
-    return found
-
-
-class _Worker:
-    """One of the workers, in a process of its own."""
-
-    def __init__(self, shared: Any, backend: str, device: str) -> None:
-        import ray
-
-        files, self._step, wanted, self._home = ray.get(shared)
-        self._host = socket.gethostname()
-        if (mine := version("passerby")) != wanted:
-            raise InputError(
-                f"The machine {self._host} of the cluster has Passerby {mine}, this one "
-                f"{wanted}: install the same everywhere."
-            )
-        with tempfile.TemporaryDirectory(prefix="passerby-") as folder:
-            for name, content in files.items():
-                (Path(folder) / name).write_bytes(content)
-            threads = 1 if device == "cpu" else None
-            self._model = RuntimeModel.load(folder, threads, backend=backend, device=device)
-
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        paths = [os.fsdecode(path) for path in rows.column("path").to_pylist()]
-        box = rows.column("box").combine_chunks().flatten().to_numpy().reshape(-1, 4)
-        columns = self._step(self._model, Crops(paths, box=box if box.any() else None))
-        if self._host != self._home:
-            told = columns["broken"].to_pylist()
-            told = [said and f"{said} So {self._host} says." for said in told]
-            columns["broken"] = pa.array(told, pa.string())
-        return pa.table({"row": rows.column("row"), **columns})
-
-
 def _blocks(crops: Crops, workers: int) -> list[pa.Table]:
     """Return what workers are told of crops, some at a time."""
-    count = len(crops)
-    box = np.zeros((count, 4), np.int64) if crops.box is None else crops.box.astype(np.int64)
-    table = pa.table(
-        {
-            "row": np.arange(count),
-            # any file name, also one that is no UTF-8
-            "path": [os.fsencode(path.absolute()) for path in crops.paths],
-            "box": pa.FixedSizeListArray.from_arrays(pa.array(box.reshape(-1)), 4),
-        }
-    )
-    size = min(max(_LEAST_BLOCK, -(-count // (_BLOCKS_A_WORKER * workers))), _BLOCK)
-    return [table.slice(start, size) for start in range(0, count, size)]
+    table = table_of(crops)
+    share = -(-len(crops) // (_BLOCKS_A_WORKER * workers))
+    size = min(max(_LEAST_BLOCK, share), _BLOCK)
+    return [table.slice(start, size) for start in range(0, len(crops), size)]
 
 
-def _mapped(
-    blocks: list[pa.Table], arguments: tuple[Any, ...], workers: int, gpu: bool
-) -> Iterator[pa.Table]:
+def _mapped(blocks: list[pa.Table], order: Any, workers: int, gpu: bool) -> Iterator[pa.Table]:
     """Return what workers make of blocks, in their order."""
     import ray.data
 
     dataset = ray.data.from_arrow(blocks).map_batches(
-        _Worker,
-        fn_constructor_args=arguments,
+        Worker,
+        fn_constructor_args=(order,),
         batch_size=None,
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=workers),
+        # those that are free begin
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
         num_cpus=0 if gpu else 1,
         num_gpus=1 if gpu else 0,
     )
@@ -316,19 +282,75 @@ def _mapped(
     return found
 
 
+def _check(table: pa.Table, crops: Crops, start: int) -> None:
+    """Check that a worker did what it was told to do.
+
+    Args:
+        table: what it returned.
+        crops: of the round.
+        start: of them, the first one of the table.
+    """
+    if REFUSED in table.column_names:
+        raise InputError(table.column(REFUSED)[0].as_py())
+    for row in np.flatnonzero(table.column(UNSEEN).to_numpy()).tolist():
+        path = crops.paths[start + row]
+        if path.exists():
+            said = texts_of(table.column(BROKEN).slice(row, 1))[0]
+            raise InputError(
+                f"A machine of the cluster does not see {path} ({said}): all of them need the "
+                "crops at the same paths, so share the folder."
+            )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What Ray does is told by progress and errors."""
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Let Ray take 127.0.0.1; else it takes the address that others see, and listens on all."""
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Let signals mean what they meant before Ray was started."""
+    own = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if own:
+            signal.signal(signal.SIGTERM, before)
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Raise what a worker says as it said it, and say of what Ray reports what it means."""
-    from ray.exceptions import RayError
+    """Say of what Ray reports of its machines and processes what it means."""
+    from ray.exceptions import RayError, RayTaskError
 
     try:
         yield
+    except RayTaskError:
+        raise  # an error of ours
     except RayError as error:
-        said: BaseException | None = error
-        while said is not None and not isinstance(said, InputError):
-            said = getattr(said, "cause", None) or said.__cause__
-        if said is not None:
-            raise InputError(str(said)) from error
         raise InputError(
             f"The workers cannot go on ({_last_line(error)}): each machine of the cluster needs "
             f"Passerby {version('passerby')} and enough memory. What was finished is kept."

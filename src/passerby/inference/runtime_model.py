@@ -1,6 +1,6 @@
 """A model file running on a backend: pixels in, embeddings and attributes out; no torch."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -242,7 +242,7 @@ class RuntimeModel:
 
     def embed_batches(
         self, crops: Crops, *, flip: bool = False, batch_size: int = 64
-    ) -> Iterator[EmbeddedBatch]:
+    ) -> Generator[EmbeddedBatch, None, None]:
         """Do as `embed`, but yield the answers as they come.
 
         Raises:

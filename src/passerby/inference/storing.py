@@ -1,5 +1,6 @@
 """Embedding more crops than fit into memory, or than anyone wants to embed twice."""
 
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,10 @@ def embed_to_folder(
         lock = out.with_name(f".{out.name}.lock")
         with exclusive_lock(lock, f"Another process is embedding into {out}"):
             partial = out.with_name(f".{out.name}.partial")
-            with Unfinished(partial, crops, model.info, flip) as unfinished:
+            with (
+                Unfinished(partial, crops, model.info, flip) as unfinished,
+                ExitStack() as stopping,
+            ):
                 report_broken(map(InputError, unfinished.broken), on_broken)
                 if unfinished.done and progress:
                     progress(unfinished.done, len(crops))
@@ -80,7 +84,8 @@ def embed_to_folder(
                 if cluster is None:
                     batches = model.embed_batches(rest, flip=flip, batch_size=batch_size)
                 else:
-                    batches = cluster.embed_batches(model, rest, flip=flip)
+                    batches = cluster.embed_batches(model, rest, flip=flip, batch_size=batch_size)
+                stopping.enter_context(closing(batches))
                 for batch in batches:
                     report_broken(batch.broken.values(), on_broken)
                     start = unfinished.done
