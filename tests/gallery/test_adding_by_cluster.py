@@ -26,6 +26,7 @@ from passerby.inference.cluster import Cluster
 pytestmark = [
     pytest.mark.alone,
     pytest.mark.ray,
+    pytest.mark.slow,
     pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed"),
 ]
 
@@ -120,7 +121,6 @@ def test_the_commands(cluster: Cluster, model_file: Path, toy_data: Path, tmp_pa
     assert "--workers are those of a cluster: give --ray too" in str(result.exception)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("where", ["folder", "object store"])
 def test_each_crop_once_though_workers_die(
     where: str,

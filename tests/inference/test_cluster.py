@@ -74,6 +74,7 @@ def test_the_same_as_without_a_cluster(cluster: Cluster, model_file: Path, crops
     assert len(told) > 2
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_another_way_stopped(
     cluster: Cluster, model_file: Path, crops: Crops, tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_only_this_machine_reaches_it(cluster: Cluster) -> None:
     assert set(listening) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
+@pytest.mark.slow
 def test_what_workers_cannot_do(
     cluster: Cluster, model_file: Path, crops: Crops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +136,7 @@ def test_what_workers_cannot_do(
     assert str(raised.value) == "The batch size is 0: give 1 or more."
 
 
+@pytest.mark.slow
 def test_crops_that_only_this_machine_has(
     cluster: Cluster, model_file: Path, crops: Crops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +158,7 @@ def test_crops_that_only_this_machine_has(
         list(cluster.embed_batches(model, crops))
 
 
+@pytest.mark.slow
 def test_errors_of_our_own_stay_errors(cluster: Cluster, model_file: Path, crops: Crops) -> None:
     from ray.exceptions import RayTaskError
 
@@ -162,6 +166,7 @@ def test_errors_of_our_own_stay_errors(cluster: Cluster, model_file: Path, crops
         list(cluster.run(RuntimeModel.load(model_file), crops, partial(embed_step, crop=1)))
 
 
+@pytest.mark.slow
 def test_signals_mean_what_they_meant(model_file: Path, toy_data: Path, tmp_path: Path) -> None:
     """And no worker stays, nor a folder."""
     before = set(Path("/tmp").glob("ray-*"))
