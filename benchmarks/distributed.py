@@ -31,7 +31,7 @@ from passerby.datasets.finding import find_crops
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.files import write_json, write_text
 from passerby.gallery import Gallery
-from passerby.gallery.adding import COMMIT_ROWS, Added, _committed
+from passerby.gallery.adding import COMMIT_ROWS, Added, commit_all
 from passerby.gallery.preparing import EmbeddedCrop
 from passerby.gallery.store import Store
 from passerby.inference import RuntimeModel, embed_to_folder
@@ -174,7 +174,7 @@ def writing(place: Path, model: RuntimeModel, thumbnail: int) -> int:
             for number in range(count)
         ]
         started = time.perf_counter()
-        assert list(_committed(store, None, iter(rows), Added(), None)) == [count]
+        assert list(commit_all(store, None, iter(rows), Added(), None)) == [count]
         seconds += time.perf_counter() - started
     return round(_WRITTEN / seconds)
 

@@ -116,7 +116,7 @@ def add(
     added = Added()
     try:
         with closing(ready):
-            for done in _committed(store, model, ready, added, on_broken):
+            for done in commit_all(store, model, ready, added, on_broken):
                 if progress:
                     progress(done, len(table))
     finally:
@@ -269,7 +269,7 @@ def _check_embeddings(store: Store, people: Embeddings) -> None:
         )
 
 
-def _committed(
+def commit_all(
     store: Store,
     model: RuntimeModel | None,
     ready: Iterator[HashedCrop | InputError],

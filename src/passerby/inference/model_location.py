@@ -12,6 +12,12 @@ MODEL_FOLDER = "model"
 DEFAULT_MODEL = Path(__file__).parent.parent / "default_model"
 """The model file that ships with the package; docs/model-card.md says what it is."""
 
+SHIPPED = {
+    "shipped": DEFAULT_MODEL,
+    "shipped-int8": DEFAULT_MODEL.with_name("default_model_int8"),
+}
+"""What ships, by name: the same network in half precision, and computing in 8 bits."""
+
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
 _PICKLES = ("*.pt", "*.pth", "*.bin", "*.pkl", "*.ckpt", "*.tar")
 
@@ -21,8 +27,8 @@ def find_model(source: Path | str | None = None) -> Path:
 
     Args:
         source: the folder itself, a run that has finished, or a Hub id (`owner/name`, optionally
-            `owner/name@revision`), which is downloaded into the Hub's cache; if left out, the
-            model that ships with the package.
+            `owner/name@revision`), which is downloaded into the Hub's cache; "shipped" or, if left
+            out, the model that ships with the package, "shipped-int8" the same in 8 bits.
 
     Raises:
         InputError: there is no model file, or it would have to be unpickled.
@@ -37,6 +43,8 @@ def find_model(source: Path | str | None = None) -> Path:
         raise InputError(_why_no_model(folder))
     if folder.exists():
         raise InputError(f"{folder} is a file: give the folder of a model file, with {INFO_NAME}.")
+    if str(source) in SHIPPED:
+        return SHIPPED[str(source)]
     if _HUB_ID.match(str(source)) and not str(source).startswith("."):
         return _download(str(source))
     raise InputError(f"{folder} does not exist: give a model file's folder, a run or a Hub id.")
