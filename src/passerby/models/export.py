@@ -17,8 +17,9 @@ from passerby.inference.runtime_model import normalize_pixels
 from passerby.models.person_model import PersonModel, outputs_of
 from passerby.toy import toy_images
 
-TOLERANCE = 1e-4
-"""Largest difference between the two runtimes, relative to values above 1."""
+TOLERANCES = {"embedding": 1e-4, "attributes": 1e-3}
+"""Largest difference between the two runtimes, relative to values above 1. Where instances are
+normalised, rounding of logits alone may come to 1e-4."""
 
 CHECKED_BATCHES = (1, 7, 64)
 
@@ -46,8 +47,8 @@ def export_onnx(model: PersonModel, path: Path) -> None:
     (N, attributes).
 
     Raises:
-        ExportMismatchError: on toy crops the outputs differ by more than 1e-4 at a batch size of
-            1, 7 or 64.
+        ExportMismatchError: on toy crops the embeddings differ by more than 1e-4, or the logits by
+            more than 1e-3, at a batch size of 1, 7 or 64.
     """
     _write(_program(model, fused=True).model_proto, path)
     _check(model, path)
@@ -151,11 +152,11 @@ def _check(model: PersonModel, path: Path) -> None:
         answered = {name: a for name, a in ours._asdict().items() if a is not None}
         theirs = session.run(list(answered), {"crops": crops[:count]})
         for (name, a), b in zip(answered.items(), theirs, strict=True):
-            difference = _difference(a.numpy(), b)
-            if not difference <= TOLERANCE:
+            difference, most = _difference(a.numpy(), b), TOLERANCES[name]
+            if not difference <= most:
                 raise ExportMismatchError(
                     f"ONNX Runtime and torch differ by {difference:.1e} in {name!r} at batch size "
-                    f"{count}, more than {TOLERANCE:.0e}: {model.architecture.backbone} cannot be "
+                    f"{count}, more than {most:.0e}: {model.architecture.backbone} cannot be "
                     "exported faithfully with these versions."
                 )
 
