@@ -172,15 +172,15 @@ def page(results: dict[str, Any]) -> str:
         asked = f"{ASKED[name]}" if name in ASKED else "–"
         ratio = medians[name] / medians["fp32"]
         lines.append(f"| {title} | {medians[name]:.0f} | {ratio:.2f} | {asked} |")
+    first, last = results["left_out"]
     lines += [
         "",
-        f"In 8 bits (`passerby export --precision int8 --data CROPS`) all convolutions but "
-        f"the first {results['left_out'][0]} and the last {results['left_out'][1]} are computed "
-        f"so; smallest cosine between both vectors of a crop "
-        f"{results['cosine']:.4f}, mean {results['mean_cosine']:.4f}. mAP on persons whom the "
-        f"model never saw: {results['map']['int8']:.4f} instead of {results['map']['fp32']:.4f}, "
-        f"{lost:+.4f} lost (asked: {MOST_MAP} at most). {results['megabytes']['int8']} MB instead "
-        f"of {results['megabytes']['as it is']}.",
+        f"In 8 bits (`passerby export --precision int8 --data CROPS`) all convolutions but the first "
+        f"{first}{f' and the last {last}' if last else ''} are computed so; smallest cosine between "
+        f"both vectors of a crop {results['cosine']:.4f}, mean {results['mean_cosine']:.4f}. mAP on "
+        f"persons whom the model never saw: {results['map']['int8']:.4f} instead of "
+        f"{results['map']['fp32']:.4f}, {lost:+.4f} lost (asked: {MOST_MAP} at most). "
+        f"{results['megabytes']['int8']} MB instead of {results['megabytes']['as it is']}.",
         "",
     ]
     return "\n".join(lines)

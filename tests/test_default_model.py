@@ -14,6 +14,7 @@ import pytest
 from passerby.calibration import read_matchers
 from passerby.data import Crops
 from passerby.datasets import read_crops
+from passerby.errors import InputError
 from passerby.inference import RuntimeModel
 from passerby.inference.model_location import DEFAULT_MODEL
 from passerby.toy import write_toy
@@ -69,6 +70,25 @@ def test_it_is_small_and_calibrated() -> None:
     assert info.distances
     assert {name: len(who) for name, who in info.training.persons.items()} == {"course": 751}
     assert not any("/" in str(value) for value in (info.name, info.training.machine))
+
+
+def test_in_8_bits(offline: None, tmp_path: Path) -> None:
+    """It stands for the other one, in galleries too, and answers almost the same."""
+    model = RuntimeModel.load("shipped")
+    try:
+        small = RuntimeModel.load("shipped-int8")
+    except InputError as error:
+        if "computes otherwise in 8 bits" not in str(error):
+            raise
+        pytest.skip(str(error))
+    assert small.info.vector_fingerprint == model.info.vector_fingerprint
+    assert small.info.distances == model.info.distances
+    assert sum(file.stat().st_size for file in small.folder.iterdir()) < 5e6
+    write_toy(tmp_path / "toy", persons=20, seed=0, crops_per_person=2)
+    crops = read_crops(tmp_path / "toy")
+    cosines = (model.embed(crops).vectors * small.embed(crops).vectors).sum(axis=1)
+    assert cosines.min() > 0.97
+    assert cosines.mean() > 0.99
 
 
 NO_NETWORK = """
