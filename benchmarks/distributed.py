@@ -11,6 +11,7 @@ million and for a hundred million crops. Results: docs/results/distributed.json 
 import argparse
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -36,7 +37,6 @@ from passerby.gallery.preparing import EmbeddedCrop
 from passerby.gallery.store import Store
 from passerby.inference import RuntimeModel, embed_to_folder
 from passerby.inference.cluster import Cluster
-from passerby.training.hardware import machine
 
 COMMAND = "python benchmarks/distributed.py --crops FOLDER"
 WORKERS = 2
@@ -69,7 +69,7 @@ def main() -> None:
             memory |= found["memory_mb"]
             print(way, found, file=sys.stderr)
     found = {
-        "machine": machine(),
+        "machine": f"{os.cpu_count()}-core {platform.machine()} CPU",
         "crops": options.count,
         "rounds": options.rounds,
         "model": RuntimeModel.load(options.model).info.name,

@@ -173,14 +173,15 @@ def page(results: dict[str, Any]) -> str:
         ratio = medians[name] / medians["fp32"]
         lines.append(f"| {title} | {medians[name]:.0f} | {ratio:.2f} | {asked} |")
     first, last = results["left_out"]
+    kept = f"the first {first}" + (f" and the last {last}" if last else "")
+    quality, sizes = results["map"], results["megabytes"]
     lines += [
         "",
-        f"In 8 bits (`passerby export --precision int8 --data CROPS`) all convolutions but the first "
-        f"{first}{f' and the last {last}' if last else ''} are computed so; smallest cosine between "
-        f"both vectors of a crop {results['cosine']:.4f}, mean {results['mean_cosine']:.4f}. mAP on "
-        f"persons whom the model never saw: {results['map']['int8']:.4f} instead of "
-        f"{results['map']['fp32']:.4f}, {lost:+.4f} lost (asked: {MOST_MAP} at most). "
-        f"{results['megabytes']['int8']} MB instead of {results['megabytes']['as it is']}.",
+        f"In 8 bits (`passerby export --precision int8 --data CROPS`) all convolutions but {kept} "
+        f"are computed so; smallest cosine between both vectors of a crop {results['cosine']:.4f}, "
+        f"mean {results['mean_cosine']:.4f}. mAP on persons whom the model never saw: "
+        f"{quality['int8']:.4f} instead of {quality['fp32']:.4f}, {lost:+.4f} lost (asked: "
+        f"{MOST_MAP} at most). {sizes['int8']} MB instead of {sizes['as it is']}.",
         "",
     ]
     return "\n".join(lines)
