@@ -6,6 +6,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -40,23 +41,36 @@ ADDED, ERASED = 1000, 100
 
 
 def searching(options: argparse.Namespace, place: Path) -> dict[str, Any]:
-    """Measure on one core; answers are compared with those of double precision."""
+    """Measure on one core; answers are compared with those of double precision.
+
+    Processes are held to it from their beginning, so that libraries start no more threads than
+    that; and one fills the gallery, another one opens and searches it.
+    """
     rows = options.rows or 100_000
-    # threads of libraries that are loaded already are kept on it too
-    for task in Path("/proc/self/task").iterdir():
-        os.sched_setaffinity(int(task.name), {0})
-    store = filled(place, rows, options.width)
+    os.sched_setaffinity(0, {0})
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
+        processes.submit(_fill, place, rows, options.width).result()
+        return processes.submit(_measured, place, options.quick).result()
+
+
+def _measured(place: Path, quick: bool) -> dict[str, Any]:
+    store = Store.open(str(place))
     queries = some_vectors(store, 40)
     found: dict[str, Any] = {
-        "rows": rows,
-        "width": options.width,
+        "rows": store.count(),
+        "width": store.settings.embedding_size,
         "queries": len(queries),
     }
-    if not options.quick:
+    if not quick:
         found["table_ms"] = _median(queries[:10], lambda vector: _ours(store, vector))
     for precision in ["single", *(["half"] if find_spec("faiss") else [])]:
-        found[precision] = _in_memory(store, precision, queries, options.quick)
+        found[precision] = _in_memory(store, precision, queries, quick)
     return _rounded(found)
+
+
+def _fill(place: Path, rows: int, width: int) -> None:
+    filled(place, rows, width)
 
 
 def _in_memory(
