@@ -171,10 +171,14 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         decode(path)
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(1, 2), (2, 2), (6, 6), (64, 16)])
+@pytest.mark.parametrize(
+    ("cores", "told", "threads"),
+    [(1, "", 2), (2, "", 2), (6, "", 6), (64, "", 16), (64, "4", 4), (64, "1", 2), (6, "many", 6)],
+)
 def test_as_many_threads_decode_as_there_are_cores(
-    cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
+    cores: int, told: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
     monkeypatch.setattr(decoding.os, "sched_getaffinity", lambda process: set(range(cores)))
     started: list[int] = []
     pool = decoding.ThreadPoolExecutor

@@ -249,7 +249,7 @@ def test_a_model_that_answers_nan(toy_data: Path, tmp_path: Path) -> None:
     )
     save_model(network, tmp_path / "m", name="x")
     model = RuntimeModel.load(tmp_path / "m")
-    model._backend = type("Backend", (), {"run": lambda *_: [np.full((2, 96), np.nan)] * 2})()
+    model._network = type("Backend", (), {"run": lambda *_: [np.full((2, 96), np.nan)] * 2})()
     with pytest.raises(InputError, match="The model answers NaN"):
         model.embed(read_crops(toy_data)[:2])
 

@@ -60,7 +60,7 @@ def test_it_answers_almost_the_same(whole: Path, half: Path, toy_data: Path) -> 
 def test_the_torch_form_holds_the_same_weights(half: Path) -> None:
     model = load_person_model(half)
     assert model.attribute_head.weight.dtype == torch.float32
-    backend = RuntimeModel.load(half)._backend
+    backend = RuntimeModel.load(half)._network
     crops = torch.rand(5, 3, 64, 32)
     with torch.no_grad():
         ours = model(crops)
