@@ -167,7 +167,10 @@ def test_errors_of_our_own_stay_errors(cluster: Cluster, model_file: Path, crops
 
 
 @pytest.mark.slow
-def test_signals_mean_what_they_meant(model_file: Path, toy_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("wait", [0, 3])
+def test_signals_mean_what_they_meant(
+    wait: float, model_file: Path, toy_data: Path, tmp_path: Path
+) -> None:
     """And no worker stays, nor a folder."""
     before = set(Path("/tmp").glob("ray-*"))
     command = [sys.executable, "-m", "passerby", "embed", str(toy_data), "--split", "train"]
@@ -179,12 +182,13 @@ def test_signals_mean_what_they_meant(model_file: Path, toy_data: Path, tmp_path
         with suppress(psutil.Error):
             children = psutil.Process(running.pid).children(recursive=True)
         assert running.poll() is None
-    time.sleep(2)
+    time.sleep(wait)
     running.terminate()
     assert running.wait(30) == 128 + signal.SIGTERM
-    _, alive = psutil.wait_procs(children, 10)
-    assert not alive
-    assert set(Path("/tmp").glob("ray-*")) == before
+    if wait:  # what it has hardly started ends later
+        _, alive = psutil.wait_procs(children, 10)
+        assert not alive
+        assert set(Path("/tmp").glob("ray-*")) == before
 
 
 @pytest.mark.parametrize(

@@ -336,6 +336,11 @@ def _own_signals() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit as stopped:
+        # its handler stops the process with the signal's number
+        if stopped.code == signal.SIGTERM:
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise
     finally:
         if own:
             signal.signal(signal.SIGTERM, before)
