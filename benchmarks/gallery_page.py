@@ -82,7 +82,12 @@ def _searching(found: dict[str, Any]) -> list[str]:
         "| | single precision | half precision |",
         "| --- | --- | --- |",
     ]
-    parts = [found.get("single"), found.get("half")]
+    parts = []
+    for precision, size in (("single", 4), ("half", 2)):
+        if (part := found.get(precision)) is not None:
+            numbers = found["rows"] * found["width"]
+            part = {**part, "memory_mb": part["memory_ratio"] * numbers * size / 1e6}
+        parts.append(part)
     rows = [
         ("milliseconds", "ms", ".1f"),
         ("NumPy, ms", "numpy_ms", ".1f"),
@@ -92,7 +97,8 @@ def _searching(found: dict[str, Any]) -> list[str]:
         ("times the rate of single ones", "at_once_rate", ".1f"),
         ("longer after another process added 1,000 rows, ms", "after_adding_ms", ".1f"),
         ("longer after another process erased 100 rows, ms", "after_erasing_ms", ".1f"),
-        ("memory, times the vectors", "memory_ratio", ".2f"),
+        ("memory, MB", "memory_mb", ",.0f"),
+        ("memory, times the vectors in that precision", "memory_ratio", ".2f"),
         ("seconds to load", "load_seconds", ".1f"),
     ]
     for title, key, form in rows:

@@ -77,6 +77,7 @@ def main() -> None:
                 "as it is": megabytes(find_model(options.model)),
                 "int8": megabytes(small),
             },
+            "held_out": options.held_out.name,
             "map": {
                 name: mean_average_precision(source, options.held_out)
                 for name, source in (("fp32", options.model), ("int8", small))
@@ -179,9 +180,10 @@ def page(results: dict[str, Any]) -> str:
         "",
         f"In 8 bits (`passerby export --precision int8 --data CROPS`) all convolutions but {kept} "
         f"are computed so; smallest cosine between both vectors of a crop {results['cosine']:.4f}, "
-        f"mean {results['mean_cosine']:.4f}. mAP on persons whom the model never saw: "
-        f"{quality['int8']:.4f} instead of {quality['fp32']:.4f}, {lost:+.4f} lost (asked: "
-        f"{MOST_MAP} at most). {sizes['int8']} MB instead of {sizes['as it is']}.",
+        f"mean {results['mean_cosine']:.4f}. mAP on persons whom the model never saw, the "
+        f"queries and gallery of {results['held_out']}: {quality['int8']:.4f} instead of "
+        f"{quality['fp32']:.4f}, {-lost:+.4f} (asked: {-MOST_MAP} at worst); of Market-1501's see "
+        f"[the model card](../model-card.md). {sizes['int8']} MB instead of {sizes['as it is']}.",
         "",
     ]
     return "\n".join(lines)

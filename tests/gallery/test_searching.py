@@ -154,7 +154,7 @@ def test_several_persons_at_once(
     for rule in (AnswerRule("top_k", 9), AnswerRule("threshold", 2.0)):
         for answers in searched.search_several(persons, rule=rule):
             assert (len(answers.answers), answers.cut_off) == (4, True)
-    with pytest.raises(InputError, match="Give a photo, or several, of each person"):
+    with pytest.raises(InputError, match="Give a list of a photo, or several, of each person"):
         searched.search_several([paths[:1], []])
 
 

@@ -156,7 +156,9 @@ def test_agreement_by_hand() -> None:
     assert not nan.is_enough
     nobody = _agreement(Crops(list("abcd")), (before, None), (before, None), (0, 0), 7)
     assert (nobody.map_before, nobody.change, nobody.is_enough) == (None, None, True)
-    assert str(nobody) == "cosines of 1.0000 at least, 1.0000 on average"
+    assert str(nobody) == (
+        "cosines of 1.0000 at least, 1.0000 on average; mAP unknown: nobody is in two crops"
+    )
 
 
 def test_it_is_tried_on_other_crops_than_those_that_tell_ranges() -> None:

@@ -60,7 +60,7 @@ def export(
 
         crops = None
         if data is not None:
-            part = choose_split(data, split, "gallery", "test", pattern=pattern)
+            part = choose_split(data, split, "train", "gallery", pattern=pattern)
             crops = read_data(data, part, root, pattern, accept_missing)
         _, agreement = save_int8(source, target, crops, say=say)
         say(

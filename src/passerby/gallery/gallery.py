@@ -105,7 +105,7 @@ class Gallery:
     def open(
         cls,
         where: Path | str,
-        model: RuntimeModel | None = None,
+        model: RuntimeModel | Path | str | None = None,
         *,
         backend: str = "onnxruntime",
         device: str = "cpu",
@@ -114,14 +114,16 @@ class Gallery:
 
         Args:
             where: its folder or URI.
-            model: to add and to search by photo with; loaded from where it was when the gallery
-                was created, when it is needed, if left out.
-            backend, device: what runs that one; see `RuntimeModel.load`.
+            model: to add and to search by photo with, or where it is; loaded from where it was when
+                the gallery was created, when it is needed, if left out.
+            backend, device: what runs one that is loaded here; see `RuntimeModel.load`.
 
         Raises:
             InputError: there is no gallery, or it holds another model's vectors.
         """
         store = Store.open(str(where))
+        if isinstance(model, Path | str):
+            model = RuntimeModel.load(model, backend=backend, device=device)
         gallery = cls(store, model)
         gallery._backend, gallery._device = backend, device
         # what hinders it is said by whoever erases next
@@ -301,8 +303,9 @@ class Gallery:
         Raises:
             InputError: see `search`; or nobody is looked for, or somebody without a photo.
         """
-        if not persons or not all(map(len, persons)):
-            raise InputError("Give a photo, or several, of each person to search for.")
+        lists = (isinstance(one, Sequence) and not isinstance(one, str) for one in persons)
+        if not persons or not all(lists) or not all(map(len, persons)):
+            raise InputError("Give a list of a photo, or several, of each person to search for.")
         condition = None if where is None else self.parse(where)
         queries = self._queries(persons, channels)
         self._load()

@@ -454,6 +454,9 @@ def _connect(where: str) -> Any:
         os.environ.setdefault(variable, "error")
     import lancedb
 
+    # said of every process that is started, such as Ray's: another program begins there at once
+    warnings.filterwarnings("ignore", message="lancedb fork support")
+
     # every read looks whether another process has written
     folder = folder_of(where)
     # of some names it would think that they are URIs

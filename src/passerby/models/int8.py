@@ -109,6 +109,7 @@ class Agreement:
         return near and lost <= MOST_MAP
 
     def __str__(self) -> str:
+        told = "" if self.map_before is not None else "; mAP unknown: nobody is in two crops"
         found = f"cosines of {self.cosine:.4f} at least, {self.mean_cosine:.4f} on average"
         if self.map_before is not None and self.map_after is not None:
             found += f"; mAP {self.map_after:.4f} instead of {self.map_before:.4f}"
@@ -117,7 +118,7 @@ class Agreement:
                 f"; probabilities change by {self.change:.2f} at most, {self.mean_change:.4f} on "
                 "average"
             )
-        return found
+        return found + told
 
 
 def save_int8(
@@ -171,7 +172,8 @@ def save_int8(
             after = _answers(candidate, checked, info)
             found = _agreement(checking, before, after, ends, len(chosen))
             if say:
-                say(f"{len(chosen)} of {len(steps)} convolutions in 8 bits: {found}.")
+                verdict = "" if found.is_enough else "; too far, so fewer are tried"
+                say(f"{len(chosen)} of {len(steps)} convolutions in 8 bits: {found}{verdict}.")
             if found.is_enough:
                 return _written(candidate, folder, info, seen), found
             if best is None or found.cosine > best.cosine:
