@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,21 @@ def test_a_pattern_of_folders(tmp_path: Path) -> None:
         {"path": "1.jpg", "camera": "01", "track": "7"},
         {"path": "1.jpg", "camera": "02", "track": "7"},
     ]
+
+
+def test_a_folder_that_cannot_be_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However deep it lies: what is in it would be left out without a word."""
+    locked = tmp_path / "a" / "locked"
+    locked.mkdir(parents=True)
+    look = os.scandir
+
+    def refuse(place: str) -> object:
+        if str(place) == str(locked):
+            raise PermissionError(13, "Permission denied", str(place))
+        return look(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=f"Cannot look into {locked}: Permission denied"):
+        find_crops([tmp_path])

@@ -4,10 +4,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -188,7 +190,7 @@ def test_signals_mean_what_they_meant(
     if wait:  # what it has hardly started ends later
         _, alive = psutil.wait_procs(children, 10)
         assert not alive
-        assert set(Path("/tmp").glob("ray-*")) == before
+        assert set(Path("/tmp").glob("ray-*")) <= before
 
 
 @pytest.mark.parametrize(
@@ -205,6 +207,31 @@ def test_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(InputError, match="is no address of a cluster"), Cluster(address):
         pass
+
+
+def test_another_server_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one of web pages, or one that says nothing: Ray would try for minutes."""
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("passerby.inference.cluster._SECONDS", 0.5)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        for port in (server.server_address[1], mute.getsockname()[1]):
+            with (
+                pytest.raises(InputError, match=f"No Ray cluster answers at 127.0.0.1:{port} "),
+                Cluster(f"127.0.0.1:{port}"),
+            ):
+                pass
+            monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+            with pytest.raises(InputError, match=f"at 127.0.0.1:{port} "), Cluster("auto"):
+                pass
+    server.shutdown()
+    server.server_close()
+
+
+def test_more_workers_than_cores() -> None:
+    with pytest.raises(InputError, match=r"1,000 workers, but this machine has .* cores for them"):
+        Cluster("local", 1000).__enter__()
 
 
 def test_no_workers() -> None:

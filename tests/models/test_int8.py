@@ -121,7 +121,7 @@ def test_what_cannot_be_exported(
         save_int8(exported[0], tmp_path / "again")
     with pytest.raises(InputError, match="has no torch form"):
         load_person_model(exported[0])
-    with pytest.raises(InputError, match="3 crops are too few to measure on"):
+    with pytest.raises(InputError, match="Of 3 crops 3 are different and look like"):
         save_int8(whole, tmp_path / "few", read_crops(toy_data)[:3])
     preprocessing = Preprocessing(height=HEIGHT, width=WIDTH, mean=(0, 0, 0), std=(1, 1, 1))
     import_onnx(network(tmp_path / "n.onnx"), tmp_path / "linear", preprocessing)
@@ -162,9 +162,16 @@ def test_agreement_by_hand() -> None:
 
 
 def test_it_is_tried_on_other_crops_than_those_that_tell_ranges() -> None:
-    crops = Crops([f"{number}.jpg" for number in range(300)])
+    generator = np.random.default_rng(0)
+    images = list(generator.integers(0, 256, (300, 30, 12, 3), np.uint8))
+    # copies and blank pictures tell nothing
+    images[100:150] = [images[0]] * 50
+    images[150:160] = [np.full((30, 12, 3), 90, np.uint8)] * 10
+    crops = Crops([f"{number}.jpg" for number in range(300)], images=images)
     calibrating, checking = int8._divided(crops)
-    assert (len(calibrating), len(checking)) == (128, 172)
+    assert (len(calibrating), len(checking)) == (120, 120)
     assert not set(calibrating.paths) & set(checking.paths)
-    calibrating, checking = int8._divided(crops[:5])
-    assert (len(calibrating), len(checking)) == (2, 3)
+    calibrating, checking = int8._divided(crops[:41])
+    assert (len(calibrating), len(checking)) == (20, 21)
+    with pytest.raises(InputError, match=r"Of 90 crops 31 are different .* 32 at least"):
+        int8._divided(crops[70:160])

@@ -47,6 +47,10 @@ def export(
 
     if precision not in ("fp16", "int8"):
         raise InputError(f"--precision is {precision!r}: choose fp16 or int8.")
+    if data is None:
+        given = {"split": split, "root": root, "pattern": pattern}
+        for name in (n for n, value in given.items() if value is not None):
+            raise InputError(f"`{name}` is for `data`: leave it out, or give both.")
     if data is not None and precision != "int8":
         raise InputError("`data` is for --precision int8: leave it out.")
     source = find_model(model).resolve()

@@ -35,6 +35,7 @@ def serve(
         float | None,
         typer.Option(
             min=0,
+            max=1e6,
             help="GB that the vectors may take in memory, where searches are fast; 0 holds none "
             "there, most of the free memory if left out.",
         ),

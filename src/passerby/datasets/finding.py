@@ -1,6 +1,7 @@
 """Finding crops in folders, at any depth, in manifests, or as they are given."""
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,28 @@ def _find_in(
             )
         return _read_manifest(place, root, on_broken)
     if place.is_dir():
-        files = sorted(p for p in place.rglob("*") if is_image_name(p) and p.is_file())
+        files = sorted(p for p in _walk(place) if is_image_name(p) and p.is_file())
         return _read_names(files, place, names, on_broken)
     if is_image_name(place):
         return _read_names([place], place.parent, names, on_broken)
     raise InputError(f"{place} is not an image or a manifest (.csv, .parquet): give one of these.")
+
+
+def _walk(place: Path) -> Iterator[Path]:
+    """Yield all files below a folder.
+
+    Raises:
+        InputError: a folder cannot be looked into.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"Cannot look into {error.filename}: {error.strerror}: make it readable, or leave it "
+            "out."
+        )
+
+    for folder, _, names in os.walk(place, onerror=refuse):
+        yield from (Path(folder) / name for name in names)
 
 
 def _read_manifest(place: Path, root: Path | None, on_broken: OnBroken | None) -> Crops:

@@ -303,6 +303,7 @@ class Gallery:
         Raises:
             InputError: see `search`; or nobody is looked for, or somebody without a photo.
         """
+        persons = list(persons)
         lists = (isinstance(one, Sequence) and not isinstance(one, str) for one in persons)
         if not persons or not all(lists) or not all(map(len, persons)):
             raise InputError("Give a list of a photo, or several, of each person to search for.")

@@ -189,7 +189,8 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
     """
     kind, _, number = device.partition(":")
     there = onnxruntime.get_available_providers()
-    if _PROVIDERS.get(kind) not in there or (number and not number.isdecimal()):
+    wrong = number and (not number.isdecimal() or (kind == CPU and int(number)))
+    if _PROVIDERS.get(kind) not in there or wrong:
         known = ", ".join(name for name, provider in _PROVIDERS.items() if provider in there)
         raise InputError(
             f"ONNX Runtime has no device {device!r} here: choose from {known}, or install the "

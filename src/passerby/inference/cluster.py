@@ -77,7 +77,17 @@ class Cluster:
         self._opened = ExitStack()
 
     def __enter__(self) -> Self:
-        # read when Ray is imported: this process tells nobody that it is used
+        if self._address == LOCAL and (self._workers or 0) > (cores := usable_cores()):
+            raise InputError(
+                f"{self._workers:,} workers, but this machine has {cores:,} cores for them: give "
+                "no more than that."
+            )
+        # read when Ray is imported: one try to reach a cluster takes most of a minute
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
+        if self._address not in (LOCAL, AUTO) and _has_token():
+            # else Ray shows its token only to a cluster that it finds by itself
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
+        # this process tells nobody that it is used
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # it complains of how Ray Data starts its own workers
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -124,7 +134,8 @@ class Cluster:
                     log_to_driver=False,
                     logging_level=logging.CRITICAL,
                     _node_ip_address="127.0.0.1",
-                    _temp_dir=place,
+                    # which Ray opens for everybody, inside one that is closed
+                    _temp_dir=str(Path(place) / "r"),
                 )
         except Exception as error:
             raise InputError(
@@ -135,18 +146,24 @@ class Cluster:
 
     def _check_address(self) -> None:
         """Check that something answers there: Ray tries for minutes."""
-        if self._address in (LOCAL, AUTO):
+        address = self._address
+        if address == AUTO:
+            # which Ray takes, if it is set
+            address = os.environ.get("RAY_ADDRESS", "")
+            if address in ("", LOCAL, AUTO):
+                return
+        if address == LOCAL:
             return
-        host, _, port = self._address.rpartition(":")
+        host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or "//" in host:
             raise InputError(
-                f"{self._address!r} is no address of a cluster: give HOST:PORT, auto or local."
+                f"{address!r} is no address of a cluster: give HOST:PORT, auto or local."
             )
         try:
             where = host.strip("[]"), int(port)
-            socket.create_connection(where, timeout=_SECONDS).close()
+            _greet(where)
         except (OSError, OverflowError, ValueError) as error:
-            raise self._nobody(error) from None
+            raise self._nobody(address, error) from None
 
     def _join(self) -> None:
         """Join the cluster of the address."""
@@ -162,11 +179,15 @@ class Cluster:
                     f"The cluster at {self._address} has another Ray or Python ({told}): install "
                     "the same on all its machines."
                 ) from error
-            raise self._nobody(error) from error
+            raise InputError(
+                f"The Ray cluster at {self._address} does not let this machine in "
+                f"({_last_line(error)}): let it join with `ray start`, with the cluster's token in "
+                "~/.ray/auth_token, and the same Ray everywhere."
+            ) from error
 
-    def _nobody(self, error: Exception) -> InputError:
+    def _nobody(self, address: str, error: Exception) -> InputError:
         return InputError(
-            f"No Ray cluster answers at {self._address} ({_last_line(error)}): start one with "
+            f"No Ray cluster answers at {address} ({_last_line(error)}): start one with "
             "`ray start --head`, on this machine or one that it has joined, or give `local`."
         )
 
@@ -252,6 +273,29 @@ class Cluster:
                 "fewer workers, or let machines join."
             )
         return wanted
+
+
+def _has_token() -> bool:
+    """Tell whether there is a token to show to clusters, where Ray looks for it."""
+    told = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(told) or (Path.home() / ".ray" / "auth_token").is_file()
+
+
+def _greet(where: tuple[str, int]) -> None:
+    """Check that a server of gRPC is somewhere, as those of Ray are.
+
+    Raises:
+        OSError: nobody answers, or another kind of server (RFC 9113, section 3.4).
+    """
+    settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    with socket.create_connection(where, timeout=_SECONDS) as connection:
+        connection.settimeout(_SECONDS)
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
+        answer = b""
+        while len(answer) < len(settings) and (part := connection.recv(64)):
+            answer += part
+    if answer[3:4] != settings[3:4]:
+        raise OSError("another server is there")
 
 
 def _blocks(crops: Crops, workers: int) -> list[pa.Table]:

@@ -5,10 +5,12 @@ follow them, then ever fewer, left out from both ends of the network, where roun
 until the answers are near enough to the original's.
 """
 
+import hashlib
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ from onnxruntime.quantization import (
 )
 
 from passerby.data.crops import Crops
-from passerby.data.decoding import decode_all, resize
+from passerby.data.decoding import decode_all, load_crop, map_ahead, resize
+from passerby.data.suspicions import find_suspicion
 from passerby.errors import InputError
 from passerby.files import replacing
 from passerby.inference.backends import CPU, Network, OnnxRuntime
@@ -33,15 +36,13 @@ from passerby.inference.embeddings import Embeddings
 from passerby.inference.leakage import read_seen_files
 from passerby.inference.model_info import (
     ONNX_NAME,
-    WEIGHTS_NAME,
     ModelInfo,
-    check_file,
     describe_files,
     read_model_info,
     write_model_info,
 )
 from passerby.inference.model_location import find_model
-from passerby.inference.runtime_model import Answers, normalize_pixels, sigmoid
+from passerby.inference.runtime_model import Answers, RuntimeModel, normalize_pixels, sigmoid
 from passerby.ranking.distance import Distance
 from passerby.ranking.queries import draw_queries
 from passerby.ranking.query_scores import score_queries
@@ -56,6 +57,9 @@ MOST_CHANGE, MOST_MEAN_CHANGE = 0.25, 0.02
 
 CALIBRATED_ON = 128
 """Crops whose values say which range 8 bits have to stand for."""
+
+LEAST_CROPS = 32
+"""Of which half say so."""
 
 MOST_CHECKED = 1024
 """Other crops, at most, that are answered in both precisions."""
@@ -151,9 +155,8 @@ def save_int8(
     info = read_model_info(place)
     if info.precision == "int8":
         raise InputError(f"{place} computes in 8 bits already: use it as it is.")
-    check_file(place, ONNX_NAME, info)
-    if info.precision == "fp16":
-        check_file(place, WEIGHTS_NAME, info)
+    # what is wrong with its network is told
+    RuntimeModel.load(place)
     calibrating, checking = _divided(_drawn() if crops is None else crops)
     seen = read_seen_files(place, info)
     inputs = _inputs(calibrating, info)
@@ -191,12 +194,28 @@ def save_int8(
 
 
 def _divided(crops: Crops) -> tuple[Crops, Crops]:
-    """Return crops that say which values occur, and others to compare both precisions on."""
-    if len(crops) < 4:
-        raise InputError(f"{len(crops)} crops are too few to measure on: give some hundred.")
+    """Return crops that say which values occur, and others to compare both precisions on.
+
+    Raises:
+        InputError: one cannot be decoded, or too few are different pictures of pedestrians.
+    """
     order = np.random.default_rng(0).permutation(len(crops))
-    count = min(CALIBRATED_ON, len(crops) // 2)
-    return crops[np.sort(order[:count])], crops[np.sort(order[count : count + MOST_CHECKED])]
+    seen: set[bytes] = set()
+    rows: list[int] = []
+    for row, pixels in zip(order, map_ahead(partial(load_crop, crops), order), strict=True):
+        digest = hashlib.sha256(pixels.tobytes()).digest()
+        if digest not in seen and find_suspicion(pixels) is None:
+            rows.append(int(row))
+        seen.add(digest)
+        if len(rows) == CALIBRATED_ON + MOST_CHECKED:
+            break
+    if len(rows) < LEAST_CROPS:
+        raise InputError(
+            f"Of {len(crops)} crops {len(rows)} are different and look like pedestrians, too few "
+            f"to measure on: give some hundred, {LEAST_CROPS} at least."
+        )
+    count = min(CALIBRATED_ON, len(rows) // 2)
+    return crops[np.sort(rows[:count])], crops[np.sort(rows[count:])]
 
 
 def _drawn() -> Crops:
