@@ -139,7 +139,7 @@ class Cluster:
                 )
         except Exception as error:
             raise InputError(
-                f"Ray does not start on this machine ({_last_line(error)}): do without --ray."
+                f"Ray does not start on this machine ({_last_line(error)}): do without a cluster."
             ) from error
         if not ip_address(ray.util.get_node_ip_address()).is_loopback:
             raise InputError("Other machines would reach this cluster: install another Ray.")
