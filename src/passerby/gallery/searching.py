@@ -15,7 +15,7 @@ from passerby.errors import InputError
 from passerby.gallery.answers import Answer, AnswerSet, AttributeDifferences, compare_attributes
 from passerby.gallery.indexing import Index, index_of
 from passerby.gallery.memory import Neighbours, VectorMemory
-from passerby.gallery.preparing import PreparedCrop
+from passerby.gallery.preparing import PreparedCrop, embed_prepared
 from passerby.gallery.store import Store
 from passerby.gallery.table_schema import (
     EMBEDDING,
@@ -38,9 +38,6 @@ _SLACK = 16
 
 _ROUNDING = 1e-4
 """Of the store's squared distances between vectors of length 1."""
-
-_MODEL_ROWS = 64
-"""Photos that are embedded at once."""
 
 _ATTEMPTS = 5
 """Searches in memory, while others erase what is found."""
@@ -71,13 +68,7 @@ class Query:
         """
         store.settings.check_model(model.info, store.where)
         crops = [crop for person in persons for crop in person]
-        answers = [
-            model.run(np.stack([crop.pixels for crop in crops[start : start + _MODEL_ROWS]]))
-            for start in range(0, len(crops), _MODEL_ROWS)
-        ]
-        vectors = np.concatenate([found for found, _ in answers])
-        told = [found for _, found in answers if found is not None]
-        attributes = np.concatenate(told) if told else None
+        vectors, attributes = embed_prepared(model, crops)
         queries, start = [], 0
         for person in persons:
             rows = slice(start, start := start + len(person))
