@@ -329,11 +329,11 @@ def _calibration(folds: list[dict[str, Any]], model: RuntimeModel) -> list[str]:
     lines = [
         "## Calibration",
         "",
-        f"Measured on {calibration.persons:,} persons, of all sets with several crops a person, "
-        "whom one fold or more never saw, on pairs across cameras where cameras are known (of "
-        "PETA they are not), each set counting as much; what that gains on a set never "
-        "seen: [results/calibration.md](results/calibration.md). On Market-1501 expected "
-        "calibration error of the attribute probabilities: "
+        f"Measured on {calibration.persons:,} persons, of all sets with several crops a person of "
+        "which a fold was kept from some or all, on pairs across cameras where cameras are known "
+        "(of PETA they are not), each set counting as much; what that gains on a set never seen: "
+        "[results/calibration.md](results/calibration.md). On Market-1501 expected calibration "
+        "error of the attribute probabilities: "
         f'{mean_and_spread([f["attribute_error"] for f in folds])}; of "same person" (pairs said '
         "to match with at least 1 %, half of the persons measured, the other half tried): "
         f"{mean_and_spread([f['match_error'] for f in folds])}.",

@@ -75,7 +75,7 @@ def test_values_out_of_range(rule: str, value: float, message: str) -> None:
         AnswerRule(rule, value).threshold(CALIBRATION, 10)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["threshold", "recall", "false_match_rate", "beta", "top_k"])
+@pytest.mark.parametrize("name", ["threshold", "recall", "false_match_rate", "beta"])
 def test_zero_is_a_value(name: str) -> None:
     assert AnswerRule.chosen(**{**NOTHING, name: 0.0}) == AnswerRule(name, 0.0)  # type: ignore[arg-type]
 
@@ -83,3 +83,19 @@ def test_zero_is_a_value(name: str) -> None:
 def test_a_threshold_that_is_no_number() -> None:
     with pytest.raises(InputError, match="`threshold` is not a number"):
         AnswerRule.chosen(**{**NOTHING, "threshold": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "message"),
+    [
+        ("nearest", 3, "no rule 'nearest'.*choose from beta, recall, .*gap"),
+        ("recall", "high", "`recall` is not a number"),
+        ("beta", float("nan"), "`beta` is not a number"),
+        ("top_k", 0, "`top_k` is 0: give a whole number of at least 1"),
+        ("top_k", 2.5, "`top_k` is 2.5"),
+        ("top_k", float("inf"), "`top_k` is inf"),
+    ],
+)
+def test_what_is_no_rule(rule: object, value: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        AnswerRule(rule, value)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from passerby.calibration.calibration import Calibration
 from passerby.errors import InputError
@@ -22,10 +22,25 @@ class AnswerRule:
             "false_match_rate", the threshold for a wanted rate; "threshold", a given distance;
             "top_k", a number of crops; "gap", the largest gap between neighbouring distances.
         value: of the rule; meaningless for "gap".
+
+    Raises:
+        InputError: there is no such rule, or its value is not a number; of "top_k" not a whole one
+            of at least 1. Other values are checked with the calibration (`threshold`).
     """
 
     rule: Rule = "beta"
     value: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.rule not in get_args(Rule):
+            raise InputError(
+                f"There is no rule {self.rule!r} for answer sets: choose from "
+                f"{', '.join(get_args(Rule))}."
+            )
+        if not isinstance(self.value, int | float) or math.isnan(self.value):
+            raise InputError(f"`{self.rule}` is not a number: give one.")
+        if self.rule == "top_k" and not (self.value >= 1 and float(self.value).is_integer()):
+            raise InputError(f"`top_k` is {self.value}: give a whole number of at least 1.")
 
     @classmethod
     def chosen(cls, **options: float | bool | None) -> "AnswerRule":
@@ -45,10 +60,7 @@ class AnswerRule:
         if not given:
             return cls()
         name, value = given[0]
-        value = min(value, _LARGEST)
-        if math.isnan(value):
-            raise InputError(f"`{name}` is not a number: give one.")
-        return cls(name, float(value))  # type: ignore[arg-type]
+        return cls(name, float(min(value, _LARGEST)))  # type: ignore[arg-type]
 
     def threshold(self, calibration: Calibration | None, gallery: int) -> float | None:
         """Return the largest distance of an answer; None if the rule sets none.

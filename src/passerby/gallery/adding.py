@@ -20,6 +20,7 @@ from passerby.gallery.audit import Entry
 from passerby.gallery.erasing import is_unfinished
 from passerby.gallery.known_hashes import KnownHashes
 from passerby.gallery.preparing import (
+    AHEAD,
     EmbeddedCrop,
     HashedCrop,
     PreparedCrop,
@@ -49,8 +50,6 @@ COMMIT_ROWS = 1024
 
 _LENGTHS = 1e-4
 """Of vectors in single precision: so much may their lengths differ from 1."""
-
-_AHEAD = 256
 
 
 @dataclass
@@ -110,7 +109,7 @@ def add(
     ready: Generator[HashedCrop | InputError, None, None]
     if cluster is None or model is None:
         load = partial(prepare_row, table, people, store.settings)
-        ready = map_ahead(load, range(len(table)), ahead=_AHEAD)
+        ready = map_ahead(load, range(len(table)), ahead=AHEAD)
     else:
         ready = prepare_by_cluster(cluster, model, table, store.settings, _hashes(store))
     added = Added()

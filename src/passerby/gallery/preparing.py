@@ -30,7 +30,8 @@ from passerby.inference.embeddings import Embeddings
 from passerby.inference.runtime_model import Answers, RuntimeModel
 
 _MODEL_ROWS = 64
-_AHEAD = 256
+AHEAD = 256
+"""Images that are decoded before the model asks for them."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ def _prepare_and_embed(
 ) -> dict[str, pa.Array]:
     """Do so with some crops; a `Step` of a cluster."""
     prepare = partial(prepare_row, crops, None, settings)
-    found = list(map_ahead(prepare, range(len(crops)), ahead=_AHEAD))
+    found = list(map_ahead(prepare, range(len(crops)), ahead=AHEAD))
     hashed = {row: crop for row, crop in enumerate(found) if isinstance(crop, PreparedCrop)}
     asked = hash_bytes([crop.hash for crop in hashed.values()])
     # not np.isin, which would sort millions each time
