@@ -19,6 +19,7 @@ from PIL import Image
 from passerby.calibration import choose_matcher, pool_attributes
 from passerby.data import Crops
 from passerby.datasets import read_crops
+from passerby.datasets.manifest import write_manifest
 from passerby.datasets.market1501_attributes import (
     COLUMNS,
     MARKET1501_ATTRIBUTES,
@@ -145,9 +146,11 @@ class TestModelImport:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ([], "--size is '': write height and width"),
+            ([], "Which size .*linear.onnx takes is not known: give --size, like 256x128"),
             (["--size", "16"], "--size is '16'"),
             (["--size", "16x8", "--mean", "1,2"], "--mean is '1,2': write three numbers"),
+            (["--size", "16x8", "--mean", "nan,0,0"], "--mean is 'nan,0,0': write three finite"),
+            (["--size", "16x8", "--std", "inf,1,1"], "--std is 'inf,1,1': write three finite"),
             (["--size", "16x8", "--mean", "123.7,116.3,103.5"], "divide them by 255"),
             (["--size", "16x8", "--std", "0.2,0.2,0"], "--std is '0.2,0.2,0': input should be"),
             (["--size", "4x4"], "--size is '4x4': input should be greater than or equal to 8"),
@@ -164,7 +167,14 @@ class TestModelImport:
 
     def test_a_sidecar_that_is_not_understood(self, passerby, tmp_path: Path) -> None:
         file = network(tmp_path / "linear.onnx")
-        for text, message in (("sice: 16x8", "has the key 'sice'"), ("[", "is not YAML")):
+        for text, message in (
+            ("sice: 16x8", "has the key 'sice'"),
+            ("[", "is not valid YAML"),
+            ("size: 16x8\nsize: 8x16", "(size is given twice)"),
+            ("size: 16x8\nmean: [true, false, true]", "linear.yaml: mean is [True, False, True]"),
+            ("size: [16, 8]", "linear.yaml: size is '[16, 8]': write height and width"),
+            ("size: 16x8\nmean: .nan", "linear.yaml: mean is nan: write three numbers"),
+        ):
             (tmp_path / "linear.yaml").write_text(text)
             result = passerby("model", "import", file, "--out", tmp_path / "m")
             assert result.code == 2
@@ -206,9 +216,11 @@ class TestEvaluate:
         result = passerby(*command, "--compare", again)
         assert result.code == 0, result.err
         assert f"without {len(theirs)} more crops of train, of persons that again" in result.err
-        twice = passerby("evaluate", trained, "--data", toy_data, "--data", toy_data)
-        assert twice.code == 2
-        assert "The same place is given twice" in twice.err
+        (tmp_path / "link").symlink_to(toy_data)
+        for place in (toy_data, tmp_path / "link"):
+            twice = passerby("evaluate", trained, "--data", toy_data, "--data", place)
+            assert twice.code == 2
+            assert "The same place is given twice" in twice.err
 
     def test_what_is_wrong_with_one_of_several_is_found_first(
         self, passerby, trained: Path, toy_data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -224,6 +236,38 @@ class TestEvaluate:
         result = passerby("evaluate", copy, *both)
         assert result.code == 2
         assert "seen: The model smoke was trained on all of these crops" in result.err
+        shutil.copytree(tmp_path / "seen", tmp_path / "copy")
+        result = passerby(
+            "evaluate", trained, "--data", tmp_path / "seen", "--data", tmp_path / "copy"
+        )
+        assert result.code == 2
+        assert "seen and copy hold the same picture" in result.err
+        plain = tmp_path / "plain"
+        shutil.copytree(toy_data / "test", plain)
+        result = passerby("evaluate", trained, "--data", toy_data, "--data", plain)
+        assert result.code == 2
+        assert "plain: These crops have no persons and no labels" in result.err
+
+    def test_what_cannot_be_compared(
+        self, passerby, trained: Path, toy_data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = network(tmp_path / "linear.onnx")
+        other = tmp_path / "other"
+        assert passerby("model", "import", file, "--size", "16x8", "--out", other).code == 0
+        monkeypatch.setattr(RuntimeModel, "embed", None)
+        compared = ("--compare", other)
+        result = passerby(
+            "evaluate", trained, "--data", toy_data, *compared, "--features", "attributes"
+        )
+        assert result.code == 2
+        assert "The other model: The model was not trained on attributes" in result.err
+        write_toy(tmp_path / "others", 4, seed=5, crops_per_person=2)
+        manifest = tmp_path / "looks.csv"
+        looks = read_crops(tmp_path / "others").replace(person=None)
+        write_manifest(manifest, {"train": looks})
+        result = passerby("evaluate", trained, "--data", manifest, *compared)
+        assert result.code == 2
+        assert "--compare compares how persons are found" in result.err
 
     @pytest.mark.parametrize("harm", ["missing", "another"])
     def test_what_the_model_has_seen_is_known(
@@ -667,8 +711,17 @@ class TestCalibrate:
         fold = ("--data", toy_data, "--fold", trained)
         result = passerby("calibrate", run, *fold)
         assert result.code == 2
-        assert "held out some of the same persons, on whom the model would be" in result.err
+        assert f"{trained} is the model itself: give runs that held somebody out" in result.err
         info = read_model_info(run / "model")
+        renamed = info.model_copy(update={"name": "renamed"})
+        write_model_info(run / "model", renamed)
+        result = passerby("calibrate", run, *fold)
+        assert result.code == 2
+        assert "held out some of the same persons, on whom the model would be" in result.err
+        shutil.copytree(trained, tmp_path / "copy")
+        result = passerby("calibrate", run, *fold, "--fold", tmp_path / "copy")
+        assert result.code == 2
+        assert "Two of the folds are the same model" in result.err
         held_out = sum(map(len, info.training.held_out_persons.values()))
         everybody = info.training.model_copy(update={"held_out_persons": {}})
         write_model_info(run / "model", info.model_copy(update={"training": everybody}))

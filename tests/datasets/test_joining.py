@@ -5,9 +5,10 @@ import pytest
 
 from passerby.data import Attribute, Crops, Schema
 from passerby.data.crops import concatenate
-from passerby.datasets.joining import Source, join, read_source
+from passerby.datasets.joining import Source, in_schema, join, read_source
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.datasets.pa100k import PA100K_ATTRIBUTES
+from passerby.datasets.schema_mapping import SchemaMapping
 from passerby.errors import InputError
 
 
@@ -50,10 +51,34 @@ def test_labels_are_mapped_to_a_common_schema() -> None:
     hat, hair = (mapped.labels[:, MARKET1501_ATTRIBUTES.index(n)] for n in ("hat", "hair"))
     assert hat.tolist() == [1, 0]
     assert np.isnan(hair).all()
-    with pytest.raises(InputError, match="have no common ones: no mapping between them is known"):
+    with pytest.raises(
+        InputError, match=r"market1501-attributes; pa100k\) cannot all be mapped to peta"
+    ):
         join([Source("a", market), Source("b", pa100k)], "peta")
     with pytest.raises(InputError, match="data.attributes is 'par': choose from market1501"):
         join([Source("a", market), Source("b", pa100k)], "par")
+
+
+def test_a_mapping_of_ones_own() -> None:
+    """It is used, whatever the first schema is, and refused where it does not fit."""
+    mapping = SchemaMapping.load("pa100k-to-market1501")
+    pa100k, same = (labelled(name, PA100K_ATTRIBUTES, "Hat") for name in "ab")
+    found = join([Source("a", pa100k, mapping=mapping), Source("b", same)])
+    assert all(source.crops.schema == MARKET1501_ATTRIBUTES for source in found)
+    assert in_schema(Source("a", pa100k, mapping=mapping)).crops.schema == MARKET1501_ATTRIBUTES
+    assert in_schema(Source("a", pa100k)).crops.schema == PA100K_ATTRIBUTES
+    helmets = labelled("c", Schema((Attribute("helmet"),)), "helmet")
+    for wrong, message in (
+        (helmets, "The mapping of c is made for .*, but its attributes are helmet: give another"),
+        (crops("c", person=["1", "2"]), "c has no attributes, so that nothing is mapped"),
+    ):
+        source = Source("c", wrong, mapping=mapping)
+        with pytest.raises(InputError, match=message):
+            in_schema(source, "market1501")
+        with pytest.raises(InputError, match=message):
+            join([Source("a", pa100k), source])
+    with pytest.raises(InputError, match="leads to market1501.*, not to peta: give one that does"):
+        in_schema(Source("a", pa100k, mapping=mapping), "peta")
 
 
 def test_sets_without_attributes_fit_to_any() -> None:
@@ -67,7 +92,9 @@ def test_sets_without_attributes_fit_to_any() -> None:
 
 def test_attributes_without_a_mapping() -> None:
     one, other = (labelled(n, Schema((Attribute(n),)), n) for n in "ab")
-    with pytest.raises(InputError, match="have no common ones"):
+    with pytest.raises(
+        InputError, match=r"\(a; b\) cannot be mapped to each other: name a mapping"
+    ):
         join([Source("x", one), Source("y", other)])
 
 

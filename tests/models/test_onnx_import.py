@@ -104,6 +104,36 @@ MEAN = [
             },
             "cannot load .*Flatten.*: export it again",
         ),
+        (
+            {"nodes": [helper.make_node("Relu", ["crops"], ["crops_out"])]},
+            r"makes no vector of each crop \(answers of shape \[7, 3, 16, 8\] for 7 crops\)",
+        ),
+        (
+            {
+                "nodes": [
+                    *MEAN,
+                    helper.make_node("Cast", ["vectors"], ["crops_out"], to=TensorProto.BOOL),
+                ],
+                "answered": TensorProto.BOOL,
+            },
+            "its output crops_out does not hold floating-point numbers",
+        ),
+        (
+            {"nodes": [*MEAN, helper.make_node("Identity", ["vectors"], ["crops_out"])], "axes": 1},
+            "its output crops_out has 1 axes, not two",
+        ),
+        (
+            {
+                "shape": (4, 3, HEIGHT, WIDTH),
+                "nodes": [
+                    helper.make_node("Split", ["crops"], list("abcd"), axis=0, num_outputs=4),
+                    helper.make_node("Concat", list("abcd"), ["joined"], axis=0),
+                    helper.make_node("Flatten", ["joined"], ["flat"], axis=1),
+                    helper.make_node("MatMul", ["flat", "weights"], ["crops_out"]),
+                ],
+            },
+            "takes 4 crops at a time, no more and no fewer",
+        ),
     ],
 )
 def test_networks_that_are_no_use(tmp_path: Path, options: dict, message: str) -> None:
@@ -130,6 +160,8 @@ def test_what_is_not_a_network(tmp_path: Path, content: bytes) -> None:
         import_onnx(tmp_path / "n.onnx", tmp_path / "m", PREPROCESSING)
     with pytest.raises(InputError, match="does not exist: give an ONNX file"):
         import_onnx(tmp_path / "none.onnx", tmp_path / "m", PREPROCESSING)
+    with pytest.raises(InputError, match="is a folder: give an ONNX file"):
+        import_onnx(tmp_path, tmp_path / "m", PREPROCESSING)
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -18,8 +18,13 @@ def network(
     nodes: list | None = None,
     outputs: tuple[str, ...] = ("crops_out",),
     weights: np.ndarray = WEIGHTS,
+    answered: int | None = None,
+    axes: int = 2,
 ) -> Path:
-    """Write a linear network: pixels side by side, times weights."""
+    """Write a linear network: pixels side by side, times weights.
+
+    `answered` and `axes` are declared of its outputs, and are `kind` and 2 if left out.
+    """
     dtype = helper.tensor_dtype_to_np_dtype(kind)
     nodes = nodes or [
         helper.make_node("Flatten", ["crops"], ["embedding"], axis=1),
@@ -29,7 +34,10 @@ def network(
         nodes,
         "linear",
         [helper.make_tensor_value_info("crops", kind, list(shape))],
-        [helper.make_tensor_value_info(name, kind, ["n", "d"]) for name in outputs],
+        [
+            helper.make_tensor_value_info(name, answered or kind, ["n", "d"][:axes])
+            for name in outputs
+        ],
         [numpy_helper.from_array(weights.astype(dtype), "weights")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

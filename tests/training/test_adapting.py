@@ -201,6 +201,12 @@ def test_what_cannot_be_adapted(
         shutil.copy(file, pictures)
     with pytest.raises(InputError, match=message):
         train(loosely(earlier, *overrides), read_crops(pictures), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_known_persons_are_not_looked_for(earlier: Path, strangers: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="These crops name persons: train adapt on them, or name"):
+        train(loosely(earlier, *LOOKING), read_crops(strangers), tmp_path / "run")
 
 
 def test_a_backbone_alone_has_seen_nobody(strangers: Path, tmp_path: Path) -> None:

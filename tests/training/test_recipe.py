@@ -71,6 +71,12 @@ def test_overrides(tmp_path: Path) -> None:
         ("name.x=3", "name is a value, not a section"),
         ("epochs", "write it as key.key=value"),
         ("batch_size=1", "batch_size is 1: input should be greater than or equal to 2"),
+        ("model.embedding_size=1", "model.embedding_size is 1, but of one number only the sign"),
+        (
+            "data.epoch_crops=1000000000000",
+            "data.epoch_crops is 1000000000000: input should be less",
+        ),
+        ("model.style=5", "model.style is 5: it holds keys of its own: write them below it"),
         ("batch_size=many", "batch_size is 'many': input should be a valid integer"),
         (
             "loss.attributes.weighting=heavy",

@@ -118,7 +118,7 @@ def test_attributes_that_are_not_learned_need_not_fit(folder: Path, tmp_path: Pa
         schema=Schema((Attribute("hat"),)),
     )
     sources = [folder / "north", Source("hats", named)]
-    with pytest.raises(InputError, match="have no common ones"):
+    with pytest.raises(InputError, match="cannot be mapped to each other"):
         train(load_recipe("smoke", SHORT), sources, tmp_path / "run")
     north, hats = read_sources(DataSection(), sources, labels=False)
     assert north.crops.labels is None
@@ -146,6 +146,16 @@ def test_attributes_that_are_not_learned_need_not_fit(folder: Path, tmp_path: Pa
             2,
             ["data.sets.0.mapping changes nothing: no attributes are learned."],
         ),
+        (
+            ["pseudo_labels.radius=0.2"],
+            1,
+            ["pseudo_labels changes nothing: no phase looks for persons."],
+        ),
+        (
+            ["data.calibration_pairs=across", "data.calibration_persons=0"],
+            1,
+            ["data.calibration_pairs changes nothing: nobody is kept for calibration."],
+        ),
     ],
 )
 def test_keys_that_change_nothing(overrides: list[str], sets: int, sentences: list[str]) -> None:
@@ -158,6 +168,26 @@ def test_a_set_with_too_few_persons_to_calibrate_on(folder: Path, tmp_path: Path
     recipe = load_recipe("smoke", [*SHORT, sets, "data.calibration_persons=3"])
     with pytest.raises(InputError, match="south: there are 12 crops of 3 persons, too few"):
         train(recipe, folder, tmp_path / "run")
+
+
+def test_pairs_across_cameras_that_are_not_known(folder: Path, tmp_path: Path) -> None:
+    pictures = sorted((folder / "south" / "train").iterdir())
+    named = Crops(pictures, person=[path.name[:4] for path in pictures])
+    asked = ["data.calibration_persons=4", "data.calibration_pairs=across"]
+    recipe = load_recipe("smoke", [*SHORT, "loss.attributes.weight=0", *asked])
+    with pytest.raises(InputError, match="crops are of no known camera, but data.calibration_pair"):
+        train(recipe, named, tmp_path / "run")
+
+
+def test_what_is_wrong_with_a_set_is_told_in_the_recipes_words(folder: Path) -> None:
+    for entry, message in (
+        ("{path: north, root: /none}", r"data.sets.1 \(north\): .*root"),
+        ("{path: north, splits: [foo]}", r"data.sets.1 \(north\): 'foo' is not a split"),
+    ):
+        section = load_recipe("smoke", [f"data.sets=[south, {entry}]"]).data
+        with pytest.raises(InputError, match=message) as caught:
+            read_sources(section, folder)
+        assert "`" not in str(caught.value)
 
 
 def test_images_may_be_missing_of_every_set() -> None:

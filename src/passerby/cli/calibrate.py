@@ -186,6 +186,11 @@ def _folds(
 
     models = [RuntimeModel.load(fold) for fold in folds]
     for model, fold in zip(models, folds, strict=True):
+        if model.info == runtime.info:
+            raise InputError(f"{fold} is the model itself: give runs that held somebody out.")
+    if len({model.info.fingerprint for model in models}) < len(models):
+        raise InputError("Two of the folds are the same model: give each once.")
+    for model, fold in zip(models, folds, strict=True):
         check_fold(model, runtime.info, [source.crops for source in sources], str(fold))
     people = []
     for source in sources:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from passerby.evaluation.comparison import Comparison
     from passerby.inference import Embeddings, RuntimeModel
     from passerby.inference.decision import Decision
+    from passerby.ranking import Distance
     from passerby.ranking.query_scores import AveragePrecision
 
 
@@ -104,9 +105,12 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a model's attributes and re-identification on persons it was not trained on."""
+    from passerby.data.crops import concatenate
+    from passerby.datasets.joining import Source
     from passerby.errors import InputError
     from passerby.files import check_writable
     from passerby.inference import RuntimeModel
+    from passerby.inference.leakage import check_copies
     from passerby.ranking.query_scores import check_average_precision
 
     if report is not None:
@@ -129,6 +133,8 @@ def evaluate(
     for title, place in _titles(data).items():
         with naming(title if len(data) > 1 else None):
             tasks[title] = _Task.of(runtime, other, place, asked, several=len(data) > 1)
+    if len(data) > 1:
+        check_copies([Source(title, concatenate(task.parts)) for title, task in tasks.items()])
     results = {}
     for title, task in tasks.items():
         with naming(title if len(data) > 1 else None):
@@ -145,7 +151,7 @@ def _titles(places: list[Path]) -> dict[str, Path]:
     from passerby.datasets.joining import short_titles
     from passerby.errors import InputError
 
-    if len(set(places)) < len(places):
+    if len({place.resolve() for place in places}) < len(places):
         raise InputError("The same place is given twice as --data: give each once.")
     return dict(zip(short_titles(list(map(str, places))), places, strict=True))
 
@@ -158,6 +164,7 @@ class _Task:
     protocol: "EvaluationProtocol"
     decision: "Decision | None"
     matcher: "Matcher"
+    others: "Distance | None"
     trials: int
 
     @classmethod
@@ -172,6 +179,7 @@ class _Task:
     ) -> "_Task":
         from passerby.calibration import choose_matcher
         from passerby.datasets import recognize
+        from passerby.errors import InputError
         from passerby.evaluation import EvaluationProtocol
 
         rule = runtime.info.decision_by(asked.decision)
@@ -185,18 +193,31 @@ class _Task:
         for name in _splits(standard, data, asked):
             crops = read_data(data, name, asked.root, asked.pattern, asked.accept_missing)
             parts.append(_crops_to_score(runtime, other, crops, name, asked.mapping))
+        named = all(part.has_persons for part in parts)
+        if parts[-1].labels is None and not named:
+            raise InputError(
+                "These crops have no persons and no labels to score against: add them."
+            )
+        if other is not None and not named:
+            raise InputError(
+                "`compare` compares how persons are found, but these crops name none: leave it out."
+            )
+        others = None
+        if other is not None:
+            with naming("The other model"):
+                found = choose_matcher(other.info, asked.features, asked.metric, asked.kind)
+                others = found.distance
         if parts[0].has_persons:
             how.check(*parts)
         # of several datasets those with queries of their own have nothing to draw
         trials = 1 if several and len(parts) > 1 else asked.trials
-        return cls(parts, how, rule, matcher, trials)
+        return cls(parts, how, rule, matcher, others, trials)
 
 
 def _scored(
     runtime: "RuntimeModel", other: "RuntimeModel | None", task: _Task, asked: _Asked
 ) -> "tuple[Report, Comparison | None]":
     """Score one model on one dataset, and how far another one is from it."""
-    from passerby.calibration import choose_matcher
     from passerby.evaluation import evaluate as score
     from passerby.evaluation.comparison import compare
     from passerby.ranking import Reranking
@@ -223,7 +244,7 @@ def _scored(
     theirs = score(
         *(_embedded(other, crops.without_labels(), asked.flip) for crops in task.parts),
         protocol=task.protocol,
-        distance=choose_matcher(other.info, asked.features, asked.metric, asked.kind).distance,
+        distance=task.others,
         average_precision=asked.average_precision,
         resamples=0,
     )
@@ -318,7 +339,8 @@ def _crops_to_score(
         say("The distances were calibrated on these very persons: they look too good on them.")
     if other is not None:
         mine = len(crops)
-        crops = leave_out_seen(crops, other.info, other.seen)
+        with naming("The other model"):
+            crops = leave_out_seen(crops, other.info, other.seen)
         if len(crops) < mine:
             say(
                 f"Both models are scored without {mine - len(crops):,} more crops of {name}, of "

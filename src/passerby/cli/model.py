@@ -1,6 +1,8 @@
 """`passerby model`: model files of networks that were trained elsewhere."""
 
+import math
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,11 +55,12 @@ def import_(
         "output": output,
         "name": name,
     }
-    told = {**_sidecar(file), **{key: value for key, value in given.items() if value is not None}}
+    given = {key: value for key, value in given.items() if value is not None}
+    told = {**_sidecar(file), **given}
     info = import_onnx(
         file,
         target,
-        _preprocessing(told, file),
+        _preprocessing(told, given, file),
         channels=str(told.get("channels", "rgb")),
         output=told.get("output"),
         name=told.get("name"),
@@ -67,17 +70,17 @@ def import_(
 
 
 def _sidecar(file: Path) -> dict[str, Any]:
-    import yaml
-
     from passerby.errors import InputError
+    from passerby.yaml_text import YAML_ERRORS, load_yaml
 
     beside = file.with_suffix(".yaml")
     if not beside.is_file():
         return {}
     try:
-        content = yaml.safe_load(beside.read_bytes())
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise InputError(f"{beside} is not YAML: fix or remove it.") from None
+        content = load_yaml(beside.read_bytes())
+    except YAML_ERRORS as error:
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise InputError(f"{beside} is not valid YAML ({problem}): fix or remove it.") from None
     if not isinstance(content, dict) or (strange := sorted(set(map(str, content)) - set(_KEYS))):
         what = "no keys" if not isinstance(content, dict) else f"the key {strange[0]!r}"
         raise InputError(f"{beside} has {what}: known are {', '.join(_KEYS)}.")
@@ -87,30 +90,37 @@ def _sidecar(file: Path) -> dict[str, Any]:
     return content
 
 
-def _preprocessing(told: dict[str, Any], file: Path) -> "Preprocessing":
+def _preprocessing(told: dict[str, Any], given: Container[str], file: Path) -> "Preprocessing":
+    """Return how crops are prepared, of what was told: on the command line if `given` has it."""
     from pydantic import ValidationError
 
     from passerby.errors import InputError
     from passerby.inference.model_info import Preprocessing
 
-    text = str(told.get("size", ""))
+    def called(key: str) -> str:
+        return f"`{key}`" if key in given else f"{file.with_suffix('.yaml')}: {key}"
+
+    if "size" not in told:
+        raise InputError(f"Which size {file} takes is not known: give `size`, like 256x128.")
+    text = str(told["size"])
     if (match := re.fullmatch(r"(\d+)\s*[x×]\s*(\d+)", text)) is None:
         raise InputError(
-            f"`size` is {text!r}: write height and width that {file} takes, like 256x128."
+            f"{called('size')} is {text!r}: write height and width that {file} takes, like 256x128."
         )
-    mean = _three(told.get("mean", "0.485,0.456,0.406"), "mean")
-    std = _three(told.get("std", "0.229,0.224,0.225"), "std")
+    mean = _three(told.get("mean", "0.485,0.456,0.406"), called("mean"))
+    std = _three(told.get("std", "0.229,0.224,0.225"), called("std"))
     if max(*mean, *std) > 3:
         raise InputError(
-            f"`mean` {mean} and `std` {std} are of pixels up to 255: divide them by 255."
+            f"{called('mean')} {mean} and {called('std')} {std} are of pixels up to 255: divide "
+            "them by 255."
         )
     try:
         return Preprocessing(height=int(match[1]), width=int(match[2]), mean=mean, std=std)
     except ValidationError as error:
         first = error.errors()[0]
-        key = "size" if first["loc"][0] in ("height", "width") else first["loc"][0]
+        key = "size" if first["loc"][0] in ("height", "width") else str(first["loc"][0])
         message = first["msg"][0].lower() + first["msg"][1:]
-        raise InputError(f"`{key}` is {told.get(str(key))!r}: {message}.") from None
+        raise InputError(f"{called(key)} is {told.get(key)!r}: {message}.") from None
 
 
 def _three(value: Any, name: str) -> tuple[float, float, float]:
@@ -118,9 +128,11 @@ def _three(value: Any, name: str) -> tuple[float, float, float]:
 
     parts = value if isinstance(value, list) else str(value).split(",")
     try:
-        first, second, third = (float(part) for part in parts)
+        first, second, third = (float("" if isinstance(part, bool) else part) for part in parts)
     except (TypeError, ValueError):
         raise InputError(
-            f"`{name}` is {value!r}: write three numbers, like 0.485,0.456,0.406."
+            f"{name} is {value!r}: write three numbers, like 0.485,0.456,0.406."
         ) from None
+    if not all(map(math.isfinite, (first, second, third))):
+        raise InputError(f"{name} is {value!r}: write three finite numbers.")
     return first, second, third

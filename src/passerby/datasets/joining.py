@@ -83,21 +83,38 @@ def join(sources: Sequence[Source], attributes: str = "") -> list[Source]:
         InputError: two sources hold the same file, or their attributes have nothing in common.
     """
     _check_files(sources)
+    for source in sources:
+        _check_mapping(source)
     schema = _common_schema(sources, attributes)
     return [_mapped(source, schema) for source in _with_own_names(sources)]
 
 
-def in_schema(source: Source, attributes: str) -> Source:
-    """Return a dataset with its labels in a named schema; without them, if no mapping is known.
+def in_schema(source: Source, attributes: str = "") -> Source:
+    """Return a single dataset with its labels in a schema; without them, if no mapping is known.
+
+    Args:
+        source: the dataset.
+        attributes: name of the schema; if empty, that which its own mapping leads to, or its own.
 
     Raises:
-        InputError: there is no such schema.
+        InputError: there is no such schema, or its own mapping is of others.
     """
-    target = _named_schema(attributes)
+    _check_mapping(source)
+    if attributes:
+        target = _named_schema(attributes)
+    elif source.mapping is not None:
+        target = source.mapping.target_schema
+    else:
+        return source
     if _finds(source, target):
         return _mapped(source, target)
+    if source.mapping is not None:
+        raise InputError(
+            f"The mapping of {source.title} leads to {source.mapping.target_schema.name}, not to "
+            f"{attributes}: give one that does, or leave one of them out."
+        )
     assert source.crops.schema is not None
-    names = source.crops.schema.name or list_few(source.crops.schema.names)
+    names = _called(source.crops.schema)
     remark = f"Its attributes ({names}) cannot be mapped to {attributes}: they are left out."
     return replace(source, crops=source.crops.without_labels(), remarks=(*source.remarks, remark))
 
@@ -158,31 +175,57 @@ def short_titles(titles: Sequence[str]) -> list[str]:
 
 def _common_schema(sources: Sequence[Source], attributes: str) -> Schema | None:
     schemas = list(dict.fromkeys(s.crops.schema for s in sources if s.crops.schema is not None))
-    candidates = [_named_schema(attributes)] if attributes else schemas
+    led_to = [s.mapping.target_schema for s in sources if s.mapping is not None]
+    candidates = [_named_schema(attributes)] if attributes else [*schemas, *led_to]
     for target in candidates:
         if all(_finds(source, target) for source in sources):
             return target
     if not schemas:
         return None
-    names = list_few([schema.name or "attributes without a name" for schema in schemas])
-    raise InputError(
-        f"The attributes of these datasets ({names}) have no common ones: no mapping between them "
-        "is known, so give one as `mapping`, or train on their identities alone."
+    names = "; ".join(_called(schema) for schema in schemas)
+    problem = (
+        f"cannot all be mapped to {attributes}" if attributes else "cannot be mapped to each other"
     )
+    raise InputError(
+        f"The attributes of these datasets ({names}) {problem}: name a mapping for a set of "
+        "data.sets, or learn identities alone (loss.attributes.weight 0)."
+    )
+
+
+def _called(schema: Schema) -> str:
+    return schema.name or list_few(schema.names)
+
+
+def _check_mapping(source: Source) -> None:
+    """Check that a dataset has the attributes that its own mapping is made for."""
+    if source.mapping is None:
+        return
+    wanted, schema = source.mapping.source_schema, source.crops.schema
+    if schema is None:
+        raise InputError(
+            f"{source.title} has no attributes, so that nothing is mapped: leave its mapping out."
+        )
+    if schema != wanted:
+        raise InputError(
+            f"The mapping of {source.title} is made for {_called(wanted)}, but its attributes are "
+            f"{_called(schema)}: give another, or leave it out."
+        )
 
 
 def _finds(source: Source, target: Schema) -> bool:
     schema = source.crops.schema
+    if source.mapping is not None:
+        return source.mapping.target_schema == target
     if schema is None or schema == target:
         return True
-    if source.mapping is not None:
-        return source.mapping.source_schema == schema and source.mapping.target_schema == target
     return find_mapping(schema, target) is not None
 
 
 def _mapped(source: Source, target: Schema | None) -> Source:
     schema = source.crops.schema
-    if schema is None or target is None or schema == target:
+    if schema is None or target is None:
+        return source
+    if source.mapping is None and schema == target:
         return source
     mapping = source.mapping or find_mapping(schema, target)
     assert mapping is not None

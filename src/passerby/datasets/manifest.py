@@ -32,6 +32,7 @@ from passerby.data.schema import MOST_ATTRIBUTES, Attribute, Schema
 from passerby.datasets.problems import Problems, list_few
 from passerby.errors import InputError
 from passerby.files import check_writable, replacing, write_text
+from passerby.yaml_text import YAML_ERRORS, load_yaml
 
 TABLES = (".csv", ".parquet")
 MANIFEST_NAMES = ("crops.csv", "crops.parquet", "manifest.csv", "manifest.parquet")
@@ -374,17 +375,6 @@ def _import_pyarrow(path: Path) -> tuple[Any, Any]:
     return pyarrow, parquet
 
 
-class _TextLoader(yaml.BaseLoader):
-    """Reads every scalar as text, and refuses a key that is given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        counts = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        twice = [key for key, count in counts.items() if count > 1]
-        if twice:
-            raise yaml.MarkedYAMLError(problem=f"{twice[0]} is given twice")
-        return super().construct_mapping(node, deep=deep)
-
-
 def _read_declared(path: Path) -> _Declared | None:
     if not path.is_file():
         other = path.with_suffix(".yml")
@@ -394,9 +384,8 @@ def _read_declared(path: Path) -> _Declared | None:
             raise InputError(f"{other} is not read: call it {path.name}, or remove it.")
         return None
     try:
-        # every scalar as it is written: `yes: 1` would become a truth value and a number
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_TextLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        content = load_yaml(path.read_text(encoding="utf-8"), as_text=True)
+    except YAML_ERRORS as error:
         problem = getattr(error, "problem", None) or type(error).__name__
         raise InputError(f"{path} is not valid YAML ({problem}): fix it.") from None
     if not isinstance(content, dict) or not isinstance(content.get("attributes"), dict | list):

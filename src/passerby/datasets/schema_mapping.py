@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from passerby.data.conditions import Condition
 from passerby.data.crops import Crops
@@ -18,9 +17,7 @@ from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.datasets.pa100k import PA100K_ATTRIBUTES
 from passerby.datasets.peta_attributes import PETA_ATTRIBUTES
 from passerby.errors import InputError
-
-# a date or a number that is none, or lists without end, make PyYAML raise what Python raises
-_YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
+from passerby.yaml_text import YAML_ERRORS, load_yaml
 
 SCHEMAS = {
     "market1501": MARKET1501_ATTRIBUTES,
@@ -76,14 +73,14 @@ class SchemaMapping:
         if not path.is_file():
             shipped = _shipped()
             if str(file) in shipped:
-                return cls._of(yaml.safe_load(shipped[str(file)].read_bytes()), f"{file}.yaml")
+                return cls._of(load_yaml(shipped[str(file)].read_bytes()), f"{file}.yaml")
             raise InputError(
                 f"{path} does not exist: give a mapping, a YAML file, or the name of one that "
                 f"ships with Passerby: {', '.join(shipped)}."
             )
         try:
-            return cls._of(yaml.safe_load(path.read_bytes()), path.name)
-        except _YAML_ERRORS as error:
+            return cls._of(load_yaml(path.read_bytes()), path.name)
+        except YAML_ERRORS as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{path} is not YAML ({reason}): fix it.") from None
 
@@ -91,7 +88,8 @@ class SchemaMapping:
     def _of(cls, content: Any, name: str) -> "SchemaMapping":
         if not isinstance(content, dict) or set(content) != {"source", "target", "attributes"}:
             raise InputError(
-                f"{name} is not a mapping: it needs `source`, `target` and `attributes`, no more."
+                f"{name} is not a mapping: it needs the keys source, target and attributes, no "
+                "more."
             )
         schemas = []
         for role in ("source", "target"):

@@ -2,9 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Side = Annotated[int, Field(ge=16, le=2048)]
+
+
+def _no_single_number(size: int) -> int:
+    if size == 1:
+        raise ValueError(
+            "model.embedding_size is 1, but of one number only the sign is left: choose more"
+        )
+    return size
 
 
 class Attention(BaseModel):
@@ -70,7 +78,7 @@ class Architecture(BaseModel):
     size: tuple[Side, Side] = (256, 128)
     last_stride: Literal[1, 2] = 2
     pool: Literal["average", "gem"] = "average"
-    embedding_size: int = Field(0, ge=0, le=8192)
+    embedding_size: Annotated[int, AfterValidator(_no_single_number)] = Field(0, ge=0, le=8192)
     neck: Literal["none", "batchnorm"] = "none"
     dropout: float = Field(0.0, ge=0, lt=1)
     groups: Literal["independent", "softmax"] = "independent"

@@ -29,6 +29,10 @@ CHANNELS = ("rgb", "bgr")
 _CHECKED = 7
 """Drawn crops that the network answers, of as many persons, and a number that no batch divides."""
 
+_INNER = "network/"
+"""Begins the names of what belonged to the network before."""
+
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 _TOLERANCE = 1e-3
 """Farthest that a vector may move with its batch, and nearest that two persons' may be."""
 
@@ -67,8 +71,9 @@ def import_onnx(
         raise InputError(f"{target} is there already: choose another folder, or remove it.")
     network = _load(file)
     chosen = _chosen_output(network, output, file)
+    batch = _exported_batch(network)
     whole = _wrapped(network, chosen, preprocessing, channels, file)
-    size = _try(whole, preprocessing, file)
+    size = _try(whole, f"{_INNER}{chosen}", batch, preprocessing, file)
     value = next(v for v in whole.graph.output if v.name == "embedding")
     _set_shape(value, ("N", size))
     with replacing(target) as draft:
@@ -89,7 +94,8 @@ def import_onnx(
 
 def _load(file: Path) -> Any:
     if not file.is_file():
-        raise InputError(f"{file} does not exist: give an ONNX file.")
+        what = "is a folder" if file.is_dir() else "does not exist"
+        raise InputError(f"{file} {what}: give an ONNX file.")
     try:
         network = onnx.load(str(file))
         onnx.checker.check_model(network)
@@ -120,6 +126,32 @@ def _chosen_output(network: Any, output: str | None, file: Path) -> str:
     return str(output)
 
 
+def _check_output(network: Any, chosen: str, file: Path) -> None:
+    """Check that an output holds numbers, and as far as it is declared, more than one a crop."""
+    (value,) = (value for value in network.graph.output if value.name == chosen)
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or kind.elem_type not in _FLOATS:
+        raise InputError(
+            f"{file}: its output {chosen} does not hold floating-point numbers: choose another "
+            "`output`."
+        )
+    if kind.HasField("shape") and len(kind.shape.dim) < 2:
+        raise InputError(
+            f"{file} makes no vector of each crop (its output {chosen} has "
+            f"{len(kind.shape.dim)} axes, not two): choose another `output`."
+        )
+
+
+def _exported_batch(network: Any) -> int:
+    """Return for how many crops at a time a network was exported; 0 if for any number."""
+    held = {tensor.name for tensor in network.graph.initializer}
+    for value in network.graph.input:
+        axes = value.type.tensor_type.shape.dim
+        if value.name not in held and len(axes):
+            return int(axes[0].dim_value)
+    return 0
+
+
 def _wrapped(
     network: Any, chosen: str, preprocessing: Preprocessing, channels: str, file: Path
 ) -> Any:
@@ -138,9 +170,10 @@ def _wrapped(
         )
     axes = [dim.dim_value for dim in kind.shape.dim]
     last = _channels_last(axes, preprocessing.size, file)
+    _check_output(network, chosen, file)
     _let_batches_vary(network)
-    inner = compose.add_prefix(network, "network/")
-    start, end = f"network/{given.name}", f"network/{chosen}"
+    inner = compose.add_prefix(network, _INNER)
+    start, end = f"{_INNER}{given.name}", f"{_INNER}{chosen}"
     nodes, before = [], "crops"
     constants = []
     if channels == "bgr":
@@ -201,13 +234,27 @@ def _set_shape(value: Any, shape: Sequence[str | int]) -> None:
     value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, list(shape)))
 
 
-def _try(whole: Any, preprocessing: Preprocessing, file: Path) -> int:
-    """Answer drawn crops, alone and together; return the length of the vectors."""
+def _try(whole: Any, inner: str, batch: int, preprocessing: Preprocessing, file: Path) -> int:
+    """Answer drawn crops, alone and together; return the length of the vectors.
+
+    Args:
+        whole: the network from "crops" to "embedding".
+        inner: name of what it made before that was flattened.
+        batch: of crops that it was exported for; 0 for any.
+        preprocessing: of its input.
+        file: for messages.
+    """
     drawn = np.stack([resize(image, preprocessing.size) for image in toy_images(_CHECKED)])
     crops = normalize_pixels(drawn, preprocessing)
+    tried = onnx.ModelProto()
+    tried.CopyFrom(whole)
+    tried.graph.node.append(helper.make_node("Shape", [inner], ["shape"]))
+    tried.graph.output.append(helper.make_tensor_value_info("shape", TensorProto.INT64, [None]))
+    quiet = onnxruntime.SessionOptions()
+    quiet.log_severity_level = 4  # what goes wrong is told below
     try:
         session = onnxruntime.InferenceSession(
-            whole.SerializeToString(), providers=["CPUExecutionProvider"]
+            tried.SerializeToString(), quiet, providers=["CPUExecutionProvider"]
         )
     except Exception as error:
         # ONNX Runtime's exceptions share no public base class
@@ -218,6 +265,11 @@ def _try(whole: Any, preprocessing: Preprocessing, file: Path) -> int:
     try:
         alone = np.concatenate([_answer(session, crop[None]) for crop in crops])
     except Exception as error:
+        if batch > 1:
+            raise InputError(
+                f"{file} takes {batch} crops at a time, no more and no fewer: export it with a "
+                "batch of any size (a dynamic axis)."
+            ) from error
         raise InputError(
             f"{file} does not run on crops of {preprocessing.height}×{preprocessing.width} pixels "
             f"({_first_line(error)}): give the `size` that it was exported for, or export it again."
@@ -228,6 +280,12 @@ def _try(whole: Any, preprocessing: Preprocessing, file: Path) -> int:
         raise InputError(
             f"{file} takes one crop at a time: export it with a batch of any size (a dynamic axis)."
         ) from error
+    shape = session.run(["shape"], {"crops": crops})[0].tolist()
+    if any(axis != 1 for axis in shape[2:]):
+        raise InputError(
+            f"{file} makes no vector of each crop (answers of shape {shape} for {_CHECKED} "
+            "crops): choose another `output`, or export it with its pooling."
+        )
     _check_vectors(alone, together, file)
     return int(alone.shape[1])
 
@@ -242,8 +300,16 @@ def _check_vectors(alone: NDArray[np.float32], together: NDArray[np.float32], fi
             f"{file} makes no vector of each crop (answers of shape {list(alone.shape)} for "
             f"{_CHECKED} crops): choose another `output`."
         )
-    if together.shape != alone.shape or not np.isfinite(alone).all():
-        raise InputError(f"{file} answers NaN, or loses crops of a batch: export it again.")
+    if together.shape != alone.shape:
+        raise InputError(
+            f"{file} answers {len(together)} vectors for {_CHECKED} crops: export it with a batch "
+            "of any size (a dynamic axis)."
+        )
+    if not np.isfinite(alone).all():
+        raise InputError(
+            f"{file} answers NaN or infinity: check the weights that were exported, and mean and "
+            "deviation (of pixels from 0 to 1)."
+        )
     moved = float(np.linalg.norm(together - alone, axis=1).max())
     if not moved <= _TOLERANCE:
         raise InputError(

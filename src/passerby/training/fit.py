@@ -128,11 +128,12 @@ def train(
         return run / MODEL_FOLDER
     keep_freed_memory()
     sources = read_sources(recipe.data, data, labels="attributes" in recipe.tasks)
-    check_sources(sources, recipe)
     if listener.say and is_first_process():
         for source in sources:
             for remark in source.remarks:
                 listener.say(remark)
+    check_sources(sources, recipe)
+    if listener.say and is_first_process():
         for sentence in unused_keys(recipe, sources):
             listener.say(sentence)
     split = Split.of(sources, recipe)
@@ -379,7 +380,8 @@ class TrainingRun:
             if not len(self.split.train) and not labels.crops:
                 raise InputError(
                     "None of these crops are alike enough to be a person, so that there is nobody "
-                    "to learn from: train into another folder with a larger pseudo_labels.radius."
+                    "to learn from: choose a larger pseudo_labels.radius, or fewer "
+                    "pseudo_labels.crops."
                 )
             self._say(labels.summary)
             found = labels.tensors

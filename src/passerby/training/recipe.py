@@ -22,20 +22,13 @@ from passerby.errors import InputError
 from passerby.inference.model_info import Task
 from passerby.inference.model_location import DEFAULT_MODEL
 from passerby.models.architecture import Architecture, Side
+from passerby.yaml_text import YAML_ERRORS, load_yaml
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 # PyYAML's constructors let through what Python raises for a wrong date or number
-_YAML_ERRORS = (
-    yaml.YAMLError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    RecursionError,
-)
 
 
 def _folders(value: Any) -> Any:
@@ -109,7 +102,7 @@ class DataSection(_Section):
 
     sets: Annotated[tuple[SetSection, ...], BeforeValidator(_named_sets)] = ()
     attributes: str = ""
-    epoch_crops: int = Field(0, ge=0)
+    epoch_crops: int = Field(0, ge=0, le=100_000_000)
     balance: float = Field(1.0, ge=0, le=1)
     held_out_persons: int = Field(151, ge=0)
     calibration_persons: int = Field(0, ge=0)
@@ -420,8 +413,8 @@ def _recipe_text(source: str) -> str:
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        values = _loaded(text)
-    except _YAML_ERRORS as error:
+        values = load_yaml(text)
+    except YAML_ERRORS as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or "it cannot be parsed"
@@ -457,39 +450,9 @@ def _set(values: dict[str, Any], override: str) -> None:
 
 def _parse_value(text: str, override: str) -> Any:
     try:
-        return _loaded(text)
-    except _YAML_ERRORS:
+        return load_yaml(text)
+    except YAML_ERRORS:
         raise InputError(f"{override!r}: {text!r} is not a YAML value: quote it.") from None
-
-
-def _loaded(text: str) -> Any:
-    """Read YAML, but refuse a key that is given twice, of which its readers take the last."""
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        _refuse_repeated_keys(node, set())
-        return None if node is None else loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _refuse_repeated_keys(node: yaml.Node | None, checked: set[int]) -> None:
-    if not isinstance(node, yaml.CollectionNode) or id(node) in checked:
-        return
-    checked.add(id(node))  # an alias leads to the very node of its anchor
-    if isinstance(node, yaml.SequenceNode):
-        for part in node.value:
-            _refuse_repeated_keys(part, checked)
-        return
-    known: set[str] = set()
-    for key, value in node.value:
-        if isinstance(key, yaml.ScalarNode) and key.value in known:
-            raise yaml.MarkedYAMLError(
-                problem=f"{key.value} is given twice", problem_mark=key.start_mark
-            )
-        if isinstance(key, yaml.ScalarNode):
-            known.add(key.value)
-        _refuse_repeated_keys(value, checked)
 
 
 def _position(key: str, place: list[Any], override: str) -> int:
@@ -514,6 +477,8 @@ def _validated(values: dict[str, Any], source: str) -> Recipe:
         if first["type"] == "value_error":
             raise InputError(f"Recipe {source}: {first['ctx']['error']}.") from None
         message = first["msg"][0].lower() + first["msg"][1:]
+        if first["type"].startswith(("model_type", "dict_type")):
+            message = "it holds keys of its own: write them below it"
         value = reprlib.repr(first["input"])
         raise InputError(f"Recipe {source}: {key} is {value}: {message}.") from None
 

@@ -82,6 +82,8 @@ def open_run(run: Path) -> Iterator[None]:
                     shutil.rmtree(draft, ignore_errors=True)
             yield
     finally:
+        if run in made and not is_begun(run):
+            shutil.rmtree(run / TRACKER, ignore_errors=True)
         with suppress(OSError):
             for folder in made:
                 folder.rmdir()  # they are empty if the recipe was refused

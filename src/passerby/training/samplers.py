@@ -160,7 +160,7 @@ class _Stream:
 
     def check(self, wanted: int) -> None:
         if self._by_person and len(self._by_person) < wanted:
-            of = f" of {self._name}" if self._name else ""
+            of = f" of the dataset {self._name}" if self._name else ""
             raise InputError(
                 f"A batch takes {wanted} persons{of}, but there are {len(self._by_person)} to "
                 "train on: choose a smaller batch_size, more instances_per_person, or a "

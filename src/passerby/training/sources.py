@@ -1,5 +1,6 @@
 """The datasets that a recipe trains on."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,13 +37,15 @@ def read_sources(
                 "The recipe names its datasets in data.sets: give the one folder below which they "
                 "lie."
             )
-        sources = [_read_set(given[0], entry) for entry in section.sets]
+        sources = [_read_set(given[0], number, entry) for number, entry in enumerate(section.sets)]
     else:
         sources = [_read(one) for one in given]
     if not sources:
         raise InputError("No dataset to train on is given: name one.")
+    if not labels:
+        sources = [replace(one, mapping=None) for one in sources]
     if len(sources) == 1:
-        return [in_schema(sources[0], section.attributes)] if section.attributes else sources
+        return [in_schema(sources[0], section.attributes)]
     if not labels:
         sources = [replace(one, crops=one.crops.without_labels()) for one in sources]
     joined = join(sources, section.attributes)
@@ -95,6 +98,17 @@ def unused_keys(recipe: Recipe, sources: Sequence[Source]) -> list[str]:
     style, identity = recipe.model.style, recipe.loss.identity
     unused = {
         "data.balance": (recipe.data.balance != 1 and alone, "there is a single dataset"),
+        "data.calibration_pairs": (
+            recipe.data.calibration_pairs != "all"
+            and not recipe.data.calibration_persons
+            and not any(entry.calibration_persons for entry in recipe.data.sets),
+            "nobody is kept for calibration",
+        ),
+        "pseudo_labels": (
+            recipe.pseudo_labels != type(recipe.pseudo_labels)()
+            and not any(phase.pseudo_labels for phase in recipe.phases),
+            "no phase looks for persons",
+        ),
         "model.style.stages": (
             style.kind == "none" and style.stages != type(style)().stages,
             "model.style.kind is none",
@@ -121,15 +135,20 @@ def _have(sources: Sequence[Source]) -> str:
     return f"{titles[0]} have" if titles[0] == "These crops" else f"{sources[0].title} has"
 
 
-def _read_set(base: Path, entry: SetSection) -> Source:
-    return read_source(
-        base / entry.path,
-        entry.splits,
-        root=entry.root,
-        pattern=entry.pattern,
-        accept_missing=entry.accept_missing,
-        mapping=entry.mapping,
-    )
+def _read_set(base: Path, number: int, entry: SetSection) -> Source:
+    try:
+        return read_source(
+            base / entry.path,
+            entry.splits,
+            root=entry.root,
+            pattern=entry.pattern,
+            accept_missing=entry.accept_missing,
+            mapping=entry.mapping,
+        )
+    except InputError as error:
+        # its keys are those of the recipe, not parameters of a function
+        told = re.sub(r"`(\w+)`", r"\1", str(error))
+        raise InputError(f"data.sets.{number} ({entry.path}): {told}") from error
 
 
 def _read(data: Data) -> Source:

@@ -162,7 +162,7 @@ def _divided(
         raise InputError(
             f"{where} recipe keeps {wanted['held_out']} {units} for evaluation and "
             f"{wanted['calibration']} for calibration, but there are {count}: choose "
-            "fewer data.held_out_persons and data.calibration_persons."
+            "fewer held_out_persons and calibration_persons, of data or of this set in data.sets."
         )
     held_out = calibration = None
     if wanted["held_out"]:
@@ -171,6 +171,13 @@ def _divided(
         crops, calibration = _divide(crops, wanted["calibration"], data.seed)
         if not _without_person(calibration).any():
             check_enough(calibration, source.title)
+        if data.calibration_pairs == "across" and not (
+            calibration.camera is not None and any(calibration.camera)
+        ):
+            raise InputError(
+                f"{where} crops are of no known camera, but data.calibration_pairs is across: "
+                "name their cameras, or set it to all."
+            )
     return crops, calibration, held_out
 
 

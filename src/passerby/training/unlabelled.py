@@ -36,6 +36,11 @@ class Unlabelled:
         wanted = any(phase.pseudo_labels for phase in recipe.phases)
         alone = looks_for_everybody(recipe, annotated)
         if wanted and not folders and not alone:
+            if recipe.model.adapt:
+                raise InputError(
+                    "These crops name persons: train adapt on them, or name a folder of other "
+                    "crops in data.unlabelled."
+                )
             raise InputError(
                 "The recipe learns from crops of other persons, without annotation: name their "
                 "folder in data.unlabelled."
