@@ -181,6 +181,25 @@ class TestModelImport:
             assert message in result.err
 
 
+class TestModelShow:
+    def test_what_it_learned_from(self, passerby, trained: Path, tmp_path: Path) -> None:
+        told = json.loads(passerby("model", "show", trained, "--json").out)
+        info = RuntimeModel.load(trained).info
+        (origin,) = told["learned_from"]
+        assert origin["crops"] == info.training.crops
+        assert "academic research only" in origin["terms"]
+        assert told["attributes"] == list(MARKET1501_ATTRIBUTES.names)
+        assert len(told["distances"]) == len(info.distances)
+        shown = passerby("model", "show", trained).out
+        assert f"{info.embedding_size} numbers" in shown
+        assert f"{origin['crops']:,} │" in shown
+        file = network(tmp_path / "linear.onnx")
+        passerby("model", "import", file, "--size", "16x8", "--out", tmp_path / "m")
+        assert "What it learned from is not known." in passerby("model", "show", tmp_path / "m").out
+        missing = passerby("model", "show", tmp_path / "none")
+        assert missing.code == 2
+
+
 class TestEvaluate:
     def test_several_datasets_and_another_model(
         self, passerby, trained: Path, toy_data, tmp_path: Path
@@ -192,7 +211,8 @@ class TestEvaluate:
         assert list(sets) == [toy_data.name, "others"]
         assert sets[toy_data.name] == alone
         shown = passerby(*command).out
-        assert f"{alone['retrieval']['map']:.3f}" in shown
+        across = alone["retrieval"]["across_cameras"]
+        assert f"across │ {across['top1']:.3f} │ {across['map']:.3f}" in shown
         assert f"{sets['others']['attributes']['ma']:.3f}" in shown
         again = tmp_path / "again"
         shutil.copytree(trained / "model", again)
@@ -215,7 +235,7 @@ class TestEvaluate:
         )
         result = passerby(*command, "--compare", again)
         assert result.code == 0, result.err
-        assert f"without {len(theirs)} more crops of train, of persons that again" in result.err
+        assert f"without {len(theirs)} crops of the split train: the other model" in result.err
         (tmp_path / "link").symlink_to(toy_data)
         for place in (toy_data, tmp_path / "link"):
             twice = passerby("evaluate", trained, "--data", toy_data, "--data", place)

@@ -93,9 +93,53 @@ def test_sets_without_attributes_fit_to_any() -> None:
 def test_attributes_without_a_mapping() -> None:
     one, other = (labelled(n, Schema((Attribute(n),)), n) for n in "ab")
     with pytest.raises(
-        InputError, match=r"\(a; b\) cannot be mapped to each other: name a mapping"
+        InputError, match=r"\(a; b\) have no name in common, and cannot be mapped to each oth"
     ):
         join([Source("x", one), Source("y", other)])
+
+
+def test_attributes_of_the_same_name_are_the_same() -> None:
+    """Those of one's own are learned beside the others', and are unknown there."""
+    market = labelled("a", MARKET1501_ATTRIBUTES, "hat")
+    mine = labelled("b", Schema.of(["helmet", "hat"]), "helmet")
+    vests = labelled("c", Schema.of(["vest", "helmet"]), "vest", "helmet")
+    pa100k = labelled("d", PA100K_ATTRIBUTES, "Hat")
+    sources = [Source(part.paths[0].name, part) for part in (vests, market, mine, pa100k)]
+    together = concatenate([source.crops for source in join(sources)])
+    schema = together.schema
+    assert schema.names == (*MARKET1501_ATTRIBUTES.names, "helmet", "vest")
+    assert schema.groups == MARKET1501_ATTRIBUTES.groups
+    unknown = np.nan
+    expected = {
+        "hat": [unknown, unknown, 1, 0, 0, 0, 1, 0],
+        "helmet": [1, 0, unknown, unknown, 1, 0, unknown, unknown],
+        "vest": [1, 0, *[unknown] * 6],
+    }
+    for name, values in expected.items():
+        np.testing.assert_array_equal(together.labels[:, schema.index(name)], values)
+
+
+def test_of_ones_own_attributes_only_those_of_the_schema_that_is_asked_for() -> None:
+    mine = labelled("b", Schema.of(["helmet", "hat"]), "helmet")
+    found = in_schema(Source("b", mine), "market1501")
+    assert found.crops.schema == MARKET1501_ATTRIBUTES
+    assert found.crops.labels[:, MARKET1501_ATTRIBUTES.index("hat")].tolist() == [0, 0]
+    assert found.remarks == ("Attributes of the same name are the same: hat. Left out: helmet.",)
+    other = in_schema(Source("c", labelled("c", Schema.of(["helmet"]), "helmet")), "market1501")
+    assert other.crops.labels is None
+    assert "Its attributes (helmet) cannot be mapped to market1501" in other.remarks[0]
+
+
+def test_groups_that_differ() -> None:
+    one = Schema((Attribute("child", group="age"), Attribute("adult", group="age")))
+    more = Schema((*one.attributes, Attribute("old", group="age")))
+    apart = Schema.of(["child", "hat"])
+    assert one.joined(Schema.of(["hat"])).names == ("child", "adult", "hat")
+    assert Schema.of(["hat"]).joined(one).groups == {"age": slice(1, 3)}
+    for other in (more, apart):
+        for pair in ((one, other), (other, one)):
+            with pytest.raises(InputError, match="excludes others in one schema than in the other"):
+                pair[0].joined(pair[1])
 
 
 def test_a_file_in_two_datasets(tmp_path: Path) -> None:

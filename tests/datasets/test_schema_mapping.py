@@ -164,7 +164,10 @@ def test_a_mapping_is_found_by_what_the_schemas_hold() -> None:
     assert found is not None
     assert found.name == "peta-to-market1501.yaml"
     assert find_mapping(MARKET1501_ATTRIBUTES, PETA_ATTRIBUTES) is None
-    assert find_mapping(Schema.of(["hat"]), MARKET1501_ATTRIBUTES) is None
+    assert find_mapping(Schema.of(["helmet"]), MARKET1501_ATTRIBUTES) is None
+    by_name = find_mapping(Schema.of(["helmet", "hat"]), MARKET1501_ATTRIBUTES)
+    assert by_name is not None
+    assert list(by_name.conditions) == ["hat"]
 
 
 def test_the_rest_of_the_crops_stays(tmp_path: Path) -> None:
@@ -173,9 +176,9 @@ def test_the_rest_of_the_crops_stays(tmp_path: Path) -> None:
     after = mapping.apply(crops)
     assert after.paths == crops.paths
     assert after.person.tolist() == ["a", "b"]
-    with pytest.raises(InputError, match="maps crops with attributes of pa100k only"):
+    with pytest.raises(InputError, match="is made for crops with attributes of pa100k only"):
         mapping.apply(after)
-    with pytest.raises(InputError, match="maps crops with attributes of pa100k only"):
+    with pytest.raises(InputError, match="is made for crops with attributes of pa100k only"):
         mapping.apply(crops.without_labels())
 
 

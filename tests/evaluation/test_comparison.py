@@ -7,6 +7,7 @@ from passerby.evaluation import RetrievalReport, evaluate_retrieval
 from passerby.evaluation.comparison import compare
 from passerby.inference import Embeddings
 from passerby.ranking import Distance
+from passerby.reporting.retrieval_tables import comparison_line
 
 PERSONS = [f"{n:02d}" for n in range(20)]
 
@@ -53,6 +54,28 @@ def test_a_model_is_as_good_as_itself() -> None:
     report = scored(0.5, 3)
     found = compare(report, report)
     assert (found.map, found.top1, found.map_ci, found.top1_ci) == (0, 0, (0, 0), (0, 0))
+
+
+def test_across_cameras_where_they_are_known() -> None:
+    """Each person's nearest crop is by the query's own camera, which does not count."""
+    near, far, wrong = [1.0, 0.0], [0.8, 0.6], [0.9, 0.436]
+
+    def report(own: list[float], foreign: list[float], stranger: list[float]) -> RetrievalReport:
+        queries = Crops(["q"], person=["1"], camera=["1"])
+        gallery = Crops(list("abc"), person=["1", "1", "2"], camera=["1", "2", "2"])
+        return evaluate_retrieval(
+            Embeddings(queries, np.array([[1.0, 0.0]], np.float32)),
+            Embeddings(gallery, np.array([own, foreign, stranger], np.float32)),
+            Distance(features="embedding"),
+            resamples=0,
+        )
+
+    one, other = report(near, wrong, far), report(near, far, wrong)
+    found = compare(one, other)
+    assert one.metrics["top1"] == other.metrics["top1"] == 1
+    assert (found.cameras, found.top1, found.map) == ("cross", 1, 0.5)
+    assert "top-1 +1.000 (+1.000 to +1.000), " in comparison_line(found)
+    assert ", across cameras, in pairs over 1 queries" in comparison_line(found)
 
 
 def test_other_queries_cannot_be_compared() -> None:

@@ -115,10 +115,10 @@ def test_attributes_that_are_not_learned_need_not_fit(folder: Path, tmp_path: Pa
         pictures,
         person=[path.name[:4] for path in pictures],
         labels=np.ones((len(pictures), 1)),
-        schema=Schema((Attribute("hat"),)),
+        schema=Schema((Attribute("helmet"),)),
     )
     sources = [folder / "north", Source("hats", named)]
-    with pytest.raises(InputError, match="cannot be mapped to each other"):
+    with pytest.raises(InputError, match=r"; helmet\) have no name in common"):
         train(load_recipe("smoke", SHORT), sources, tmp_path / "run")
     north, hats = read_sources(DataSection(), sources, labels=False)
     assert north.crops.labels is None

@@ -343,8 +343,8 @@ def _crops_to_score(
             crops = leave_out_seen(crops, other.info, other.seen)
         if len(crops) < mine:
             say(
-                f"Both models are scored without {mine - len(crops):,} more crops of {name}, of "
-                f"persons that {other.info.name} was trained or calibrated on."
+                f"Both models are scored without {mine - len(crops):,} crops of the split {name}: "
+                "the other model was trained or calibrated on their persons."
             )
     return _mapped(runtime, crops, mapping)
 
@@ -366,7 +366,7 @@ def _mapped(runtime: "RuntimeModel", crops: "Crops", mapping: str | None) -> "Cr
 
     found = find_mapping(crops.schema, schema) if mapping is None else SchemaMapping.load(mapping)
     if found is not None:
-        say(f"Labels are mapped from {found.source} to {found.target}; see {found.name}.")
+        say(found.sentence)
         return found.apply(crops)
     sentence = (
         f"The crops are annotated with {crops.schema.name or 'other attributes'}, not with those "

@@ -1,4 +1,4 @@
-"""`passerby model`: model files of networks that were trained elsewhere."""
+"""`passerby model`: what a model file is, and files of networks that were trained elsewhere."""
 
 import math
 import re
@@ -8,20 +8,42 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from passerby.cli.console import say
+from passerby.cli.console import out, print_json, say
 from passerby.cli.extras import require
 
 if TYPE_CHECKING:
     from passerby.inference.model_info import Preprocessing
 
-app = typer.Typer(no_args_is_help=True, help="Model files of networks trained elsewhere.")
+app = typer.Typer(
+    no_args_is_help=True, help="What a model file is; files of networks trained elsewhere."
+)
 
 _KEYS = ("size", "mean", "std", "channels", "output", "name")
 
 
 @app.callback()
 def model() -> None:
-    """Make model files of networks that were trained elsewhere."""
+    """Say what a model file is, or make one of a network that was trained elsewhere."""
+
+
+@app.command()
+def show(
+    model: Annotated[
+        str, typer.Argument(help="A run, a model file's folder, or a Hub id.")
+    ] = "shipped",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a model answers, and what it learned from, under which terms of use."""
+    from passerby.inference import find_model
+    from passerby.inference.model_info import read_model_info
+    from passerby.reporting.model_tables import model_summary, model_tables
+
+    info = read_model_info(find_model(model))
+    if json:
+        print_json(model_summary(info))
+        return
+    for part in model_tables(info):
+        out.print(part)
 
 
 @app.command("import")
@@ -30,7 +52,8 @@ def import_(
     target: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of its input.")] = None,
     mean: Annotated[
-        str | None, typer.Option(help="Of pixels from 0 to 1; ImageNet's if left out.")
+        str | None,
+        typer.Option(help="Of pixels from 0 to 1, like 0.5,0.5,0.5; else ImageNet's."),
     ] = None,
     std: Annotated[str | None, typer.Option(help="Likewise, the standard deviation.")] = None,
     channels: Annotated[str | None, typer.Option(help="Of its input: rgb or bgr.")] = None,

@@ -9,7 +9,6 @@ import typer
 from passerby.cli.console import progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
 from passerby.cli.extras import require
-from passerby.cli.reading import read_data
 
 if TYPE_CHECKING:
     from passerby.training.log import EpochRow
@@ -50,21 +49,26 @@ def train(
                 "`root` and `pattern` are for a single dataset: say them in the recipe's "
                 "data.sets, or convert that dataset to a manifest first."
             )
-        given: Sequence[Data] = data
         if accept_missing:
             wanted = wanted.accepting_missing()
-        if not wanted.data.sets:
-            given = [read_source(path, accept_missing=accept_missing) for path in data]
-        train_with_progress(wanted, given, run, resume)
-    else:
-        crops = read_data(data[0], "train", root, pattern, accept_missing)
-        train_with_progress(wanted, crops, run, resume)
+    given: Sequence[Data] = data
+    if not wanted.data.sets:
+        given = [
+            read_source(path, root=root, pattern=pattern, accept_missing=accept_missing)
+            for path in data
+        ]
+    train_with_progress(wanted, given, run, resume)
     if not is_first_process():
         return
     say(f"The model is in {run / 'model'}.")
     if wanted.data.held_out_persons:
         sets = [data[0] / entry.path for entry in wanted.data.sets] or data
         say(f"Next: passerby evaluate {run} {' '.join(f'--data {one}' for one in sets)}")
+    elif not wanted.data.calibration_persons:
+        say(
+            f"Next: passerby calibrate {run} --data PERSONS (whom it was not trained on), before "
+            "thresholds or answer sets are used."
+        )
 
 
 def train_with_progress(

@@ -166,6 +166,29 @@ class Schema:
                 f"{attribute!r} is not an attribute{of}: choose from {', '.join(self.names)}."
             ) from None
 
+    def joined(self, other: "Schema") -> "Schema":
+        """Return a schema with the attributes of both; those of the same name are the same.
+
+        Raises:
+            InputError: a group holds other attributes in one than in the other.
+        """
+        new = [attribute for attribute in other.attributes if attribute.name not in self.names]
+        groups = [
+            {name: set(schema.names[place]) for name, place in schema.groups.items()}
+            for schema in (self, other)
+        ]
+        own = dict(zip(self.names, self.attributes, strict=True))
+        for attribute in other.attributes:
+            same = own.get(attribute.name, attribute).group == attribute.group
+            if not same or groups[0].get(attribute.group, groups[1].get(attribute.group)) != (
+                groups[1].get(attribute.group)
+            ):
+                raise InputError(
+                    f"The attribute {attribute.name!r} excludes others in one schema than in the "
+                    "other: give its group the same attributes in both."
+                )
+        return Schema((*self.attributes, *new), "" if new else self.name)
+
     def _members(self) -> dict[str, list[int]]:
         members: dict[str, list[int]] = {}
         for place, attribute in enumerate(self.attributes):

@@ -77,7 +77,8 @@ def join(sources: Sequence[Source], attributes: str = "") -> list[Source]:
     Args:
         sources: the datasets, one at least.
         attributes: name of the common schema ("market1501", "peta", "pa100k"); if empty, the
-            first source's whose attributes all others can be mapped to.
+            first source's whose attributes all others can be mapped to, and with it attributes
+            of one's own, if some have the same name there.
 
     Raises:
         InputError: two sources hold the same file, or their attributes have nothing in common.
@@ -85,8 +86,8 @@ def join(sources: Sequence[Source], attributes: str = "") -> list[Source]:
     _check_files(sources)
     for source in sources:
         _check_mapping(source)
-    schema = _common_schema(sources, attributes)
-    return [_mapped(source, schema) for source in _with_own_names(sources)]
+    base, whole = _common_schemas(sources, attributes)
+    return [_mapped(source, base, whole) for source in _with_own_names(sources)]
 
 
 def in_schema(source: Source, attributes: str = "") -> Source:
@@ -107,7 +108,11 @@ def in_schema(source: Source, attributes: str = "") -> Source:
     else:
         return source
     if _finds(source, target):
-        return _mapped(source, target)
+        mapped = _mapped(source, target, target)
+        mapping = _mapping_to(source, target)
+        if mapping is None or mapping.name:
+            return mapped
+        return replace(mapped, remarks=(*source.remarks, mapping.sentence))
     if source.mapping is not None:
         raise InputError(
             f"The mapping of {source.title} leads to {source.mapping.target_schema.name}, not to "
@@ -173,20 +178,37 @@ def short_titles(titles: Sequence[str]) -> list[str]:
     return [f"{title} ({number})" for number, title in enumerate(titles, start=1)]
 
 
-def _common_schema(sources: Sequence[Source], attributes: str) -> Schema | None:
+def _common_schemas(
+    sources: Sequence[Source], attributes: str
+) -> tuple[Schema | None, Schema | None]:
+    """Return the schema that all can be mapped to, and the same with attributes of one's own."""
     schemas = list(dict.fromkeys(s.crops.schema for s in sources if s.crops.schema is not None))
     led_to = [s.mapping.target_schema for s in sources if s.mapping is not None]
-    candidates = [_named_schema(attributes)] if attributes else [*schemas, *led_to]
-    for target in candidates:
+    if attributes:
+        target = _named_schema(attributes)
         if all(_finds(source, target) for source in sources):
-            return target
-    if not schemas:
-        return None
-    names = "; ".join(_called(schema) for schema in schemas)
-    problem = (
-        f"cannot all be mapped to {attributes}" if attributes else "cannot be mapped to each other"
-    )
-    raise InputError(
+            return target, target
+        raise _no_common(schemas, f"cannot all be mapped to {attributes}")
+    shipped = [schema for schema in schemas if schema in SCHEMAS.values()]
+    known = [source for source in sources if source.crops.schema in shipped]
+    fitting = [t for t in (*shipped, *led_to) if all(_finds(source, t) for source in known)]
+    if shipped and not fitting:
+        raise _no_common(schemas, "cannot be mapped to each other")
+    base = fitting[0] if fitting else None
+    whole = base
+    own = [schema for schema in schemas if schema not in shipped]
+    while own:
+        near = [s for s in own if whole is None or set(s.names) & set(whole.names)]
+        if not near:
+            raise _no_common(schemas, "have no name in common, and cannot be mapped to each other")
+        whole = near[0] if whole is None else whole.joined(near[0])
+        own.remove(near[0])
+    return base, whole
+
+
+def _no_common(schemas: Sequence[Schema], problem: str) -> InputError:
+    names = "; ".join(map(_called, schemas))
+    return InputError(
         f"The attributes of these datasets ({names}) {problem}: name a mapping for a set of "
         "data.sets, or learn identities alone (loss.attributes.weight 0)."
     )
@@ -216,17 +238,28 @@ def _finds(source: Source, target: Schema) -> bool:
     schema = source.crops.schema
     if source.mapping is not None:
         return source.mapping.target_schema == target
-    if schema is None or schema == target:
-        return True
-    return find_mapping(schema, target) is not None
+    return schema is None or schema == target or find_mapping(schema, target) is not None
 
 
-def _mapped(source: Source, target: Schema | None) -> Source:
+def _mapping_to(source: Source, target: Schema) -> SchemaMapping | None:
+    """Return what brings a source's labels into a schema; None if they need nothing."""
     schema = source.crops.schema
-    if schema is None or target is None:
+    if source.mapping is not None:
+        return source.mapping
+    return None if schema is None or schema == target else find_mapping(schema, target)
+
+
+def _mapped(source: Source, base: Schema | None, whole: Schema | None) -> Source:
+    """Bring labels into a schema, by way of the one that those of the field are mapped to."""
+    crops = source.crops
+    if crops.schema is None or whole is None:
         return source
-    if source.mapping is None and schema == target:
-        return source
-    mapping = source.mapping or find_mapping(schema, target)
-    assert mapping is not None
-    return replace(source, crops=mapping.apply(source.crops))
+    if base is not None and (source.mapping is not None or crops.schema in SCHEMAS.values()):
+        mapping = _mapping_to(source, base)
+        crops = crops if mapping is None else mapping.apply(crops)
+    if crops.schema != whole:
+        assert crops.schema is not None
+        by_name = find_mapping(crops.schema, whole)
+        assert by_name is not None
+        crops = by_name.apply(crops)
+    return replace(source, crops=crops)

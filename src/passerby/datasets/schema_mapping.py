@@ -16,6 +16,7 @@ from passerby.data.schema import Schema
 from passerby.datasets.market1501_attributes import MARKET1501_ATTRIBUTES
 from passerby.datasets.pa100k import PA100K_ATTRIBUTES
 from passerby.datasets.peta_attributes import PETA_ATTRIBUTES
+from passerby.datasets.problems import list_few
 from passerby.errors import InputError
 from passerby.yaml_text import YAML_ERRORS, load_yaml
 
@@ -32,7 +33,7 @@ class SchemaMapping:
     """What each attribute of a target means in the attributes of a source.
 
     Attributes:
-        name: of the file.
+        name: of the file; empty if attributes of the same name are the same.
         conditions: attribute of the target to what must hold in the source; those that mean
             nothing there are left out.
         known: attribute of the target to where the source tells it at all; left out where it
@@ -46,6 +47,15 @@ class SchemaMapping:
     conditions: dict[str, Condition]
     known: dict[str, Condition]
     reasons: dict[str, str]
+
+    @property
+    def sentence(self) -> str:
+        """What is done with labels, for people."""
+        if self.name:
+            return f"Labels are mapped from {self.source} to {self.target}; see {self.name}."
+        said = f"Attributes of the same name are the same: {list_few(list(self.conditions))}."
+        lost = [name for name in self.source_schema.names if name not in self.conditions]
+        return f"{said} Left out: {list_few(lost)}." if lost else said
 
     @property
     def source(self) -> str:
@@ -140,7 +150,9 @@ class SchemaMapping:
             InputError: they are not annotated with the source's attributes.
         """
         if crops.labels is None or crops.schema != self.source_schema:
-            raise InputError(f"{self.name} maps crops with attributes of {self.source} only.")
+            raise InputError(
+                f"The mapping {self.name} is made for crops with attributes of {self.source} only."
+            )
         columns = dict(zip(self.source_schema.names, crops.labels.T, strict=True))
         labels = np.full((len(crops), len(self.target_schema)), np.nan, np.float32)
         for place, name in enumerate(self.target_schema.names):
@@ -152,10 +164,26 @@ class SchemaMapping:
 
 
 def find_mapping(source: Schema, target: Schema) -> SchemaMapping | None:
-    """Return the mapping between two schemas that ships with Passerby; None if there is none."""
+    """Return the mapping between two schemas: one that ships with Passerby, or that by names.
+
+    In schemas of one's own attributes of the same name are taken for the same.
+
+    Returns:
+        None if there is none: between two that ship, or if no name is shared.
+    """
     known = {schema: name for name, schema in SCHEMAS.items()}
     name = f"{known.get(source)}-to-{known.get(target)}"
-    return SchemaMapping.load(name) if name in _shipped() else None
+    if name in _shipped():
+        return SchemaMapping.load(name)
+    return None if source in known and target in known else map_by_name(source, target)
+
+
+def map_by_name(source: Schema, target: Schema) -> SchemaMapping | None:
+    """Return the mapping by which attributes of the same name are the same; None without any."""
+    shared = [name for name in target.names if name in source.names]
+    conditions = {name: parse_query(f'"{name}"', source) for name in shared}
+    reasons = dict.fromkeys(shared, "it has the same name")
+    return SchemaMapping("", source, target, conditions, {}, reasons) if shared else None
 
 
 def _condition(text: str, source: Schema, where: str) -> Condition:

@@ -15,12 +15,15 @@ class Comparison:
     """Differences of two models' metrics, the first one's less the second's.
 
     Attributes:
+        cameras: "cross" if what the query's own camera saw of its person was left out, as it is
+            where cameras are known; else "ignored".
         queries: scored for both; `persons` of them.
         top1, map: mean differences over the queries.
         top1_ci, map_ci: 95 % intervals over persons; an interval without 0 is a difference that
             drawing other persons would hardly turn round.
     """
 
+    cameras: str
     queries: int
     persons: int
     top1: float
@@ -42,6 +45,8 @@ def compare(
 ) -> Comparison:
     """Return how far two models are apart on the queries that both were scored on.
 
+    Across cameras, if both were scored so too: matches within a camera flatter.
+
     Args:
         one, other: reports on the same queries and gallery; of several draws the first.
         resamples: bootstrap samples of persons for the intervals.
@@ -57,16 +62,17 @@ def compare(
             "The two models were not scored on the same queries and gallery: compare them on data "
             "that neither was trained on."
         )
-    scored = one.scores.scored & other.scores.scored
-    values = [
-        np.column_stack([report.scores.first[scored] <= 1, report.scores.ap[scored]])
-        for report in (one, other)
-    ]
+    scores, cameras = (one.scores, other.scores), one.cameras
+    if one.across_cameras is not None and other.across_cameras is not None:
+        scores, cameras = (one.across_cameras.scores, other.across_cameras.scores), "cross"
+    scored = scores[0].scored & scores[1].scored
+    values = [np.column_stack([part.first[scored] <= 1, part.ap[scored]]) for part in scores]
     apart = values[0].astype(np.float64) - values[1]
-    persons = one.scores.persons[scored]
+    persons = scores[0].persons[scored]
     low, high = mean_intervals(apart, persons, resamples, seed)
     top1, mean_ap = apart.mean(axis=0)
     return Comparison(
+        cameras=cameras,
         queries=len(apart),
         persons=len(np.unique(persons)),
         top1=float(top1),

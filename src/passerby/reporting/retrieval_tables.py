@@ -65,8 +65,9 @@ def comparison_line(compared: Comparison) -> str:
             ("mAP", compared.map, compared.map_ci),
         )
     )
+    where = ", across cameras" if compared.cameras == "cross" else ""
     return (
-        f"Beside the other model: {figures}, in pairs over {compared.queries:,} queries of "
+        f"Beside the other model: {figures}{where}, in pairs over {compared.queries:,} queries of "
         f"{compared.persons:,} persons, with 95 % intervals."
     )
 

@@ -11,7 +11,7 @@ from passerby.datasets.registry import Dataset
 from passerby.evaluation.attributes import INSTANCE_BASED, LABEL_BASED, AttributeReport
 from passerby.evaluation.comparison import Comparison
 from passerby.evaluation.evaluate import Report
-from passerby.evaluation.retrieval import RetrievalReport
+from passerby.evaluation.retrieval import AcrossCameras, RetrievalReport
 
 _TITLES = {"precision": "P", "recall": "R", "f1": "F1", "ma": "mA", "accuracy": "acc"}
 
@@ -94,24 +94,26 @@ def _frequencies(attributes: dict[str, float | None], whose: str) -> Table:
 
 
 def sets_table(results: Mapping[str, tuple[Report, Comparison | None]]) -> Table:
-    """Return what `passerby evaluate` prints of several datasets.
+    """Return what `passerby evaluate` prints of several datasets, across cameras where it can.
 
     Args:
         results: title of a dataset to what was found, and how far another model is apart.
     """
     table = Table(title="by dataset")
     table.add_column("set")
-    names = ["queries", "top-1", "mAP", "crops", "mA", "F1", "gain"]
+    names = ["queries", "cameras", "top-1", "mAP", "crops", "mA", "F1", "gain"]
     if any(compared is not None for _, compared in results.values()):
-        names.insert(3, "mAP less the other's")
+        names.insert(4, "mAP less the other's")
     for name in names:
         table.add_column(name, justify="right")
     for title, (found, compared) in results.items():
         cells = dict.fromkeys(names, "–")
         if (retrieval := found.retrieval) is not None:
-            cells["queries"] = f"{retrieval.queries:,}"
-            cells["top-1"] = f"{retrieval.metrics['top1']:.3f}"
-            cells["mAP"] = f"{retrieval.metrics['map']:.3f}"
+            shown, across = _shown(retrieval)
+            cells["queries"] = f"{shown.queries:,}"
+            cells["cameras"] = "across" if across else "ignored"
+            cells["top-1"] = f"{shown.metrics['top1']:.3f}"
+            cells["mAP"] = f"{shown.metrics['map']:.3f}"
         if compared is not None:
             low, high = compared.map_ci
             cells["mAP less the other's"] = f"{compared.map:+.3f} ({low:+.3f} to {high:+.3f})"
@@ -171,13 +173,11 @@ def headline(
     Matches across cameras come first where crops have cameras: those within one flatter.
     """
     if retrieval is not None:
-        across = retrieval.across_cameras
-        shown, where = (retrieval, "") if across is None else (across, ", across cameras")
-        if retrieval.cameras == "cross":
-            where = ", across cameras"
+        shown, across = _shown(retrieval)
+        where = ", across cameras" if across else ""
         metrics = shown.metrics
         line = f"Re-identification: top-1 {metrics['top1']:.3f}, mAP {metrics['map']:.3f}{where}"
-        if across is not None:
+        if shown is not retrieval:
             ignored = retrieval.metrics
             line += f" ({ignored['top1']:.3f} and {ignored['map']:.3f} with cameras ignored)"
         yield f"{line}; {shown.queries:,} queries, {retrieval.gallery:,} gallery crops."
@@ -187,6 +187,13 @@ def headline(
             f"Attributes: mA {macro['ma']:.3f}, F1 {macro['f1']:.3f}, gain over always the "
             f"majority {macro['gain']:+.3f}; {attributes.crops:,} crops."
         )
+
+
+def _shown(retrieval: RetrievalReport) -> tuple[RetrievalReport | AcrossCameras, bool]:
+    """Return the figures to show first, and whether they are across cameras."""
+    if retrieval.across_cameras is not None:
+        return retrieval.across_cameras, True
+    return retrieval, retrieval.cameras == "cross"
 
 
 def _per_attribute(report: AttributeReport) -> Table:

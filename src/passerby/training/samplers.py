@@ -163,8 +163,9 @@ class _Stream:
             of = f" of the dataset {self._name}" if self._name else ""
             raise InputError(
                 f"A batch takes {wanted} persons{of}, but there are {len(self._by_person)} to "
-                "train on: choose a smaller batch_size, more instances_per_person, or a "
-                "data.balance nearer to 1."
+                "train on: choose a smaller batch_size, or more instances_per_person; of several "
+                "datasets a data.balance nearer to 1, of persons that were found another "
+                "pseudo_labels.radius."
             )
 
     def groups(self, size: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
