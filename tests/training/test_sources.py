@@ -179,6 +179,16 @@ def test_pairs_across_cameras_that_are_not_known(folder: Path, tmp_path: Path) -
         train(recipe, named, tmp_path / "run")
 
 
+def test_a_manifest_below_the_folder_says_where_its_paths_start(folder: Path) -> None:
+    pictures = sorted((folder / "south" / "train").iterdir())
+    lines = ["path,person", *(f"{path.name},{path.name[:4]}" for path in pictures)]
+    (folder / "mine").mkdir()
+    (folder / "mine" / "crops.csv").write_text("\n".join(lines) + "\n")
+    entry = "data.sets=[{path: mine/crops.csv, root: south/train}]"
+    (source,) = read_sources(load_recipe("smoke", [entry]).data, folder)
+    assert list(source.crops.paths) == pictures
+
+
 def test_what_is_wrong_with_a_set_is_told_in_the_recipes_words(folder: Path) -> None:
     for entry, message in (
         ("{path: north, root: /none}", r"data.sets.1 \(north\): .*root"),

@@ -55,7 +55,8 @@ class SetSection(_Section):
     Attributes:
         path: a folder of any known layout, or a manifest; from the folder that is given as data.
         splits: those that are taken, together.
-        root, pattern, accept_missing: see `passerby.datasets.read_crops`.
+        root: where a manifest's paths start, from the same folder.
+        pattern, accept_missing: see `passerby.datasets.read_crops`.
         mapping: from its attributes to the common ones; one that ships if left out.
         held_out_persons, calibration_persons: as those of `data`, for this set.
     """

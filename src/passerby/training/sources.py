@@ -140,7 +140,7 @@ def _read_set(base: Path, number: int, entry: SetSection) -> Source:
         return read_source(
             base / entry.path,
             entry.splits,
-            root=entry.root,
+            root=None if entry.root is None else base / entry.root,
             pattern=entry.pattern,
             accept_missing=entry.accept_missing,
             mapping=entry.mapping,
