@@ -125,6 +125,9 @@ def test_of_ones_own_attributes_only_those_of_the_schema_that_is_asked_for() -> 
     assert found.crops.schema == MARKET1501_ATTRIBUTES
     assert found.crops.labels[:, MARKET1501_ATTRIBUTES.index("hat")].tolist() == [0, 0]
     assert found.remarks == ("Attributes of the same name are the same: hat. Left out: helmet.",)
+    market = labelled("a", MARKET1501_ATTRIBUTES, "hat")
+    first, second = join([Source("a", market), Source("b", mine)], "market1501")
+    assert (first.remarks, second.remarks) == ((), found.remarks)
     other = in_schema(Source("c", labelled("c", Schema.of(["helmet"]), "helmet")), "market1501")
     assert other.crops.labels is None
     assert "Its attributes (helmet) cannot be mapped to market1501" in other.remarks[0]

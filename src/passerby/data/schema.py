@@ -172,22 +172,23 @@ class Schema:
         Raises:
             InputError: a group holds other attributes in one than in the other.
         """
-        new = [attribute for attribute in other.attributes if attribute.name not in self.names]
-        groups = [
-            {name: set(schema.names[place]) for name, place in schema.groups.items()}
-            for schema in (self, other)
-        ]
-        own = dict(zip(self.names, self.attributes, strict=True))
+        own = {attribute.name: attribute for attribute in self.attributes}
         for attribute in other.attributes:
-            same = own.get(attribute.name, attribute).group == attribute.group
-            if not same or groups[0].get(attribute.group, groups[1].get(attribute.group)) != (
-                groups[1].get(attribute.group)
-            ):
+            mine = own.get(attribute.name, attribute)
+            if mine.group != attribute.group or not self._holds_group_of(attribute, other):
                 raise InputError(
                     f"The attribute {attribute.name!r} excludes others in one schema than in the "
                     "other: give its group the same attributes in both."
                 )
+        new = [attribute for attribute in other.attributes if attribute.name not in own]
         return Schema((*self.attributes, *new), "" if new else self.name)
+
+    def _holds_group_of(self, attribute: Attribute, other: "Schema") -> bool:
+        """Tell whether an attribute's group, if there is one of that name, has the same members."""
+        places = [schema.groups.get(attribute.group) for schema in (self, other)]
+        if places[0] is None or places[1] is None:
+            return True
+        return set(self.names[places[0]]) == set(other.names[places[1]])
 
     def _members(self) -> dict[str, list[int]]:
         members: dict[str, list[int]] = {}

@@ -108,11 +108,7 @@ def in_schema(source: Source, attributes: str = "") -> Source:
     else:
         return source
     if _finds(source, target):
-        mapped = _mapped(source, target, target)
-        mapping = _mapping_to(source, target)
-        if mapping is None or mapping.name:
-            return mapped
-        return replace(mapped, remarks=(*source.remarks, mapping.sentence))
+        return _mapped(source, target, target)
     if source.mapping is not None:
         raise InputError(
             f"The mapping of {source.title} leads to {source.mapping.target_schema.name}, not to "
@@ -241,25 +237,20 @@ def _finds(source: Source, target: Schema) -> bool:
     return schema is None or schema == target or find_mapping(schema, target) is not None
 
 
-def _mapping_to(source: Source, target: Schema) -> SchemaMapping | None:
-    """Return what brings a source's labels into a schema; None if they need nothing."""
-    schema = source.crops.schema
-    if source.mapping is not None:
-        return source.mapping
-    return None if schema is None or schema == target else find_mapping(schema, target)
-
-
 def _mapped(source: Source, base: Schema | None, whole: Schema | None) -> Source:
     """Bring labels into a schema, by way of the one that those of the field are mapped to."""
-    crops = source.crops
-    if crops.schema is None or whole is None:
+    if source.crops.schema is None or whole is None:
         return source
-    if base is not None and (source.mapping is not None or crops.schema in SCHEMAS.values()):
-        mapping = _mapping_to(source, base)
-        crops = crops if mapping is None else mapping.apply(crops)
-    if crops.schema != whole:
-        assert crops.schema is not None
-        by_name = find_mapping(crops.schema, whole)
-        assert by_name is not None
-        crops = by_name.apply(crops)
-    return replace(source, crops=crops)
+    crops, remarks = source.crops, source.remarks
+    steps = [base, whole] if crops.schema in SCHEMAS.values() else [whole]
+    for number, target in enumerate(steps):
+        schema = crops.schema
+        given = source.mapping if number == 0 else None
+        if target is None or schema is None or (given is None and schema == target):
+            continue
+        mapping = given or find_mapping(schema, target)
+        assert mapping is not None
+        crops = mapping.apply(crops)
+        if mapping.lost:
+            remarks = (*remarks, mapping.sentence)
+    return replace(source, crops=crops, remarks=remarks)

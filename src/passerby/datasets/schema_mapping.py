@@ -54,8 +54,13 @@ class SchemaMapping:
         if self.name:
             return f"Labels are mapped from {self.source} to {self.target}; see {self.name}."
         said = f"Attributes of the same name are the same: {list_few(list(self.conditions))}."
-        lost = [name for name in self.source_schema.names if name not in self.conditions]
-        return f"{said} Left out: {list_few(lost)}." if lost else said
+        return f"{said} Left out: {list_few(self.lost)}." if self.lost else said
+
+    @property
+    def lost(self) -> list[str]:
+        """The attributes of the source that go by names and are not in the target."""
+        names = () if self.name else self.source_schema.names
+        return [name for name in names if name not in self.conditions]
 
     @property
     def source(self) -> str:
