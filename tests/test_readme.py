@@ -1,6 +1,7 @@
 """What README.md says works when it is pasted."""
 
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -102,6 +103,26 @@ def test_figures_are_those_that_were_measured() -> None:
     assert len(shown) == 7
     for title, report, figure in shown:
         assert (report, figure) == ours[title]
+
+
+def test_figures_of_cameras_never_seen_are_those_that_were_measured() -> None:
+    file = ROOT / "docs" / "results" / "generalisation.json"
+    measured = json.loads(file.read_text(encoding="utf-8"))
+    models = ["joint-192-cpu", "general-cpu"]
+    rows = r"^\| (3DPeS|CUHK03), .* \| (.+ / .+) \| (.+ / .+) \|$"
+    shown = re.findall(rows, README, re.MULTILINE)
+    assert len(shown) == 2
+    for title, *figures in shown:
+        for model, figure in zip(models, figures, strict=True):
+            found = measured[model][title]["retrieval"]
+            assert figure == f"{found['top1']:.3f} / {found['map']:.3f}"
+    (market,) = re.findall(r"mAP of ([\d.]+) to ([\d.]+) on persons held out", README)
+    maps = [
+        found["retrieval"]["map"]
+        for title, found in measured["general-cpu"].items()
+        if title.startswith("Market-1501")
+    ]
+    assert market == (f"{min(maps):.2f}", f"{max(maps):.2f}")
 
 
 def test_every_recipe_is_listed() -> None:
