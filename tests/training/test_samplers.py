@@ -105,5 +105,7 @@ def test_balanced_draws_depend_on_seed_and_epoch_alone() -> None:
 
 
 def test_a_dataset_with_too_few_persons_for_its_share() -> None:
-    with pytest.raises(InputError, match="A batch takes 7 persons of the dataset a, but there are 6"):
+    with pytest.raises(
+        InputError, match="A batch takes 7 persons of the dataset a, but there are 6"
+    ):
         BalancedSampler(several_sets(), batch_size=40, instances_per_person=2, balance=0, seed=0)
