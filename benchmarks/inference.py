@@ -5,7 +5,8 @@
 Crops/s of torch, of ONNX Runtime in single precision and in 8 bits, and of OpenVINO with each, in
 one process on one core, in turns; medians are compared. The network in 8 bits is made here from
 CROPS, as `passerby export --precision int8` does it. DATA has queries and a gallery of persons whom
-the model never saw; its mAP is compared in both precisions. Results: docs/results/inference.json
+the model never saw, such as CUHK03 for the run `without-cuhk` of `generalisation.py`; its mAP is
+compared in both precisions. Results: docs/results/inference.json
 and .md.
 """
 
@@ -38,7 +39,7 @@ from passerby.models.model_file import load_person_model
 from passerby.models.person_model import outputs_of
 from passerby.ranking import Distance
 
-COMMAND = "python benchmarks/inference.py --quantise-on CROPS --held-out DATA"
+COMMAND = "python benchmarks/inference.py --quantise-on CROPS --held-out DATA --model RUN"
 BATCH = 32
 FLAGS = ("avx2", "avx512_vnni", "avx512_bf16", "amx_bf16")
 ASKED = {"int8": 2.2, "openvino": 1.45}
@@ -174,11 +175,12 @@ def page(results: dict[str, Any]) -> str:
         ratio = medians[name] / medians["fp32"]
         lines.append(f"| {title} | {medians[name]:.0f} | {ratio:.2f} | {asked} |")
     first, last = results["left_out"]
-    kept = f"the first {first}" + (f" and the last {last}" if last else "")
+    kept = [f"the {end} {n}" for end, n in (("first", first), ("last", last)) if n]
+    which = f"all convolutions but {' and '.join(kept)}" if kept else "all convolutions"
     quality, sizes = results["map"], results["megabytes"]
     lines += [
         "",
-        f"In 8 bits (`passerby export --precision int8 --data CROPS`) all convolutions but {kept} "
+        f"In 8 bits (`passerby export --precision int8 --data CROPS`) {which} "
         f"are computed so; smallest cosine between both vectors of a crop {results['cosine']:.4f}, "
         f"mean {results['mean_cosine']:.4f}. mAP on persons whom the model never saw, the "
         f"queries and gallery of {results['held_out']}: {quality['int8']:.4f} instead of "
