@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from passerby.cli.console import progress_bar, say
+from passerby.cli.console import name_options, progress_bar, say
 from passerby.cli.data_options import ACCEPT_MISSING, PATTERN, ROOT
 from passerby.cli.extras import require
 
@@ -94,7 +94,10 @@ def train_with_progress(
         def on_decode(done: int, total: int) -> None:
             bar(done, total, "Decoding crops")
 
-        listener = Listener(say, on_decode, on_step, on_epoch)
+        def tell(sentence: str) -> None:
+            say(name_options(sentence))
+
+        listener = Listener(tell, on_decode, on_step, on_epoch)
         try:
             train_model(recipe, data, run, resume=resume, listener=listener)
         except KeyboardInterrupt:
