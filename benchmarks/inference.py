@@ -176,7 +176,7 @@ def page(results: dict[str, Any]) -> str:
         lines.append(f"| {title} | {medians[name]:.0f} | {ratio:.2f} | {asked} |")
     first, last = results["left_out"]
     kept = [f"the {end} {n}" for end, n in (("first", first), ("last", last)) if n]
-    which = f"all convolutions but {' and '.join(kept)}" if kept else "all convolutions"
+    which = f"all layers but {' and '.join(kept)}" if kept else "all layers"
     quality, sizes = results["map"], results["megabytes"]
     lines += [
         "",

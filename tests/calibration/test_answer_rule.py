@@ -88,7 +88,7 @@ def test_a_threshold_that_is_no_number() -> None:
 @pytest.mark.parametrize(
     ("rule", "value", "message"),
     [
-        ("nearest", 3, "no rule 'nearest'.*choose from beta, recall, .*gap"),
+        ("nearest", 3, "'nearest' is not a rule for answer sets: choose from beta, recall, .*gap"),
         ("recall", "high", "`recall` is not a number"),
         ("beta", float("nan"), "`beta` is not a number"),
         ("top_k", 0, "`top_k` is 0: give a whole number of at least 1"),

@@ -559,7 +559,7 @@ class TestExport:
             "export", trained, "--out", small, "--precision", "int8", "--data", toy_data
         )
         assert result.code == 0, result.err
-        assert re.search(r"\d+ of \d+ convolutions in 8 bits: cosines of 0\.99", result.err)
+        assert re.search(r"\d+ of \d+ layers in 8 bits: cosines of 0\.99", result.err)
         assert f"Written to {small}: " in result.err
         rank = ("rank", "--queries", toy_data / "queries", "--gallery", toy_data / "test")
         result = passerby(*rank, "--model", small, "--out", tmp_path / "answers.txt")
@@ -776,7 +776,7 @@ class TestCalibrate:
         assert RuntimeModel.load(run).info.distances != one
         twice = passerby("calibrate", run, *both, "--fold", trained, "--fold", trained)
         assert twice.code == 2
-        assert "A fold is given twice" in twice.err
+        assert "Two of the folds are the same model" in twice.err
         result = passerby("calibrate", run, *both, "--fold", trained, "--pattern", "x/*.jpg")
         assert result.code == 2
         assert "--root and --pattern are for a single dataset" in result.err

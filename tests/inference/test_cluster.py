@@ -205,7 +205,7 @@ def test_no_cluster_there(address: str, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("address", ["", "6379", "ray://127.0.0.1:10001", "http://here:1", ":1"])
 def test_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    with pytest.raises(InputError, match="is no address of a cluster"), Cluster(address):
+    with pytest.raises(InputError, match="is not the address of a cluster"), Cluster(address):
         pass
 
 

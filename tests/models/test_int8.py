@@ -35,7 +35,7 @@ def exported(
     return folder, agreement, said
 
 
-def test_convolutions_compute_in_8_bits(exported: tuple[Path, Agreement, list[str]]) -> None:
+def test_layers_compute_in_8_bits(exported: tuple[Path, Agreement, list[str]]) -> None:
     folder, agreement, said = exported
     assert sorted(file.name for file in folder.iterdir()) == [
         "model.json",
@@ -125,7 +125,7 @@ def test_what_cannot_be_exported(
         save_int8(whole, tmp_path / "few", read_crops(toy_data)[:3])
     preprocessing = Preprocessing(height=HEIGHT, width=WIDTH, mean=(0, 0, 0), std=(1, 1, 1))
     import_onnx(network(tmp_path / "n.onnx"), tmp_path / "linear", preprocessing)
-    with pytest.raises(InputError, match="has no convolutions that could be computed in 8 bits"):
+    with pytest.raises(InputError, match="has no layers that could be computed in 8 bits"):
         save_int8(tmp_path / "linear", tmp_path / "none", read_crops(toy_data))
 
 

@@ -24,7 +24,7 @@ class AnswerRule:
         value: of the rule; meaningless for "gap".
 
     Raises:
-        InputError: there is no such rule, or its value is not a number; of "top_k" not a whole one
+        InputError: the rule is unknown, or its value is not a number; of "top_k" not a whole one
             of at least 1. Other values are checked with the calibration (`threshold`).
     """
 
@@ -34,7 +34,7 @@ class AnswerRule:
     def __post_init__(self) -> None:
         if self.rule not in get_args(Rule):
             raise InputError(
-                f"There is no rule {self.rule!r} for answer sets: choose from "
+                f"{self.rule!r} is not a rule for answer sets: choose from "
                 f"{', '.join(get_args(Rule))}."
             )
         if not isinstance(self.value, int | float) or math.isnan(self.value):

@@ -84,8 +84,6 @@ def calibrate(
             raise InputError("No camera of these crops is known: calibrate on all pairs.")
         if unknown:
             say(f"Of {', '.join(unknown)} no cameras are known: all pairs there count.")
-    if folds and len({fold.resolve() for fold in folds}) < len(folds):
-        raise InputError("A fold is given twice: give each once.")
     counted: Literal["across", "all"] = "across" if across_cameras else "all"
     if folds:
         people = _folds(runtime, sources, folds, counted)

@@ -181,6 +181,7 @@ class _Task:
         from passerby.datasets import recognize
         from passerby.errors import InputError
         from passerby.evaluation import EvaluationProtocol
+        from passerby.evaluation.evaluate import check_annotated
 
         rule = runtime.info.decision_by(asked.decision)
         standard = None if asked.pattern is not None else recognize(data)
@@ -193,11 +194,7 @@ class _Task:
         for name in _splits(standard, data, asked):
             crops = read_data(data, name, asked.root, asked.pattern, asked.accept_missing)
             parts.append(_crops_to_score(runtime, other, crops, name, asked.mapping))
-        named = all(part.has_persons for part in parts)
-        if parts[-1].labels is None and not named:
-            raise InputError(
-                "These crops have no persons and no labels to score against: add them."
-            )
+        named = check_annotated(parts[0], parts[-1])
         if other is not None and not named:
             raise InputError(
                 "`compare` compares how persons are found, but these crops name none: leave it out."

@@ -19,7 +19,7 @@ def export(
     precision: Annotated[
         str,
         typer.Option(
-            help="fp16: weights in half precision, stored once for both forms; int8: convolutions "
+            help="fp16: weights in half precision, stored once for both forms; int8: layers "
             "in 8 bits, faster on CPUs that have the instructions."
         ),
     ] = "fp16",

@@ -88,6 +88,22 @@ class Report:
                     yield title, name, value, *part.intervals.get(name, _NO_INTERVAL)
 
 
+def check_annotated(queries: Crops, labelled: Crops) -> bool:
+    """Check that there is something to score against; tell whether persons are.
+
+    Args:
+        queries: who is asked for.
+        labelled: who is searched, whose attributes are scored; may be the same.
+
+    Raises:
+        InputError: there are neither labels nor persons.
+    """
+    named = queries.has_persons and labelled.has_persons
+    if labelled.labels is None and not named:
+        raise InputError("These crops have no persons and no labels to score against: add them.")
+    return named
+
+
 def evaluate(
     people: Embeddings,
     gallery: Embeddings | None = None,
@@ -135,9 +151,7 @@ def evaluate(
             "it out."
         )
     labelled = people if gallery is None else gallery
-    named = all(part.crops.has_persons for part in (people, labelled))
-    if labelled.crops.labels is None and not named:
-        raise InputError("These crops have no persons and no labels to score against: add them.")
+    named = check_annotated(people.crops, labelled.crops)
     distance = distance or Distance(features="embedding")
     attributes = pooled = None
     if labelled.crops.labels is not None and not (named and labelled.attributes is None):

@@ -157,7 +157,7 @@ class Cluster:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or "//" in host:
             raise InputError(
-                f"{address!r} is no address of a cluster: give HOST:PORT, auto or local."
+                f"{address!r} is not the address of a cluster: give HOST:PORT, auto or local."
             )
         try:
             where = host.strip("[]"), int(port)

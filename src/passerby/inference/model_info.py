@@ -140,7 +140,7 @@ class ModelInfo(_Strict):
         files: name of each other file of the model to its SHA-256.
         precision: of the weights; "fp16" are stored once, in `model.safetensors`, which the ONNX
             file refers to, and both forms compute in float32; "int8" has the ONNX file alone, whose
-            convolutions compute in 8 bits.
+            layers compute in 8 bits.
         drawn_answer: of "int8", the embedding of the first drawn crop where it was exported: other
             CPUs may round otherwise, which loading notices.
         schema_: what the attribute outputs mean, in order; in the file "schema"; None for a model

@@ -1,8 +1,8 @@
 """Model files that compute in 8 bits: smaller, and faster on CPUs that have the instructions.
 
-What may be computed in 8 bits is found by trying: first all convolutions with the activations that
-follow them, then ever fewer, left out from both ends of the network, where rounding costs the most,
-until the answers are near enough to the original's.
+What may be computed in 8 bits is found by trying: first all convolutions and linear layers with the
+activations that follow them, then ever fewer, left out from both ends of the network, where
+rounding costs the most, until the answers are near enough to the original's.
 """
 
 import hashlib
@@ -65,10 +65,13 @@ MOST_CHECKED = 1024
 """Other crops, at most, that are answered in both precisions."""
 
 _ENDS = ((0, 0), (1, 0), (3, 0), (3, 1), (5, 1), (8, 2), (12, 3), (16, 4))
-"""Convolutions that are left out at the beginning and at the end of the network, in this order."""
+"""Layers that are left out at the beginning and at the end of the network, in this order."""
+
+_LAYERS = ("Conv", "Gemm")
+"""Operators with weights."""
 
 _ACTIVATIONS = ("Clip", "Relu")
-"""They only bound what a convolution answers, so that both are one step in 8 bits."""
+"""They only bound what a layer answers, so that both are one step in 8 bits."""
 
 _DRAWS = 5
 _BATCH = 64
@@ -87,8 +90,8 @@ class Agreement:
         map_before, map_after: mean over draws of one query a person among the other crops; None if
             nobody appears in two of them.
         change, mean_change: largest and mean change of a probability; None without attributes.
-        left_out: convolutions at the beginning and at the end that compute in 32 bits.
-        steps: convolutions that compute in 8 bits.
+        left_out: layers at the beginning and at the end that compute in 32 bits.
+        steps: layers that compute in 8 bits.
     """
 
     crops: int
@@ -132,7 +135,7 @@ def save_int8(
     *,
     say: Said | None = None,
 ) -> tuple[ModelInfo, Agreement]:
-    """Write a model file whose convolutions compute in 8 bits.
+    """Write a model file whose layers compute in 8 bits.
 
     Thresholds and calibrations are taken over. It has no torch form.
 
@@ -176,15 +179,15 @@ def save_int8(
             found = _agreement(checking, before, after, ends, len(chosen))
             if say:
                 verdict = "" if found.is_enough else "; too far, so fewer are tried"
-                say(f"{len(chosen)} of {len(steps)} convolutions in 8 bits: {found}{verdict}.")
+                say(f"{len(chosen)} of {len(steps)} layers in 8 bits: {found}{verdict}.")
             if found.is_enough:
                 return _written(candidate, folder, info, seen), found
             if best is None or found.cosine > best.cosine:
                 best = found
     if best is None:
         raise InputError(
-            f"{place} has no convolutions that could be computed in 8 bits: use it as it is, or "
-            "export it in half precision."
+            f"{place} has no layers that could be computed in 8 bits: use it as it is, or export "
+            "it in half precision."
         )
     raise InputError(
         f"In 8 bits this network answers otherwise, at best with {best} on {best.crops} crops "
@@ -244,7 +247,7 @@ def _simplified(source: Path, target: Path) -> list[list[str]]:
     """Write a network with all its weights, constants folded; return what may be quantised.
 
     Returns:
-        Names of each convolution and of the activation that follows it, in the network's order.
+        Names of each layer and of the activation that follows it, in the network's order.
     """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -262,7 +265,7 @@ def _simplified(source: Path, target: Path) -> list[list[str]]:
             users.setdefault(name, []).append(node)
     steps = []
     for node in network.graph.node:
-        if node.op_type == "Conv":
+        if node.op_type in _LAYERS:
             after = users.get(node.output[0], [])
             followed = len(after) == 1 and after[0].op_type in _ACTIVATIONS
             steps.append([node.name, *([after[0].name] if followed else [])])
@@ -302,7 +305,7 @@ def _quantize(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            op_types_to_quantize=["Conv", *_ACTIVATIONS],
+            op_types_to_quantize=[*_LAYERS, *_ACTIVATIONS],
             nodes_to_exclude=[name for step in steps for name in step if name not in kept],
         )
     finally:

@@ -71,8 +71,10 @@ def import_onnx(
         raise InputError(f"{target} is there already: choose another folder, or remove it.")
     network = _load(file)
     chosen = _chosen_output(network, output, file)
-    batch = _exported_batch(network)
-    whole = _wrapped(network, chosen, preprocessing, channels, file)
+    given = _only_input(network, file)
+    # 0 stands for any number, and for an input without axes, which is refused below
+    batch = next((dim.dim_value for dim in given.type.tensor_type.shape.dim), 0)
+    whole = _wrapped(network, given, chosen, preprocessing, channels, file)
     size = _try(whole, f"{_INNER}{chosen}", batch, preprocessing, file)
     value = next(v for v in whole.graph.output if v.name == "embedding")
     _set_shape(value, ("N", size))
@@ -142,26 +144,25 @@ def _check_output(network: Any, chosen: str, file: Path) -> None:
         )
 
 
-def _exported_batch(network: Any) -> int:
-    """Return for how many crops at a time a network was exported; 0 if for any number."""
-    held = {tensor.name for tensor in network.graph.initializer}
-    for value in network.graph.input:
-        axes = value.type.tensor_type.shape.dim
-        if value.name not in held and len(axes):
-            return int(axes[0].dim_value)
-    return 0
-
-
-def _wrapped(
-    network: Any, chosen: str, preprocessing: Preprocessing, channels: str, file: Path
-) -> Any:
-    """Return the network from "crops" to "embedding", as model files have them."""
+def _only_input(network: Any, file: Path) -> Any:
+    """Return what takes the crops."""
     held = {tensor.name for tensor in network.graph.initializer}
     inputs = [value for value in network.graph.input if value.name not in held]
     if len(inputs) != 1:
         names = ", ".join(value.name for value in inputs) or "none"
         raise InputError(f"{file} has the inputs {names}: it must have one alone, for the crops.")
-    (given,) = inputs
+    return inputs[0]
+
+
+def _wrapped(
+    network: Any,
+    given: Any,
+    chosen: str,
+    preprocessing: Preprocessing,
+    channels: str,
+    file: Path,
+) -> Any:
+    """Return the network from "crops" to "embedding", as model files have them."""
     kind = given.type.tensor_type
     if kind.elem_type not in (TensorProto.FLOAT, TensorProto.FLOAT16):
         raise InputError(

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -128,18 +128,19 @@ def train(
         return run / MODEL_FOLDER
     keep_freed_memory()
     sources = read_sources(recipe.data, data, labels="attributes" in recipe.tasks)
-    if listener.say and is_first_process():
-        for source in sources:
-            for remark in source.remarks:
-                listener.say(remark)
+    _tell(listener, (remark for source in sources for remark in source.remarks))
     check_sources(sources, recipe)
-    if listener.say and is_first_process():
-        for sentence in unused_keys(recipe, sources):
-            listener.say(sentence)
+    _tell(listener, unused_keys(recipe, sources))
     split = Split.of(sources, recipe)
     with open_run(run):
         check_run(run, recipe, resume)  # another process may have been there meanwhile
         return TrainingRun(recipe, split, run, listener).to_the_end()
+
+
+def _tell(listener: Listener, sentences: Iterable[str]) -> None:
+    if listener.say and is_first_process():
+        for sentence in sentences:
+            listener.say(sentence)
 
 
 class TrainingRun:
